@@ -1,0 +1,1 @@
+"""The subcommands of ``fairseq-gist``, one a module."""

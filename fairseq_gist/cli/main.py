@@ -1,0 +1,79 @@
+"""The ``fairseq-gist`` command: one subcommand a module, imported when it is called for."""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from typing import List, Optional
+
+from fairseq_gist import __version__
+from fairseq_gist.errors import GistError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "corpus": "write an open corpus in the MuST-C release layout",
+    "prepare": "turn data in the MuST-C layout into fairseq speech-to-text data",
+    "record": "measure gradients per language on held-out, multi-way aligned data",
+    "plan": "decide from gradient statistics what the languages share",
+    "show": "print a plan, or the plan inside a checkpoint, as a table",
+    "apply": "rewrite a checkpoint into the model a plan describes",
+    "average": "average checkpoints that follow one plan",
+    "export": "write one language's model as a stock fairseq checkpoint",
+    "score": "score fairseq-generate outputs and write the comparison table",
+}
+
+
+def _parser(command: Optional[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fairseq-gist",
+        description="Gradient-informed sharing for multilingual speech translation.",
+        epilog="fairseq-gist COMMAND --help tells more, with an example.",
+    )
+    parser.add_argument("--version", action="version", version=f"fairseq-gist {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        if name != command:
+            subparsers.add_parser(name, help=summary, add_help=False)
+            continue
+        module = importlib.import_module(f"fairseq_gist.cli.{name}")
+        subparser = subparsers.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            epilog=module.EXAMPLE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run one subcommand; 0 when it worked, 1 with one line on an error, 130 on ctrl-C."""
+    argv = sys.argv[1:] if argv is None else argv
+    command = next((word for word in argv if word in COMMANDS), None)
+    args = _parser(command).parse_args(argv)
+    logging.basicConfig(
+        format="%(message)s", level=os.environ.get("LOGLEVEL", "INFO").upper(), stream=sys.stderr
+    )
+    try:
+        return args.run(args) or 0
+    except (GistError, OSError) as error:
+        if args.debug:
+            raise
+        print(f"fairseq-gist {args.command}: error: {_one_line(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"fairseq-gist {args.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())

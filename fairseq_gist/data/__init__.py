@@ -1,0 +1,1 @@
+"""Corpora, the MuST-C layout, filterbanks, preparation, datasets and batching."""
