@@ -1,0 +1,235 @@
+"""A sharing plan: for every unit of a model, which languages share one copy of it.
+
+A plan is data: computed by a policy, drawn by hand, compared, kept inside a checkpoint. It is
+immutable and always valid; ``docs/plan-format.md`` describes its JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+
+from fairseq_gist.errors import PlanError
+from fairseq_gist.files import replacing
+
+__all__ = ["SCHEMA", "Partition", "SharingPlan"]
+
+SCHEMA = 1
+"""Version of the JSON layout; a reader refuses newer ones."""
+
+Partition = Tuple[Tuple[str, ...], ...]
+"""Groups of languages: one group is fully shared, one language a group fully language-specific."""
+
+
+class SharingPlan:
+    """The partition of every unit, with the languages and where the plan came from.
+
+    Args:
+        languages: all the model's languages; kept in alphabetical order.
+        units: module path of a unit -> its groups of languages, in any order.
+        provenance: how the plan was made (policy, budget, statistics); free, JSON-like.
+
+    Raises:
+        PlanError: when a group names an unknown language, or a unit misses one or lists it twice.
+    """
+
+    def __init__(
+        self,
+        languages: Sequence[str],
+        units: Mapping[str, Iterable[Iterable[str]]],
+        provenance: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        self.languages: Tuple[str, ...] = tuple(sorted(languages))
+        if not self.languages:
+            raise PlanError("a sharing plan needs at least one language, found none")
+        if len(set(self.languages)) < len(self.languages):
+            raise PlanError(f"the plan lists a language twice: {', '.join(self.languages)}")
+        self.units: Mapping[str, Partition] = MappingProxyType(
+            {name: _canonical(name, groups, self.languages) for name, groups in units.items()}
+        )
+        self.provenance: Mapping[str, Any] = MappingProxyType(dict(provenance or {}))
+
+    @classmethod
+    def shared(cls, languages: Sequence[str], units: Iterable[str], **provenance: Any) -> SharingPlan:
+        """Return the plan in which all languages share every unit."""
+        return cls(languages, {unit: [languages] for unit in units}, provenance)
+
+    @classmethod
+    def language_specific(
+        cls, languages: Sequence[str], units: Iterable[str], **provenance: Any
+    ) -> SharingPlan:
+        """Return the plan in which every language has its own copy of every unit."""
+        alone = [[language] for language in languages]
+        return cls(languages, {unit: alone for unit in units}, provenance)
+
+    def group_of(self, unit: str) -> Tuple[int, ...]:
+        """Return the index of each language's group on ``unit``, in the order of ``languages``."""
+        groups = self.units[unit]
+        return tuple(
+            next(index for index, group in enumerate(groups) if language in group)
+            for language in self.languages
+        )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether every unit is fully shared."""
+        return all(len(groups) == 1 for groups in self.units.values())
+
+    def refines(self, other: SharingPlan) -> bool:
+        """Whether every group of this plan lies inside one group of ``other``.
+
+        Units that ``other`` does not name count as fully shared there; a unit that only ``other``
+        names must be fully shared in it.
+        """
+        if self.languages != other.languages:
+            return False
+        for unit, coarse in other.units.items():
+            fine = self.units.get(unit, (self.languages,))
+            if not all(any(set(group) <= set(wide) for wide in coarse) for group in fine):
+                return False
+        return True
+
+    def size(self, shared_parameters: int, unit_parameters: Mapping[str, int]) -> int:
+        """Return the number of parameters of the model this plan describes.
+
+        Args:
+            shared_parameters: parameters of the whole, fully shared model.
+            unit_parameters: parameters of one copy of each unit.
+        """
+        copies = ((len(groups) - 1) * unit_parameters[unit] for unit, groups in self.units.items())
+        return shared_parameters + sum(copies)
+
+    @property
+    def signature(self) -> str:
+        """Return a short fingerprint of languages and partitions; provenance does not count."""
+        content = json.dumps(
+            {"languages": self.languages, "units": dict(sorted(self.units.items()))},
+            separators=(",", ":"),
+        )
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """Return the plan as JSON that a person can read and edit, one unit a line."""
+        units = ",\n".join(
+            f"    {json.dumps(unit)}: {json.dumps(groups)}" for unit, groups in self.units.items()
+        )
+        head = {
+            "schema": SCHEMA,
+            "signature": self.signature,
+            "languages": self.languages,
+            "provenance": dict(self.provenance),
+        }
+        lines = ",\n".join(
+            f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()
+        )
+        return f'{{\n{lines},\n  "units": {{\n{units}\n  }}\n}}\n'
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "the plan") -> SharingPlan:
+        """Read a plan; ``source`` names it in errors.
+
+        Raises:
+            PlanError: when the text is not a valid plan of a schema this version reads.
+        """
+        try:
+            content = json.loads(text, object_pairs_hook=_no_duplicates)
+        except PlanError as error:
+            raise PlanError(f"{source}: {error}") from None
+        except ValueError as error:
+            raise PlanError(f"{source}: not JSON ({error})") from None
+        _check_layout(content, source)
+        try:
+            return cls(content["languages"], content["units"], content.get("provenance"))
+        except PlanError as error:
+            raise PlanError(f"{source}: {error}") from None
+
+    def save(self, path: Union[str, Path]) -> None:
+        """Write the plan's JSON to ``path``, whole or not at all."""
+        with replacing(path) as temporary:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Union[str, Path]) -> SharingPlan:
+        """Read a plan file; raises PlanError naming the file."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(f"cannot read the sharing plan {path}: {error}") from None
+        return cls.from_json(text, source=str(path))
+
+    def __eq__(self, other: object) -> bool:
+        """Plans are equal when they share the same parameters the same way."""
+        if not isinstance(other, SharingPlan):
+            return NotImplemented
+        return self.languages == other.languages and dict(self.units) == dict(other.units)
+
+    def __hash__(self) -> int:
+        return hash(self.signature)
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return SharingPlan, (self.languages, dict(self.units), dict(self.provenance))
+
+    def __repr__(self) -> str:
+        split = sum(len(groups) > 1 for groups in self.units.values())
+        return (
+            f"SharingPlan({len(self.languages)} languages, {split} of {len(self.units)} units "
+            f"split, {self.signature})"
+        )
+
+
+def _canonical(
+    unit: str, groups: Iterable[Iterable[str]], languages: Tuple[str, ...]
+) -> Partition:
+    """Return the groups sorted inside and among themselves, after checking them."""
+    if isinstance(groups, str):
+        raise PlanError(f"unit '{unit}': expected a list of groups, found '{groups}'")
+    listed: List[Tuple[str, ...]] = []
+    for group in groups:
+        if isinstance(group, str) or not isinstance(group, Iterable):
+            raise PlanError(f"unit '{unit}': expected a list of languages, found {group!r}")
+        listed.append(tuple(sorted(str(language) for language in group)))
+    flat = [language for group in listed for language in group]
+    for language in flat:
+        if language not in languages:
+            raise PlanError(
+                f"unit '{unit}': unknown language '{language}'; the plan's languages are "
+                f"{', '.join(languages)}"
+            )
+        if flat.count(language) > 1:
+            raise PlanError(f"unit '{unit}': language '{language}' is listed twice")
+    missing = [language for language in languages if language not in flat]
+    if missing:
+        raise PlanError(f"unit '{unit}': no group has language '{missing[0]}'; every one needs it")
+    if any(not group for group in listed):
+        raise PlanError(f"unit '{unit}': a group is empty")
+    return tuple(sorted(listed))
+
+
+def _no_duplicates(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    content: Dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise PlanError(f"'{key}' is listed twice")
+        content[key] = value
+    return content
+
+
+def _check_layout(content: Any, source: str) -> None:
+    if not isinstance(content, dict):
+        raise PlanError(f"{source}: expected a JSON object, found {type(content).__name__}")
+    schema = content.get("schema")
+    if schema != SCHEMA:
+        raise PlanError(
+            f"{source}: expected schema {SCHEMA}, found {schema!r}; it is not a sharing plan, or "
+            "one of a newer fairseq-gist"
+        )
+    for key, kind in (("languages", list), ("units", dict)):
+        if not isinstance(content.get(key), kind):
+            raise PlanError(f"{source}: '{key}' is missing or not a JSON {kind.__name__}")
+    if not all(isinstance(language, str) for language in content["languages"]):
+        raise PlanError(f"{source}: 'languages' must be names, found {content['languages']!r}")
+    if not isinstance(content.get("provenance", {}), dict):
+        raise PlanError(f"{source}: 'provenance' must be a JSON object")

@@ -1,0 +1,136 @@
+"""The gradient-guided policy of Wang et al. (Interspeech 2022), section 3.
+
+Every unit starts fully language-specific. All pairs of languages on all units are taken in the
+order of their gradients' cosine similarity, the most similar first; a pair joins the groups its
+two languages are in, until the model is no larger than the budget. That is single-linkage
+agglomeration with one order over all the units. The paper leaves the stopping rule and the way
+pairs become groups open; this is our reading.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairseq_gist.budget import parse_budget
+from fairseq_gist.errors import OptionError, StatisticsError
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.statistics import GradientStatistics
+
+__all__ = ["gradient_plan"]
+
+Similarity = Tuple[float, str, str, str]
+"""Negated cosine, unit, and the two languages: sorts most similar first, ties by name."""
+
+
+def gradient_plan(
+    statistics: GradientStatistics,
+    budget: str,
+    within: Optional[SharingPlan] = None,
+) -> SharingPlan:
+    """Return the plan that shares where gradients agree most and fits the budget.
+
+    Cosines are debiased where every language has two chunks or more. A pair whose cosine is not
+    defined (a gradient that is zero, or nothing but noise) counts as 0: no reason to share, none
+    to split.
+
+    Args:
+        statistics: of the units to decide on.
+        budget: see :func:`fairseq_gist.budget.parse_budget`; parameters of the whole model.
+        within: a plan that the result must refine; languages it has separated stay so.
+
+    Raises:
+        OptionError: when the budget is below the shared model, or below ``within``.
+        StatisticsError: when the statistics lack a language of ``within``.
+    """
+    limit = parse_budget(budget, statistics.shared_parameters)
+    debiased = min(statistics.chunks_per_language.values()) > 1
+    parameters = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
+    groups = _Groups(statistics.units, statistics.languages)
+    blocked = _separated(statistics, within)
+
+    size = statistics.shared_parameters + sum(parameters.values()) * (
+        len(statistics.languages) - 1
+    )
+    for _, unit, one, other in _descending(statistics, statistics.cosines(debiased)):
+        if size <= limit:
+            break
+        if (unit, one, other) not in blocked and groups.join(unit, one, other):
+            size -= parameters[unit]
+    if size > limit:
+        raise OptionError(
+            f"--size-budget: {budget} is {limit:,} parameters, but the plan so far already has "
+            f"{size:,}; a later differentiation can only split further"
+        )
+    return SharingPlan(
+        statistics.languages,
+        {unit: groups.of(unit) for unit in statistics.units},
+        {
+            "policy": "gradient",
+            "size_budget": budget,
+            "parameters": size,
+            "shared_parameters": statistics.shared_parameters,
+            "debiased": debiased,
+            "statistics": dict(statistics.provenance),
+        },
+    )
+
+
+def _descending(statistics: GradientStatistics, cosines: NDArray[np.float64]) -> List[Similarity]:
+    """Return all quadruplets, most similar first.
+
+    Equal similarities are ordered by the names of unit and languages, and cosines are compared at
+    twelve digits, so that the order is the same on every machine.
+    """
+    quadruplets = []
+    for u, unit in enumerate(statistics.units):
+        for j, one in enumerate(statistics.languages):
+            for k in range(j + 1, len(statistics.languages)):
+                cosine = float(np.nan_to_num(cosines[u, j, k], nan=0.0))
+                quadruplets.append((-round(cosine, 12), unit, one, statistics.languages[k]))
+    return sorted(quadruplets)
+
+
+def _separated(
+    statistics: GradientStatistics, within: Optional[SharingPlan]
+) -> "set[Tuple[str, str, str]]":
+    if within is None:
+        return set()
+    if within.languages != statistics.languages:
+        raise StatisticsError(
+            f"the statistics are for languages {', '.join(statistics.languages)}, the plan so far "
+            f"for {', '.join(within.languages)}"
+        )
+    return {
+        (unit, one, other)
+        for unit, partition in within.units.items()
+        for one in statistics.languages
+        for other in statistics.languages
+        if not any(one in group and other in group for group in partition)
+    }
+
+
+class _Groups:
+    """A disjoint-set over the languages of every unit."""
+
+    def __init__(self, units: Sequence[str], languages: Sequence[str]) -> None:
+        self._group: Dict[str, Dict[str, List[str]]] = {
+            unit: {language: [language] for language in languages} for unit in units
+        }
+
+    def join(self, unit: str, one: str, other: str) -> bool:
+        """Join the two languages' groups; False when they are one already."""
+        groups = self._group[unit]
+        if groups[one] is groups[other]:
+            return False
+        joined = groups[one] + groups[other]
+        for language in joined:
+            groups[language] = joined
+        return True
+
+    def of(self, unit: str) -> List[List[str]]:
+        """Return the unit's groups."""
+        unique = {id(group): group for group in self._group[unit].values()}
+        return list(unique.values())

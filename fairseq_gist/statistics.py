@@ -1,0 +1,213 @@
+"""Gradient statistics: how the gradients of the languages lie to one another, with their noise.
+
+A *probe* is one gradient vector that is compared: that of one language on one chunk of data,
+normalised per target token. The inner products between all the probes of a unit (their Gram
+matrix) are enough for every cosine, and several chunks a language tell signal from noise.
+``docs/statistics-format.md`` describes the file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Mapping, Sequence, Tuple, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairseq_gist.errors import StatisticsError
+from fairseq_gist.files import replacing
+
+__all__ = ["SCHEMA", "GradientStatistics"]
+
+SCHEMA = 1
+"""Version of the file's layout; a reader refuses newer ones."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GradientStatistics:
+    """The Gram matrix of the probes of every unit.
+
+    Attributes:
+        languages: in alphabetical order.
+        units: module paths.
+        unit_parameters: parameters of one copy of each unit, `[units]`.
+        shared_parameters: parameters of the whole model when everything is shared.
+        gram: inner products of the probes, `[units, probes, probes]`.
+        probe_languages: index into ``languages`` of each probe, `[probes]`.
+        probe_chunks: which chunk of the data each probe saw, `[probes]`.
+        probe_tokens: target tokens behind each probe, `[probes]`.
+        provenance: where the numbers came from; free, JSON-like.
+
+    Raises:
+        StatisticsError: when the shapes don't belong together or a number is not finite.
+    """
+
+    languages: Tuple[str, ...]
+    units: Tuple[str, ...]
+    unit_parameters: NDArray[np.int64]
+    shared_parameters: int
+    gram: Floats
+    probe_languages: NDArray[np.int64]
+    probe_chunks: NDArray[np.int64]
+    probe_tokens: Floats
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        probes = len(self.probe_languages)
+        expected = {
+            "gram": (len(self.units), probes, probes),
+            "unit_parameters": (len(self.units),),
+            "probe_chunks": (probes,),
+            "probe_tokens": (probes,),
+        }
+        for name, shape in expected.items():
+            found = getattr(self, name).shape
+            if found != shape:
+                raise StatisticsError(f"gradient statistics: {name} should be {shape}, is {found}")
+        if not np.isfinite(self.gram).all():
+            unit = self.units[int(np.argwhere(~np.isfinite(self.gram))[0][0])]
+            raise StatisticsError(f"gradient statistics: unit '{unit}' has a gradient that isn't finite")
+        absent = set(range(len(self.languages))) - set(self.probe_languages.tolist())
+        if absent:
+            raise StatisticsError(
+                f"gradient statistics: language '{self.languages[min(absent)]}' has no gradient; "
+                "its rows were absent from the data that was recorded"
+            )
+
+    @property
+    def chunks_per_language(self) -> Dict[str, int]:
+        """Number of probes of each language."""
+        counts = np.bincount(self.probe_languages, minlength=len(self.languages))
+        return dict(zip(self.languages, counts.tolist()))
+
+    def products(self, debiased: bool) -> Floats:
+        """Return the mean inner products between languages, `[units, languages, languages]`.
+
+        With ``debiased``, products of two probes of the same chunk are left out, so that noise
+        that the two share (a probe with itself, or two languages of the same utterances) does not
+        count as agreement. A language pair with no product left is NaN.
+        """
+        weights = self._pair_weights(debiased)
+        counts = weights.sum(axis=(1, 3))
+        sums = np.einsum("upq,jpkq->ujk", self.gram, weights, optimize=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.where(counts > 0, sums / counts, np.nan), dtype=np.float64)
+
+    def cosines(self, debiased: bool = True) -> Floats:
+        """Return the cosine similarity of the languages' gradients, `[units, languages, languages]`.
+
+        NaN where it is not defined: a zero gradient, or (debiased) one whose chunks agree no
+        better than noise. The diagonal is 1 where it is defined. Debiased values can pass 1 by
+        noise and are clipped to [-1, 1].
+        """
+        products = self.products(debiased)
+        squares = np.einsum("ujj->uj", products)
+        norms = np.sqrt(np.where(squares > 0, squares, np.nan))
+        return np.clip(products / (norms[:, :, None] * norms[:, None, :]), -1.0, 1.0)
+
+    def self_similarity(self) -> Floats:
+        """Return the mean cosine between different chunks of one language, `[units, languages]`.
+
+        Near 1: the chunks agree, the gradient is signal; near 0: mostly noise. NaN with one chunk.
+        """
+        norms = np.sqrt(np.einsum("upp->up", self.gram))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            cosines = self.gram / (norms[:, :, None] * norms[:, None, :])
+        result = np.full((len(self.units), len(self.languages)), np.nan)
+        for index in range(len(self.languages)):
+            probes = np.flatnonzero(self.probe_languages == index)
+            if len(probes) > 1:
+                block = cosines[np.ix_(np.arange(len(self.units)), probes, probes)]
+                off_diagonal = ~np.eye(len(probes), dtype=bool)
+                result[:, index] = block[:, off_diagonal].mean(axis=1)
+        return result
+
+    def _pair_weights(self, debiased: bool) -> Floats:
+        """Return 1 where a pair of probes belongs to a pair of languages, `[L, P, L, P]`."""
+        member = (self.probe_languages[None, :] == np.arange(len(self.languages))[:, None]).astype(
+            np.float64
+        )
+        allowed = np.ones((len(self.probe_chunks),) * 2)
+        if debiased:
+            allowed = (self.probe_chunks[:, None] != self.probe_chunks[None, :]).astype(np.float64)
+        return np.asarray(np.einsum("jp,kq,pq->jpkq", member, member, allowed), dtype=np.float64)
+
+    def select(self, units: Sequence[str]) -> GradientStatistics:
+        """Return the statistics of ``units`` alone, in that order.
+
+        Raises:
+            StatisticsError: when one of them was not recorded.
+        """
+        position = {unit: index for index, unit in enumerate(self.units)}
+        missing = [unit for unit in units if unit not in position]
+        if missing:
+            raise StatisticsError(
+                f"the gradient statistics are for other units: they lack '{missing[0]}' and "
+                f"{len(missing) - 1} more of the {len(units)} asked for; they have "
+                f"{len(self.units)}, from '{self.units[0]}' to '{self.units[-1]}'"
+            )
+        chosen = [position[unit] for unit in units]
+        return GradientStatistics(
+            languages=self.languages,
+            units=tuple(units),
+            unit_parameters=self.unit_parameters[chosen],
+            shared_parameters=self.shared_parameters,
+            gram=self.gram[chosen],
+            probe_languages=self.probe_languages,
+            probe_chunks=self.probe_chunks,
+            probe_tokens=self.probe_tokens,
+            provenance=self.provenance,
+        )
+
+    def save(self, path: Union[str, Path]) -> None:
+        """Write one ``.npz`` file, whole or not at all."""
+        with replacing(path) as temporary, open(temporary, "wb") as stream:
+            np.savez_compressed(
+                stream,
+                schema=np.int64(SCHEMA),
+                languages=np.array(self.languages, dtype=np.str_),
+                units=np.array(self.units, dtype=np.str_),
+                unit_parameters=self.unit_parameters,
+                shared_parameters=np.int64(self.shared_parameters),
+                gram=self.gram,
+                probe_languages=self.probe_languages,
+                probe_chunks=self.probe_chunks,
+                probe_tokens=self.probe_tokens,
+                provenance=np.array(json.dumps(dict(self.provenance))),
+            )
+
+    @classmethod
+    def load(cls, path: Union[str, Path]) -> GradientStatistics:
+        """Read a statistics file.
+
+        Raises:
+            StatisticsError: when the file can't be read or is not of a known layout.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                arrays = {name: content[name] for name in content.files}
+        except (OSError, ValueError, EOFError, AttributeError) as error:
+            raise StatisticsError(f"cannot read gradient statistics {path}: {error}") from None
+        if int(arrays.get("schema", -1)) != SCHEMA:
+            raise StatisticsError(
+                f"{path}: expected gradient statistics of schema {SCHEMA}, found "
+                f"{arrays.get('schema', 'none')}"
+            )
+        try:
+            return cls(
+                languages=tuple(arrays["languages"].tolist()),
+                units=tuple(arrays["units"].tolist()),
+                unit_parameters=arrays["unit_parameters"],
+                shared_parameters=int(arrays["shared_parameters"]),
+                gram=arrays["gram"],
+                probe_languages=arrays["probe_languages"],
+                probe_chunks=arrays["probe_chunks"],
+                probe_tokens=arrays["probe_tokens"],
+                provenance=json.loads(str(arrays["provenance"])),
+            )
+        except KeyError as error:
+            raise StatisticsError(f"{path}: the array {error} is missing") from None
