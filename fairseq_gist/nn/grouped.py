@@ -1,0 +1,77 @@
+"""A leaf module with one copy for each group of languages."""
+
+from __future__ import annotations
+
+from typing import List, Sequence, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_gist.nn.per_language import forward_recorded
+from fairseq_gist.nn.routing import Routing
+
+__all__ = ["GroupedModule"]
+
+
+class GroupedModule(nn.Module):
+    """Runs every row of a batch through the copy that its language's group owns.
+
+    It deliberately has no ``weight`` or ``bias``: code that reads a module's weights directly
+    (fairseq's fast attention path) must fail rather than silently use one copy for everyone.
+
+    Args:
+        copies: one module a group, in the order of the plan's groups.
+        group_of: the group of each language, `[languages]`.
+        routing: of the model this module is part of.
+        unit: module path of the unit in the sharing plan, under which gradients are recorded.
+        path: module path of this module, named in errors.
+        batch_dim: where the rows are in the input: 1 inside fairseq's layers (time first), 0 for
+            embeddings and output projection.
+    """
+
+    def __init__(
+        self,
+        copies: Sequence[nn.Module],
+        group_of: Tuple[int, ...],
+        routing: Routing,
+        unit: str,
+        path: str,
+        batch_dim: int,
+    ) -> None:
+        super().__init__()
+        self.copies = nn.ModuleList(copies)
+        self.group_of = group_of
+        self.routing = routing
+        self.unit = unit
+        self.path = path
+        self.batch_dim = batch_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the module's output for ``x``, row order kept.
+
+        Raises:
+            RoutingError: when the rows' languages are unknown or don't fit the rows.
+        """
+        batch = self.routing.batch(self.path)
+        parts = batch.partition(self.group_of, x.size(self.batch_dim), self.path)
+        outputs = []
+        for group, rows, languages in zip(parts.groups, parts.rows, parts.batches):
+            own = x if len(parts.groups) == 1 else x.index_select(self.batch_dim, rows)
+            copy = self.copies[group]
+            sink = self.routing.sink if torch.is_grad_enabled() else None
+            if sink is None:
+                outputs.append(copy(own))
+            else:
+                outputs.append(
+                    forward_recorded(copy, own, languages, self.batch_dim, self.unit, sink)
+                )
+        if len(outputs) == 1:
+            return outputs[0]
+        return torch.cat(outputs, dim=self.batch_dim).index_select(self.batch_dim, parts.inverse)
+
+    def extra_repr(self) -> str:
+        """Say which languages share a copy."""
+        groups: List[List[str]] = [[] for _ in self.copies]
+        for language, group in zip(self.routing.languages, self.group_of):
+            groups[group].append(language)
+        return " | ".join(" ".join(group) for group in groups)

@@ -1,0 +1,159 @@
+"""Gradients per language from one ordinary backward pass over a mixed batch.
+
+The weight gradient of a module is a sum over the rows of the batch. Each function here computes
+that sum language by language, hands every part to the sink, and returns the total: the work is
+that of the ordinary backward, done in pieces.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_gist.errors import SurgeryError
+from fairseq_gist.nn.routing import GradientSink, LanguageBatch, RowPartition
+
+__all__ = ["RECORDABLE", "forward_recorded"]
+
+if hasattr(torch.amp, "custom_fwd"):
+    _custom_fwd: Callable[..., Any] = torch.amp.custom_fwd(device_type="cuda")
+    _custom_bwd: Callable[..., Any] = torch.amp.custom_bwd(device_type="cuda")
+else:
+    _custom_fwd, _custom_bwd = torch.cuda.amp.custom_fwd, torch.cuda.amp.custom_bwd
+
+RECORDABLE = (nn.Linear, nn.LayerNorm, nn.Embedding)
+
+
+def forward_recorded(
+    module: nn.Module,
+    x: Tensor,
+    batch: LanguageBatch,
+    batch_dim: int,
+    unit: str,
+    sink: GradientSink,
+) -> Tensor:
+    """Run ``module`` on ``x`` so that its backward hands each language's gradient to ``sink``.
+
+    Args:
+        module: a Linear, LayerNorm or Embedding.
+        x: input with its rows along ``batch_dim``.
+        batch: the languages of the rows.
+        unit: the name under which the gradients are handed on.
+    """
+    rows = batch.by_language(x.size(batch_dim), unit)
+    to = _Destination(sink, unit, rows, batch_dim)
+    if isinstance(module, nn.Linear):
+        y = _Linear.apply(x, module.weight, module.bias, to)
+        # fairseq scales queries in place, which must not touch what this function returned
+        return y.clone()
+    if isinstance(module, nn.LayerNorm):
+        return _LayerNorm.apply(
+            x, module.weight, module.bias, module.normalized_shape, module.eps, to
+        )
+    if isinstance(module, nn.Embedding):
+        return _Embedding.apply(x, module.weight, module.padding_idx, to)
+    raise SurgeryError(
+        f"{unit}: gradients per language are known for "
+        f"{', '.join(kind.__name__ for kind in RECORDABLE)}, not for {type(module).__name__}"
+    )
+
+
+class _Destination:
+    """Where a module's gradients go, and which rows are whose."""
+
+    def __init__(
+        self, sink: GradientSink, unit: str, rows: RowPartition, batch_dim: int
+    ) -> None:
+        self.sink, self.unit, self.rows, self.batch_dim = sink, unit, rows, batch_dim
+
+    def add_up(
+        self, part: str, gradient_of: Callable[..., Tensor], *tensors: Tensor
+    ) -> Tensor:
+        """Sum ``gradient_of(rows of each tensor)`` over the languages, handing on every part."""
+        total: Optional[Tensor] = None
+        alone = len(self.rows.groups) == 1
+        for language, index in zip(self.rows.groups, self.rows.rows):
+            selected = tensors if alone else [t.index_select(self.batch_dim, index) for t in tensors]
+            gradient = gradient_of(*selected)
+            self.sink.add(self.unit, part, language, gradient)
+            total = gradient if total is None else total + gradient
+        if total is None:
+            raise SurgeryError(f"{self.unit}: a batch without rows has no gradient")
+        return total
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    @_custom_fwd
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Optional[Tensor], to: _Destination):  # noqa: ANN205
+        ctx.save_for_backward(x, weight)
+        ctx.has_bias, ctx.to = bias is not None, to
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    @_custom_bwd
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        x, weight = ctx.saved_tensors
+        grad_x = grad.matmul(weight) if ctx.needs_input_grad[0] else None
+        grad_weight = grad_bias = None
+        if ctx.needs_input_grad[1]:
+            grad_weight = ctx.to.add_up("weight", _outer, grad, x.to(grad.dtype))
+        if ctx.has_bias and ctx.needs_input_grad[2]:
+            grad_bias = ctx.to.add_up("bias", _sum_rows, grad)
+        return grad_x, grad_weight, grad_bias, None
+
+
+class _LayerNorm(torch.autograd.Function):
+    @staticmethod
+    @_custom_fwd
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, shape, eps: float, to):  # noqa: ANN001, ANN205
+        y, mean, rstd = torch.native_layer_norm(x, shape, weight, bias, eps)
+        ctx.save_for_backward(x, weight, bias, mean, rstd)
+        ctx.shape, ctx.to = shape, to
+        return y
+
+    @staticmethod
+    @_custom_bwd
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        x, weight, bias, mean, rstd = ctx.saved_tensors
+        grad_x = torch.ops.aten.native_layer_norm_backward(
+            grad.contiguous(), x, ctx.shape, mean, rstd, weight, bias, [True, False, False]
+        )[0]
+        normalised = (x - mean) * rstd
+        grad_weight = ctx.to.add_up("weight", _sum_rows, grad * normalised)
+        grad_bias = ctx.to.add_up("bias", _sum_rows, grad)
+        return grad_x, grad_weight, grad_bias, None, None, None
+
+
+class _Embedding(torch.autograd.Function):
+    @staticmethod
+    @_custom_fwd
+    def forward(ctx: Any, tokens: Tensor, weight: Tensor, padding_idx: Optional[int], to):  # noqa: ANN001, ANN205
+        ctx.save_for_backward(tokens)
+        ctx.symbols, ctx.padding_idx, ctx.to = weight.size(0), padding_idx, to
+        return F.embedding(tokens, weight, padding_idx)
+
+    @staticmethod
+    @_custom_bwd
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        (tokens,) = ctx.saved_tensors
+
+        def scatter(rows: Tensor, of: Tensor) -> Tensor:
+            gradient = rows.new_zeros(ctx.symbols, rows.size(-1))
+            gradient.index_add_(0, of.reshape(-1), rows.reshape(-1, rows.size(-1)))
+            if ctx.padding_idx is not None:
+                gradient[ctx.padding_idx] = 0
+            return gradient
+
+        return None, ctx.to.add_up("weight", scatter, grad, tokens), None, None
+
+
+def _outer(grad: Tensor, x: Tensor) -> Tensor:
+    return grad.reshape(-1, grad.size(-1)).t().matmul(x.reshape(-1, x.size(-1)))
+
+
+def _sum_rows(grad: Tensor) -> Tensor:
+    return grad.reshape(-1, grad.size(-1)).sum(0)

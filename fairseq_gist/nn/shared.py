@@ -1,0 +1,35 @@
+"""Recording the gradients of a leaf module that all languages share.
+
+The module keeps its type, parameters and names; only its ``forward`` is replaced, and only as
+long as it is watched, so checkpoints and every other user of the module see nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_gist.nn.per_language import forward_recorded
+from fairseq_gist.nn.routing import Routing
+
+__all__ = ["unwatch", "watch"]
+
+
+def watch(module: nn.Module, routing: Routing, unit: str, batch_dim: int) -> None:
+    """Have ``module`` hand its gradients per language to ``routing.sink`` while there is one."""
+    if "forward" not in vars(module):
+        module.forward = functools.partial(_forward, module, routing, unit, batch_dim)
+
+
+def unwatch(module: nn.Module) -> None:
+    """Give ``module`` its own ``forward`` back."""
+    vars(module).pop("forward", None)
+
+
+def _forward(module: nn.Module, routing: Routing, unit: str, batch_dim: int, x: Tensor) -> Tensor:
+    if routing.sink is None or not torch.is_grad_enabled():
+        output: Tensor = type(module).forward(module, x)
+        return output
+    return forward_recorded(module, x, routing.batch(unit), batch_dim, unit, routing.sink)
