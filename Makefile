@@ -1,0 +1,108 @@
+# One environment a stack: the Python decides which (3.11 and up: modern; 3.8 - 3.10: classic).
+#
+#   PYTHON       the interpreter behind .venv (default: python3 if it is 3.8 - 3.11, else the
+#                first of 3.11, 3.10, 3.9, 3.8 that can be found)
+#   PYTEST_ARGS  how pytest is called (default: two processes)
+#   OUT          where `make demo` writes (default: runs/quickstart)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+OUT ?= runs/quickstart
+PYTEST_ARGS ?= -q -n 2
+
+# $(call find-python,VERSION...): the first interpreter of these versions that runs and can make
+# environments. Versions that pyenv has but has not activated count too: their shim exists and
+# fails, so every candidate is tried by running it.
+find-python = $(shell for version in $(1); do \
+	  for candidate in python$$version \
+	      "$$(pyenv root 2>/dev/null || echo /nonexistent)"/versions/$$version.*/bin/python; do \
+	    "$$candidate" -c 'import ensurepip, ssl, sys; \
+	      sys.exit("%d.%d" % sys.version_info[:2] != "'$$version'")' >/dev/null 2>&1 \
+	      && { command -v "$$candidate"; exit; }; \
+	  done; done; true)
+
+python-modern = $(call find-python,3.11)
+python-classic = $(call find-python,3.10 3.9 3.8)
+python-default = $(shell python3 -c 'import ensurepip, sys; \
+	sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))' >/dev/null 2>&1 && command -v python3)
+
+ifeq ($(origin PYTHON),undefined)
+PYTHON = $(or $(python-default),$(python-modern),$(python-classic))
+endif
+.venv_PYTHON = $(PYTHON)
+.venv-modern_PYTHON = $(python-modern)
+.venv-classic_PYTHON = $(python-classic)
+
+# Torch threads fight over the cores with the processes of pytest-xdist.
+pytest = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest tests $(PYTEST_ARGS)
+
+.PHONY: help venv demo test test-all test-slow test-modern test-classic lint format clean \
+	which-modern which-classic
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+venv: .venv/.done  ## build .venv with the pinned versions for the Python it finds
+
+demo: .venv/.done  ## make a corpus, train, differentiate and score; OUT=DIR
+	PATH="$(CURDIR)/.venv/bin:$$PATH" examples/quickstart/run.sh "$(OUT)"
+
+test: .venv/.done  ## the fast tests
+	$(call pytest,.venv) -m "not slow"
+
+test-slow: .venv/.done  ## the slow tests
+	$(call pytest,.venv) -m slow
+
+test-all: .venv/.done  ## every test
+	$(call pytest,.venv)
+
+test-modern: .venv-modern/.done  ## the fast tests on Python 3.11, torch 2, fairseq-fixed
+	$(call pytest,.venv-modern) -m "not slow"
+
+test-classic: .venv-classic/.done  ## the fast tests on Python 3.8 - 3.10, torch 1.12, fairseq 0.12.2
+	$(call pytest,.venv-classic) -m "not slow"
+
+lint: .venv/.done  ## style, types and the direction of imports
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: .venv/.done  ## let ruff fix and format what it can
+	.venv/bin/ruff check --fix-only --quiet .
+	.venv/bin/ruff format .
+
+clean:  ## remove environments and caches, not runs/
+	rm -rf .venv .venv-modern .venv-classic build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	find fairseq_gist tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+which-modern:  ## the Python that would run the modern stack, if any
+	@echo "$(python-modern)"
+
+which-classic:  ## the Python that would run the classic stack, if any
+	@echo "$(python-classic)"
+
+# The stamp comes last: an interrupted build is started over from an empty directory. torch goes in
+# first because building fairseq from source wants it. pip's second -q hides its warnings, not
+# its errors.
+pip = $*/bin/python -m pip --disable-pip-version-check -qq
+constraints = -c constraints/$$(cat $*/stack).txt
+
+%/.done: setup.py constraints/modern.txt constraints/classic.txt
+	@test -n "$($*_PYTHON)" || { echo "make: found no Python for $*; name one: make PYTHON=..." >&2; exit 1; }
+	@rm -rf $*
+	@"$($*_PYTHON)" -m venv $*
+	@$*/bin/python -c 'import sys; print("modern" if sys.version_info >= (3, 11) else "classic")' > $*/stack
+	@echo "$*: the $$(cat $*/stack) stack on $$($*/bin/python --version)"
+	@if grep -qx classic $*/stack; then $(pip) install "pip<24.1" "setuptools<60" wheel; fi
+	@echo "$*: installing torch"
+	@$(pip) install --progress-bar off $(constraints) torch numpy
+	@echo "$*: installing fairseq, fairseq-gist and their dependencies"
+	@$(pip) install --progress-bar off $(constraints) -e ".[fairseq,corpora,dev]"
+	@$(pip) uninstall -y torchaudio  # fairseq asks for it, never needs it, and it breaks imports
+	@touch $@
+	@echo "$*: ready; source $*/bin/activate"
