@@ -1,0 +1,1 @@
+"""Turning a model, its optimizer state and its checkpoints into what a plan describes; torch only."""

@@ -1,0 +1,112 @@
+"""State dicts and plans: making a model and a checkpoint agree, and taking one language out."""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, List, MutableMapping, Tuple
+
+from torch import Tensor, nn
+
+from fairseq_gist.errors import CheckpointError
+from fairseq_gist.nn.routing import Routing
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.surgery.plan_buffer import PLAN_KEY, encode_plan, plan_in_state, plan_of
+from fairseq_gist.surgery.units import find_units
+
+__all__ = ["export_state", "reconcile"]
+
+_COPY = re.compile(r"^(?P<path>.+)\.copies\.(?P<group>\d+)\.(?P<name>[^.]+)$")
+
+_TIED_TO = {"decoder.output_projection": "decoder.embed_tokens"}
+"""Modules that belong to another one's unit where their weights are tied."""
+
+
+def reconcile(model: nn.Module, state: MutableMapping[str, Tensor], routing: Routing) -> None:
+    """Make ``model`` and ``state`` follow one plan before the state is loaded.
+
+    A checkpoint that is split further than the model rewrites the model; a model that is split
+    further (``--sharing-plan`` on top of a shared checkpoint) has every copy start from the
+    checkpoint's.
+
+    Raises:
+        CheckpointError: when neither plan refines the other.
+        PlanError: when the checkpoint's plan doesn't fit the model.
+    """
+    theirs, ours = plan_in_state(state), plan_of(model)
+    if theirs == ours:
+        return
+    if theirs is not None and (ours is None or theirs.refines(ours)):
+        apply_plan(model, theirs, routing)
+    elif ours is not None and (theirs is None or ours.refines(theirs)):
+        _expand(model, state, theirs or SharingPlan.shared(ours.languages, ours.units), ours)
+    else:
+        raise CheckpointError(
+            f"the checkpoint follows sharing plan {theirs and theirs.signature}, the model "
+            f"{ours and ours.signature}, and neither only splits the other further; load the "
+            "checkpoint without --sharing-plan, or start from a shared one"
+        )
+
+
+def _expand(
+    model: nn.Module, state: MutableMapping[str, Tensor], coarse: SharingPlan, fine: SharingPlan
+) -> None:
+    """Give ``state`` an entry for every copy of the finer plan."""
+    units = find_units(model)
+    for unit in fine.units:
+        if fine.units[unit] == coarse.units.get(unit, (fine.languages,)):
+            continue
+        coarse_of = coarse.group_of(unit) if unit in coarse.units else (0,) * len(fine.languages)
+        fine_of = fine.group_of(unit)
+        parents = [coarse_of[fine_of.index(group)] for group in range(len(fine.units[unit]))]
+        for path in units[unit].paths:
+            _expand_module(state, path, parents)
+    state[PLAN_KEY] = encode_plan(fine)
+
+
+def _expand_module(state: MutableMapping[str, Tensor], path: str, parents: List[int]) -> None:
+    copies: Dict[Tuple[int, str], str] = {}
+    for key in [key for key in state if key.startswith(f"{path}.")]:
+        match = _COPY.match(key)
+        if match and match.group("path") == path:
+            copies[int(match.group("group")), match.group("name")] = key
+        elif "." not in key[len(path) + 1 :]:
+            copies[0, key[len(path) + 1 :]] = key
+    if not copies:
+        raise CheckpointError(f"the checkpoint has no parameters of '{path}', which the plan splits")
+    tensors = {where: state.pop(key) for where, key in copies.items()}
+    for group, parent in enumerate(parents):
+        for (origin, name), tensor in tensors.items():
+            if origin == parent:
+                state[f"{path}.copies.{group}.{name}"] = tensor
+
+
+def export_state(state: MutableMapping[str, Tensor], language: str) -> Dict[str, Tensor]:
+    """Return the state dict of the stock model that ``language`` has inside ``state``.
+
+    Raises:
+        CheckpointError: when the checkpoint's plan doesn't know the language.
+    """
+    plan = plan_in_state(state)
+    if plan is None:
+        return dict(state)
+    if language not in plan.languages:
+        raise CheckpointError(
+            f"the checkpoint has no language '{language}'; it has {', '.join(plan.languages)}"
+        )
+    position = plan.languages.index(language)
+    exported: Dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        match = _COPY.match(key)
+        if key == PLAN_KEY:
+            continue
+        if match is None:
+            exported[key] = tensor
+            continue
+        path = match.group("path")
+        unit = path if path in plan.units else _TIED_TO.get(path, path)
+        if unit not in plan.units:
+            raise CheckpointError(f"the checkpoint has copies of '{path}', which its plan lacks")
+        if int(match.group("group")) == plan.group_of(unit)[position]:
+            exported[f"{path}.{match.group('name')}"] = tensor
+    return exported

@@ -1,0 +1,156 @@
+"""The units of a model: its smallest parts that languages can share or own."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Dict, Iterator, List, Mapping, Optional, Tuple
+
+from torch import nn
+from torch.nn import Parameter
+
+from fairseq_gist.errors import OptionError
+from fairseq_gist.nn.grouped import GroupedModule
+
+__all__ = [
+    "DEFAULT_UNITS",
+    "Unit",
+    "count_parameters",
+    "find_units",
+    "module_at",
+    "replace_module",
+    "select_units",
+]
+
+DEFAULT_UNITS = r"decoder\.(layers\..+|layer_norm)"
+"""The units of the paper: every projection and norm of the decoder, the final norm too."""
+
+_LEAVES = (nn.Linear, nn.LayerNorm, nn.Embedding)
+
+_BATCH_FIRST = (
+    "embed_tokens",
+    "layernorm_embedding",
+    "output_projection",
+    "project_in_dim",
+    "project_out_dim",
+)
+"""Modules that fairseq runs before time and batch are swapped, or after they are swapped back."""
+
+_FAST_PATH_COPIES = tuple(
+    f"{projection}_{kind}"
+    for projection in ("in_proj", "out_proj", "fc1", "fc2")
+    for kind in ("weight", "bias")
+)
+"""Parameters in which fairseq 0.12.2 keeps a second, untrained copy of an encoder layer."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit: a module, or several that share their weight.
+
+    Attributes:
+        name: path of the first module.
+        paths: paths of all its modules; more than one where a weight is tied.
+        parameters: number of parameters of one copy.
+    """
+
+    name: str
+    paths: Tuple[str, ...]
+    parameters: int
+
+    @staticmethod
+    def batch_dim(path: str) -> int:
+        """Return where the rows of the batch are in the input of the module at ``path``."""
+        return 0 if path.rsplit(".", 1)[-1] in _BATCH_FIRST else 1
+
+
+def module_at(model: nn.Module, path: str) -> nn.Module:
+    """Return the submodule at ``path`` (``a.b.0.c``)."""
+    for name in path.split("."):
+        model = getattr(model, name)
+    return model
+
+
+def replace_module(model: nn.Module, path: str, module: nn.Module) -> None:
+    """Put ``module`` at ``path``, in the place (and so the parameter order) of the old one."""
+    parent, _, name = path.rpartition(".")
+    setattr(module_at(model, parent) if parent else model, name, module)
+
+
+def find_units(model: nn.Module) -> Dict[str, Unit]:
+    """Return everything in ``model`` that could be a unit, by name, in the model's order."""
+    by_weight: Dict[int, List[str]] = {}
+    for path, module in _leaves(model):
+        weight = _one_copy(module).weight
+        by_weight.setdefault(id(weight), []).append(path)
+    return {
+        paths[0]: Unit(paths[0], tuple(paths), _parameters_of_one(model, paths))
+        for paths in by_weight.values()
+    }
+
+
+def select_units(units: Mapping[str, Unit], pattern: Optional[str] = None) -> Dict[str, Unit]:
+    """Return the units whose whole name matches ``pattern``, default those of the paper.
+
+    Raises:
+        OptionError: when the pattern is no regular expression, or matches nothing.
+    """
+    try:
+        regex = re.compile(pattern or DEFAULT_UNITS)
+    except re.error as error:
+        raise OptionError(f"--units: '{pattern}' is no regular expression: {error}") from None
+    chosen = {name: unit for name, unit in units.items() if regex.fullmatch(name)}
+    if not chosen:
+        known = list(units)
+        raise OptionError(
+            f"--units: '{pattern or DEFAULT_UNITS}' matches none of the {len(known)} units, which "
+            f"go from '{known[0]}' to '{known[-1]}'" if known else
+            "the model has no Linear, LayerNorm or Embedding that could be a unit"
+        )
+    return chosen
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of parameters, tied ones counted once.
+
+    Left out are the second copies of encoder layers that fairseq 0.12.2 keeps for its fast path:
+    they are never trained, and without them the counts are those of the papers.
+    """
+    return sum(parameter.numel() for parameter in _unique_parameters(model))
+
+
+def _unique_parameters(model: nn.Module) -> Iterator[Parameter]:
+    seen = set()
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if hasattr(module, "can_use_fastpath") and name in _FAST_PATH_COPIES:
+                continue
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield parameter
+
+
+def _leaves(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
+    """Yield the candidates: plain leaves and grouped modules, not the copies inside them."""
+    grouped: List[str] = []
+    for path, module in model.named_modules():
+        if any(path.startswith(f"{prefix}.") for prefix in grouped):
+            continue
+        if isinstance(module, GroupedModule):
+            grouped.append(path)
+            yield path, module
+        elif type(module) in _LEAVES:
+            yield path, module
+
+
+def _one_copy(module: nn.Module) -> nn.Module:
+    return module.copies[0] if isinstance(module, GroupedModule) else module
+
+
+def _parameters_of_one(model: nn.Module, paths: List[str]) -> int:
+    parameters = {
+        id(parameter): parameter.numel()
+        for path in paths
+        for parameter in _one_copy(module_at(model, path)).parameters()
+    }
+    return sum(parameters.values())
