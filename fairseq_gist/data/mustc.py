@@ -1,0 +1,216 @@
+"""The MuST-C release layout: the one entrance for data.
+
+``ROOT/en-XX/data/SPLIT/txt/SPLIT.yaml`` is a list of segments (duration, offset, speaker_id,
+wav), ``SPLIT.en`` and ``SPLIT.XX`` beside it have one line a segment, and ``wav/`` one file a
+talk.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+import yaml
+
+from fairseq_gist.errors import DataError
+from fairseq_gist.files import replacing
+
+__all__ = ["Layout", "Segment", "Wave", "read_segments", "read_wave", "write_split"]
+
+_FLOW_LINE = re.compile(r"^- \{([^{}\[\]'\"#]*)\}\s*$")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One utterance of a talk with its text in two languages; times in seconds."""
+
+    wav: str
+    offset: float
+    duration: float
+    speaker: str
+    source: str
+    target: str
+    line: int
+    """Its line in both text files, from 1."""
+
+
+@dataclass(frozen=True)
+class Wave:
+    """What the header of a wav file says."""
+
+    path: Path
+    sample_rate: int
+    n_samples: int
+    channels: int
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+        return self.n_samples / self.sample_rate
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below the root of data in the MuST-C layout."""
+
+    root: Path
+    source: str = "en"
+
+    def languages(self) -> List[str]:
+        """The target languages there are, sorted; raises where there is none."""
+        if not self.root.is_dir():
+            raise DataError(f"{self.root}: no such folder")
+        prefix = f"{self.source}-"
+        found = sorted(
+            path.name[len(prefix) :]
+            for path in self.root.iterdir()
+            if path.name.startswith(prefix) and (path / "data").is_dir()
+        )
+        if not found:
+            raise DataError(
+                f"{self.root}: not in the MuST-C layout: expected {prefix}XX/data, found none"
+            )
+        return found
+
+    def split(self, language: str, split: str) -> Path:
+        """The folder of a split."""
+        return self.root / f"{self.source}-{language}" / "data" / split
+
+    def text(self, language: str, split: str, extension: str) -> Path:
+        """``SPLIT.yaml``, ``SPLIT.en`` or ``SPLIT.XX``."""
+        return self.split(language, split) / "txt" / f"{split}.{extension}"
+
+    def texts(self, language: str, split: str) -> List[Path]:
+        """The three text files of a split."""
+        return [self.text(language, split, name) for name in ("yaml", self.source, language)]
+
+    def wav(self, language: str, split: str, name: str) -> Path:
+        """The audio of a talk."""
+        return self.split(language, split) / "wav" / name
+
+
+def read_segments(layout: Layout, language: str, split: str) -> List[Segment]:
+    """Every segment of a split in the order of its files; times are checked by the reader."""
+    folder = layout.split(language, split)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected split {split!r} for {language}")
+    path = layout.text(language, split, "yaml")
+    entries = _read_yaml(path)
+    texts = [
+        _read_lines(layout.text(language, split, name)) for name in (layout.source, language)
+    ]
+    for name, lines in zip((layout.source, language), texts):
+        if len(lines) != len(entries):
+            raise DataError(
+                f"{layout.text(language, split, name)}: {len(lines)} lines, "
+                f"but {path.name} lists {len(entries)} segments"
+            )
+    return [
+        _segment(entry, path, number, source, target)
+        for number, (entry, source, target) in enumerate(zip(entries, *texts), 1)
+    ]
+
+
+def read_wave(path: Path) -> Wave:
+    """The header of an audio file."""
+    import soundfile
+
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        info = soundfile.info(str(path))
+    except (RuntimeError, OSError) as error:
+        raise DataError(f"{path}: not a readable wav file ({error})") from error
+    if info.frames <= 0 or info.samplerate <= 0:
+        raise DataError(f"{path}: the wav file holds no samples")
+    return Wave(path, info.samplerate, info.frames, info.channels)
+
+
+def write_split(
+    layout: Layout, language: str, split: str, segments: Sequence[Segment]
+) -> None:
+    """Write the three text files of a split; the audio is the caller's."""
+    with replacing(layout.text(language, split, "yaml")) as path:
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(map(_yaml_line, segments))
+    for name in (layout.source, language):
+        with replacing(layout.text(language, split, name)) as path:
+            with open(path, "w", encoding="utf-8", newline="\n") as file:
+                for segment in segments:
+                    text = segment.source if name == layout.source else segment.target
+                    file.write(" ".join(text.split()) + "\n")
+
+
+def _yaml_line(segment: Segment) -> str:
+    return (
+        f"- {{duration: {segment.duration:.6f}, offset: {segment.offset:.6f}, "
+        f"rW: {len(segment.source.split())}, uW: 0, "
+        f"speaker_id: {segment.speaker}, wav: {segment.wav}}}\n"
+    )
+
+
+def _read_lines(path: Path) -> List[str]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with open(path, encoding="utf-8", newline="\n") as file:
+            return [line.rstrip("\r\n") for line in file]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error})") from error
+
+
+def _read_yaml(path: Path) -> List[Dict[str, Any]]:
+    """The entries of the yaml: fast where each is on a line of its own, as MuST-C has them."""
+    lines = [line for line in _read_lines(path) if line.strip() and line.strip() != "---"]
+    entries = []
+    for line in lines:
+        entry = _flow_entry(line)
+        if entry is None:
+            return _read_any_yaml(path)
+        entries.append(entry)
+    return entries
+
+
+def _flow_entry(line: str) -> Optional[Dict[str, Any]]:
+    match = _FLOW_LINE.match(line)
+    if not match:
+        return None
+    pairs = [pair.split(": ", 1) for pair in match.group(1).split(", ")]
+    if any(len(pair) != 2 for pair in pairs):
+        return None
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def _read_any_yaml(path: Path) -> List[Dict[str, Any]]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        with open(path, encoding="utf-8") as file:
+            entries = yaml.load(file, Loader=loader)
+    except yaml.YAMLError as error:
+        raise DataError(f"{path}: not YAML: {error}") from error
+    entries = [] if entries is None else entries
+    if not isinstance(entries, list):
+        raise DataError(f"{path}: expected a list of segments, found {type(entries).__name__}")
+    return entries
+
+
+def _segment(entry: Any, path: Path, number: int, source: str, target: str) -> Segment:
+    where = f"{path}: segment {number}"
+    if not isinstance(entry, dict):
+        raise DataError(f"{where}: expected duration, offset and wav, found {entry!r}")
+    times = []
+    for key in ("offset", "duration"):
+        try:
+            times.append(float(entry[key]))
+        except (KeyError, TypeError, ValueError) as error:
+            found = repr(entry[key]) if key in entry else "nothing"
+            raise DataError(f"{where}: {key} should be seconds, found {found}") from error
+    if not (0 <= times[0] < float("inf") and 0 <= times[1] < float("inf")):
+        raise DataError(f"{where}: offset {times[0]} and duration {times[1]} must not be negative")
+    wav = str(entry.get("wav") or "")
+    if not wav or Path(wav).name != wav:
+        raise DataError(f"{where}: wav should be a file name, found {wav!r}")
+    speaker = str(entry.get("speaker_id") or "")
+    return Segment(wav, times[0], times[1], speaker, source, target, number)
