@@ -1,0 +1,63 @@
+"""Epochs of batches that are the same in a resumed run as in one that was never interrupted."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, List, Optional, Sequence
+
+from fairseq.data import data_utils, iterators
+
+from fairseq_gist.data.rows import RowDataset
+
+__all__ = ["epoch_batches"]
+
+
+def epoch_batches(
+    dataset: RowDataset,
+    keep: Callable[[Any], Any],
+    max_tokens: Optional[int],
+    max_sentences: Optional[int],
+    required_batch_size_multiple: int,
+    seed: int,
+    epoch: int,
+    **iterator_options: Any,
+) -> iterators.EpochBatchIterator:
+    """Return fairseq's iterator over ``dataset`` from ``epoch`` on.
+
+    Batches are composed once, as those of epoch 1, unless the data is resampled every epoch; stock
+    fairseq composes them in the epoch it (re)starts in, so there a resumed run has other batches.
+    Every index brings its epoch along (see :class:`RowDataset`).
+
+    Args:
+        dataset: the rows.
+        keep: takes ordered indices and returns those that are not too long.
+        max_tokens: frames a batch.
+        max_sentences: rows (or utterances) a batch.
+        required_batch_size_multiple: fairseq's option of that name.
+        seed: of the run.
+        epoch: where to begin, counted from 1.
+        iterator_options: for fairseq's iterator.
+    """
+    dataset.set_epoch(epoch)
+    fixed = dataset.can_reuse_epoch_itr_across_epochs
+    composed: List[Sequence[int]] = []
+
+    def batches(_: Any, current_epoch: int) -> List[List[int]]:
+        if not composed or not fixed:
+            with data_utils.numpy_seed(seed + (1 if fixed else current_epoch)):
+                indices = dataset.ordered_indices()
+            composed[:] = dataset.batch_by_size(
+                keep(indices),
+                max_tokens=max_tokens,
+                max_sentences=max_sentences,
+                required_batch_size_multiple=required_batch_size_multiple,
+            )
+        return dataset.with_epoch(composed, current_epoch)
+
+    return iterators.EpochBatchIterator(
+        dataset=dataset,
+        collate_fn=dataset.collater,
+        batch_sampler=batches,
+        seed=seed,
+        epoch=epoch,
+        **iterator_options,
+    )

@@ -1,0 +1,80 @@
+"""Speech-to-text rows that know their language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Sequence
+
+import torch
+from fairseq.data.audio.speech_to_text_dataset import (
+    SpeechToTextDataset,
+    SpeechToTextDatasetItem,
+)
+from torch import Tensor
+
+__all__ = ["LanguageDataset", "LanguageItem"]
+
+
+@dataclass
+class LanguageItem(SpeechToTextDatasetItem):
+    """One row: index, source `[frames, features]`, target `[tokens]`, and its language's index."""
+
+    language: Optional[int] = None
+
+
+class LanguageDataset(SpeechToTextDataset):
+    """One subset; every item carries its language, and batches have ``net_input["lang_ids"]``.
+
+    The language travels inside the item because fairseq collates a concatenation of subsets with
+    its first one, whose own columns say nothing of the others' rows.
+
+    Args:
+        language_ids: index of each row's language, None where the model has no languages.
+    """
+
+    def __init__(
+        self, *args: Any, language_ids: Optional[Sequence[int]] = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.language_ids = None if language_ids is None else list(language_ids)
+        self._source: Optional[Tensor] = None
+
+    def check_tgt_lang_tag(self) -> None:
+        """Do nothing: the manifest's languages were checked, with a message, when it was read."""
+
+    def __getitem__(self, index: int) -> LanguageItem:
+        item = super().__getitem__(index)
+        return LanguageItem(
+            index=item.index,
+            source=item.source,
+            target=item.target,
+            speaker_id=item.speaker_id,
+            language=None if self.language_ids is None else self.language_ids[index],
+        )
+
+    def with_source(self, index: int, source: Tensor) -> LanguageItem:
+        """Return row ``index`` with ``source`` `[frames, features]`, loaded before, as its audio."""
+        self._source = source
+        try:
+            return self[index]
+        finally:
+            self._source = None
+
+    def _get_source_audio(self, index: Any) -> Tensor:
+        if self._source is not None:
+            return self._source
+        source: Tensor = super()._get_source_audio(index)
+        return source
+
+    def collater(
+        self, samples: List[LanguageItem], return_order: bool = False
+    ) -> Dict[str, Any]:
+        """Collate rows, the longest audio first, and add ``net_input["lang_ids"]``, `[batch]`."""
+        if not samples:
+            return {}
+        batch: Dict[str, Any] = super().collater(samples, return_order=True)
+        order = batch["order"] if return_order else batch.pop("order")
+        if samples[0].language is not None:
+            ids = torch.tensor([sample.language for sample in samples], dtype=torch.long)
+            batch["net_input"]["lang_ids"] = ids.index_select(0, order)
+        return batch

@@ -1,0 +1,149 @@
+"""From the TSV manifests of a data folder to a dataset of rows."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, List, Optional, Sequence
+
+from fairseq.data import ConcatDataset, Dictionary, FairseqDataset, ResamplingDataset
+from fairseq.data.audio.data_cfg import S2TDataConfig
+from fairseq.data.audio.speech_to_text_dataset import SpeechToTextDatasetCreator
+
+from fairseq_gist.data.dataset import LanguageDataset
+from fairseq_gist.data.multiway import MultiwayDataset
+from fairseq_gist.data.rows import RowDataset
+from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.languages import LANGUAGE_TAG, row_languages
+
+__all__ = ["ManifestReader"]
+
+logger = logging.getLogger(__name__)
+
+
+class ManifestReader:
+    """Builds datasets from the subsets of one data folder.
+
+    Args:
+        root: the data folder.
+        config: fairseq's data configuration of that folder.
+        dictionary: target vocabulary.
+        languages: the model's languages; empty where the vocabulary has no tags.
+        pre_tokenizer: of fairseq, or None.
+        bpe_tokenizer: of fairseq, or None.
+        speaker_to_id: of fairseq, or None.
+        seed: of the run.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        config: S2TDataConfig,
+        dictionary: Dictionary,
+        languages: Sequence[str],
+        pre_tokenizer: Any,
+        bpe_tokenizer: Any,
+        speaker_to_id: Any,
+        seed: int,
+    ) -> None:
+        self.root, self.config, self.dictionary = root, config, dictionary
+        self.languages = list(languages)
+        self.pre_tokenizer, self.bpe_tokenizer = pre_tokenizer, bpe_tokenizer
+        self.speaker_to_id, self.seed = speaker_to_id, seed
+
+    def read(
+        self,
+        subsets: str,
+        is_train: bool,
+        epoch: int,
+        homogeneous: bool = False,
+        multiway: bool = False,
+    ) -> RowDataset:
+        """Return the rows of ``subsets`` (names with commas between).
+
+        Raises:
+            DataError: when a row's language can't be told, or has no tag in the vocabulary.
+            OptionError: for combinations of options that exclude each other.
+        """
+        datasets = [self._subset(name, is_train) for name in subsets.split(",")]
+        languages: Optional[List[int]] = None
+        if all(dataset.language_ids is not None for dataset in datasets):
+            languages = [i for dataset in datasets for i in dataset.language_ids or ()]
+        resampled = is_train and len(datasets) > 1 and self.config.sampling_alpha != 1.0
+        if multiway and languages is None:
+            raise DataError("--multiway-batches: the data has no languages to bring together")
+        if resampled and (multiway or homogeneous):
+            raise OptionError(
+                "the YAML's sampling_alpha draws rows anew every epoch, which "
+                "--multiway-batches and --homogeneous-batches can't follow; set it to 1.0"
+            )
+        if multiway:
+            return MultiwayDataset(datasets, languages or [], self.seed)
+        rows: FairseqDataset = datasets[0]
+        if resampled:
+            rows = ConcatDataset(self._resample(datasets, epoch))
+            languages = None
+        elif len(datasets) > 1:
+            rows = ConcatDataset(datasets)
+        return RowDataset(rows, languages, self.seed, homogeneous)
+
+    def _subset(self, name: str, is_train: bool) -> LanguageDataset:
+        manifest = str(Path(self.root) / f"{name}.tsv")
+        rows = SpeechToTextDatasetCreator._load_samples_from_tsv(self.root, name)  # noqa: SLF001
+        languages = self._languages_of(rows, name, manifest)
+        audio_root = Path(self.config.audio_root)
+        try:
+            return LanguageDataset(
+                split=name,
+                is_train_split=is_train,
+                cfg=self.config,
+                audio_paths=[(audio_root / row["audio"]).as_posix() for row in rows],
+                n_frames=[int(row["n_frames"]) for row in rows],
+                src_texts=[row.get("src_text", "") for row in rows],
+                tgt_texts=[row["tgt_text"] for row in rows],
+                speakers=[row.get("speaker", "") for row in rows],
+                src_langs=[row.get("src_lang", "") for row in rows],
+                tgt_langs=languages or [row.get("tgt_lang", "") for row in rows],
+                ids=[row["id"] for row in rows],
+                tgt_dict=self.dictionary,
+                pre_tokenizer=self.pre_tokenizer,
+                bpe_tokenizer=self.bpe_tokenizer,
+                speaker_to_id=self.speaker_to_id,
+                language_ids=[self.languages.index(one) for one in languages] or None,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{manifest}: expected the columns id, audio, n_frames (a number) and tgt_text in "
+                f"every line, found {', '.join(map(str, rows[0]))} ({error!r})"
+            ) from None
+
+    def _languages_of(self, rows: Any, name: str, manifest: str) -> List[str]:
+        if not self.languages:
+            return []
+        found = row_languages(rows, name, self.languages, manifest)
+        if "tgt_lang" not in rows[0]:
+            logger.info(f"{manifest} has no column tgt_lang: '{found[0]}', from the subset's name")
+        if self.config.prepend_tgt_lang_tag:
+            for language in sorted(set(found)):
+                tag = LANGUAGE_TAG.format(language)
+                if self.dictionary.index(tag) == self.dictionary.unk():
+                    raise DataError(f"{manifest}: the vocabulary has no tag '{tag}'")
+        return found
+
+    def _resample(self, datasets: Sequence[LanguageDataset], epoch: int) -> List[FairseqDataset]:
+        for dataset in datasets:
+            if len(set(dataset.tgt_langs)) > 1:
+                raise DataError(
+                    f"the YAML's sampling_alpha weighs subsets by language, but subset "
+                    f"'{dataset.split}' mixes {', '.join(sorted(set(dataset.tgt_langs)))}; give "
+                    "each language a subset of its own, or set sampling_alpha to 1.0"
+                )
+        ratios = SpeechToTextDatasetCreator.get_size_ratios(
+            datasets, alpha=self.config.sampling_alpha
+        )
+        return [
+            ResamplingDataset(
+                dataset, size_ratio=ratio, seed=self.seed, epoch=epoch, replace=(ratio >= 1.0)
+            )
+            for dataset, ratio in zip(datasets, ratios)
+        ]

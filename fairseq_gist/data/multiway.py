@@ -1,0 +1,140 @@
+"""Batches of utterances with all their translations, each utterance encoded once."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+import torch
+from fairseq.data import FairseqDataset
+
+from fairseq_gist.data.dataset import LanguageDataset, LanguageItem
+from fairseq_gist.data.rows import RowDataset
+
+__all__ = ["MultiwayDataset", "group_by_audio"]
+
+
+def group_by_audio(audio: Sequence[str]) -> List[List[int]]:
+    """Return the rows that share their audio, `[utterances][rows]`, in order of first appearance."""
+    groups: Dict[str, List[int]] = {}
+    for row, path in enumerate(audio):
+        groups.setdefault(path, []).append(row)
+    return list(groups.values())
+
+
+class MultiwayDataset(RowDataset):
+    """Utterances instead of rows: ``--max-tokens`` and ``--batch-size`` count utterances.
+
+    A batch has ``src_tokens`` `[utterances, frames, features]`, one row of
+    ``prev_output_tokens`` for every translation `[rows, tokens]`, and
+    ``net_input["utterances"]`` `[rows]`, the utterance of each row. An utterance has as many rows
+    as the data has translations of it.
+
+    Args:
+        subsets: the subsets, in order.
+        languages: index of each row's language, `[rows]`, numbered through the subsets.
+        seed: of the run.
+    """
+
+    def __init__(
+        self, subsets: Sequence[LanguageDataset], languages: Sequence[int], seed: int
+    ) -> None:
+        super().__init__(_Chain(subsets), languages, seed)
+        self.utterances = group_by_audio([path for s in subsets for path in s.audio_paths])
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def load(self, index: int) -> Any:
+        """Return the rows of utterance ``index``, all with the same, once augmented audio."""
+        rows = self.utterances[index]
+        first = super().load(rows[0])
+        items = [first]
+        for row in rows[1:]:
+            item = self.rows.with_source(row, first.source)
+            item.index = row
+            items.append(item)
+        return items
+
+    def collater(self, samples: List[List[LanguageItem]]) -> Dict[str, Any]:
+        """Collate utterances, the longest audio first, their rows together."""
+        if not samples:
+            return {}
+        samples = sorted(samples, key=lambda items: -items[0].source.size(0))
+        # equal lengths keep their order below, so rows stay in this one
+        flat = [item for items in samples for item in items]
+        heads = [items[0] for items in samples]
+        batch = self.rows.collater(
+            [
+                LanguageItem(i, item.source[:1], item.target, item.speaker_id, item.language)
+                for i, item in enumerate(flat)
+            ]
+        )
+        order = batch["id"]
+        audio = self.rows.collater(
+            [LanguageItem(i, item.source, item.target, None, 0) for i, item in enumerate(heads)]
+        )
+        utterance = torch.tensor([u for u, items in enumerate(samples) for _ in items])
+        place = torch.empty(len(heads), dtype=torch.long)
+        place[audio["id"]] = torch.arange(len(heads))
+        batch["id"] = torch.tensor([item.index for item in flat])[order]
+        batch["net_input"]["src_tokens"] = audio["net_input"]["src_tokens"]
+        batch["net_input"]["src_lengths"] = audio["net_input"]["src_lengths"]
+        batch["net_input"]["utterances"] = place[utterance[order]]
+        return batch
+
+    def num_tokens(self, index: int) -> int:
+        """Return the frames of utterance ``index``."""
+        return int(self.size(index)[0])
+
+    def size(self, index: int) -> Any:
+        """Return (frames, tokens of the longest translation)."""
+        sizes = [self.rows.size(row) for row in self.utterances[index]]
+        return max(size[0] for size in sizes), max(size[1] for size in sizes)
+
+    @property
+    def _shuffles(self) -> bool:
+        return bool(self.rows.subsets[0].shuffle)
+
+
+class _Chain(FairseqDataset):
+    """Subsets one after the other, with access to a row's own subset."""
+
+    def __init__(self, subsets: Sequence[LanguageDataset]) -> None:
+        super().__init__()
+        self.subsets = list(subsets)
+        self._ends = np.cumsum([len(subset) for subset in subsets])
+
+    def _find(self, row: int) -> Any:
+        subset = int(np.searchsorted(self._ends, row, side="right"))
+        start = 0 if subset == 0 else int(self._ends[subset - 1])
+        return self.subsets[subset], row - start
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, row: int) -> LanguageItem:
+        subset, index = self._find(row)
+        item: LanguageItem = subset[index]
+        return item
+
+    def with_source(self, row: int, source: torch.Tensor) -> LanguageItem:
+        subset, index = self._find(row)
+        item: LanguageItem = subset.with_source(index, source)
+        return item
+
+    def size(self, row: int) -> Any:
+        subset, index = self._find(row)
+        return subset.size(index)
+
+    def collater(self, samples: List[LanguageItem]) -> Dict[str, Any]:
+        batch: Dict[str, Any] = self.subsets[0].collater(samples)
+        return batch
+
+    @property
+    def can_reuse_epoch_itr_across_epochs(self) -> bool:
+        return True
+
+    def set_epoch(self, epoch: int) -> None:
+        for subset in self.subsets:
+            subset.set_epoch(epoch)

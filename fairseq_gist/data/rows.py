@@ -1,0 +1,147 @@
+"""Batches of rows: of any language or of one, augmented alike however often a run is resumed."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Dict, Iterator, List, Optional, Sequence
+
+import numpy as np
+from fairseq.data import FairseqDataset
+
+from fairseq_gist.data.dataset import LanguageItem
+from fairseq_gist.errors import DataError
+
+__all__ = ["RowDataset", "augmentation_seed"]
+
+
+@contextlib.contextmanager
+def augmentation_seed(*parts: int) -> Iterator[None]:
+    """Seed numpy's global generator, which fairseq's augmentation draws from, inside the block.
+
+    With (seed, epoch, row) a row is augmented the same in an uninterrupted run and in a resumed
+    one, whichever worker process prepares it.
+    """
+    state = np.random.get_state()
+    np.random.seed(np.random.SeedSequence(parts).generate_state(4))
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
+class RowDataset(FairseqDataset):
+    """One or several subsets of rows, batched with no row lost.
+
+    Indices may carry the epoch: ``epoch * len(dataset) + row``. So a batch brings its epoch to the
+    worker process that prepares it, where fairseq's ``set_epoch`` does not reach.
+
+    Args:
+        rows: a subset, or a concatenation of some.
+        languages: index of each row's language, `[rows]`; None where there are none.
+        seed: of the run.
+        homogeneous: whether every batch has rows of one language only.
+    """
+
+    def __init__(
+        self,
+        rows: FairseqDataset,
+        languages: Optional[Sequence[int]],
+        seed: int,
+        homogeneous: bool = False,
+    ) -> None:
+        super().__init__()
+        if homogeneous and languages is None:
+            raise DataError("--homogeneous-batches: the data has no languages to sort batches by")
+        self.rows = rows
+        self.languages = None if languages is None else np.asarray(languages, dtype=np.int64)
+        self.seed = seed
+        self.homogeneous = homogeneous
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, code: int) -> Any:
+        epoch, index = divmod(int(code), len(self))
+        with augmentation_seed(self.seed, epoch, index):
+            return self.load(index)
+
+    def load(self, index: int) -> LanguageItem:
+        """Return row ``index``, numbered through all subsets."""
+        item: LanguageItem = self.rows[index]
+        item.index = index
+        return item
+
+    def collater(self, samples: List[Any]) -> Dict[str, Any]:
+        """Collate items to a batch."""
+        batch: Dict[str, Any] = self.rows.collater(samples)
+        return batch
+
+    def with_epoch(self, batches: Sequence[Sequence[int]], epoch: int) -> List[List[int]]:
+        """Return ``batches`` with the epoch in every index."""
+        return [[int(index) + epoch * len(self) for index in batch] for batch in batches]
+
+    def num_tokens(self, index: int) -> int:
+        """Return the length of the audio in frames, which ``--max-tokens`` limits."""
+        return int(self.rows.size(index)[0])
+
+    def size(self, index: int) -> Any:
+        """Return (frames, target tokens)."""
+        return self.rows.size(index)
+
+    def ordered_indices(self) -> Any:
+        """Return row indices, longest audio first, equal lengths in random order."""
+        order = [np.random.permutation(len(self)) if self._shuffles else np.arange(len(self))]
+        order.append(np.array([-self.num_tokens(index) for index in range(len(self))]))
+        return np.lexsort(order)
+
+    @property
+    def _shuffles(self) -> bool:
+        first = self.rows
+        while hasattr(first, "datasets"):
+            first = first.datasets[0]
+        return bool(getattr(getattr(first, "dataset", first), "shuffle", False))
+
+    def batch_by_size(
+        self,
+        indices: Any,
+        max_tokens: Optional[int] = None,
+        max_sentences: Optional[int] = None,
+        required_batch_size_multiple: int = 1,
+    ) -> List[List[int]]:
+        """Return batches of ``indices``; every index is in one.
+
+        Stock fairseq drops a last batch whose size is no multiple of
+        ``--required-batch-size-multiple``, in training and in generation alike.
+        """
+        indices = np.asarray(indices, dtype=np.int64)
+        parts = [indices]
+        if self.homogeneous and self.languages is not None:
+            of = self.languages[indices]
+            parts = [indices[of == language] for language in np.unique(of)]
+        batches: List[List[int]] = []
+        for part in parts:
+            made = super().batch_by_size(
+                part,
+                max_tokens=max_tokens,
+                max_sentences=max_sentences,
+                required_batch_size_multiple=required_batch_size_multiple,
+            )
+            covered = sum(len(batch) for batch in made)
+            batches.extend([int(index) for index in batch] for batch in made)
+            if covered < len(part):
+                batches.append([int(index) for index in part[covered:]])
+        return batches
+
+    @property
+    def can_reuse_epoch_itr_across_epochs(self) -> bool:
+        """Whether the same batches serve every epoch (not where subsets are resampled)."""
+        return bool(self.rows.can_reuse_epoch_itr_across_epochs)
+
+    @property
+    def supports_prefetch(self) -> bool:
+        """Prefetching is for datasets that load many rows at once; this one doesn't."""
+        return False
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the subsets which epoch begins, for those that are resampled."""
+        self.rows.set_epoch(epoch)
