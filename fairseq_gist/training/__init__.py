@@ -1,0 +1,1 @@
+"""Recording gradients during training, and differentiating the model at the right moment."""

@@ -1,0 +1,97 @@
+"""Watching an optimizer of fairseq without getting in its way.
+
+The watched optimizer stays the object it was: its class becomes a subclass, of the same name, of
+what it was. So ``isinstance`` checks hold (autocast depends on one), schedulers accept it, and
+fairseq's comparison of class names lets a stock checkpoint resume under it and the other way round.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Protocol, Type
+
+import torch
+from fairseq.optim import FairseqOptimizer
+
+__all__ = ["STATE_KEY", "OptimizerObserver", "loss_scale", "observe_optimizer"]
+
+STATE_KEY = "gist_recording"
+"""Entry of the optimizer's state dict that holds what was gathered so far."""
+
+
+class OptimizerObserver(Protocol):
+    """What wants to know of an optimizer's steps."""
+
+    def update_finished(self, loss_scale: float) -> None:
+        """A step was taken with finite gradients."""
+
+    def update_dropped(self) -> None:
+        """Gradients were cleared, or a step overflowed."""
+
+    def recording_state(self) -> Optional[Dict[str, Any]]:
+        """Return what has to be in a checkpoint."""
+
+    def load_recording_state(self, state: Dict[str, Any]) -> None:
+        """Take what was in a checkpoint."""
+
+
+class _Observed:
+    """Methods put in front of those of the optimizer's own class."""
+
+    gist_observer: OptimizerObserver
+    gist_scale: float = 1.0
+    gist_finite: bool = True
+
+    def backward(self, loss: torch.Tensor) -> None:
+        self.gist_scale = loss_scale(self)
+        super().backward(loss)  # type: ignore[misc]
+
+    def clip_grad_norm(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        norm: torch.Tensor = super().clip_grad_norm(*args, **kwargs)  # type: ignore[misc]
+        self.gist_finite = bool(torch.isfinite(torch.as_tensor(norm)).all())
+        return norm
+
+    def step(self, *args: Any, **kwargs: Any) -> None:
+        super().step(*args, **kwargs)  # type: ignore[misc]
+        if self.gist_finite:
+            self.gist_observer.update_finished(self.gist_scale)
+        else:
+            self.gist_observer.update_dropped()
+
+    def zero_grad(self) -> None:
+        super().zero_grad()  # type: ignore[misc]
+        self.gist_observer.update_dropped()
+
+    def state_dict(self) -> Dict[str, Any]:
+        state: Dict[str, Any] = super().state_dict()  # type: ignore[misc]
+        recording = self.gist_observer.recording_state()
+        return state if recording is None else {**state, STATE_KEY: recording}
+
+    def load_state_dict(self, state: Dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        recording = state.get(STATE_KEY)
+        own = {key: value for key, value in state.items() if key != STATE_KEY}
+        super().load_state_dict(own, *args, **kwargs)  # type: ignore[misc]
+        if recording is not None:
+            self.gist_observer.load_recording_state(recording)
+
+
+_observed_classes: Dict[Type[FairseqOptimizer], Type[FairseqOptimizer]] = {}
+
+
+def observe_optimizer(optimizer: FairseqOptimizer, observer: OptimizerObserver) -> None:
+    """Have ``observer`` told of every step of ``optimizer``, and have its state kept with it."""
+    plain = type(optimizer)
+    if not issubclass(plain, _Observed):
+        if plain not in _observed_classes:
+            _observed_classes[plain] = type(plain.__name__, (_Observed, plain), {})
+        optimizer.__class__ = _observed_classes[plain]
+    optimizer.gist_observer = observer
+
+
+def loss_scale(optimizer: Any) -> float:
+    """Return by how much ``optimizer`` multiplies a loss before its backward pass."""
+    scaler = getattr(optimizer, "scaler", None)
+    if scaler is None:
+        return 1.0
+    if hasattr(scaler, "loss_scale"):
+        return float(scaler.loss_scale)
+    return float(scaler.get_scale())

@@ -1,0 +1,151 @@
+"""The options of differentiation: one documented dataclass, from which help and docs come."""
+
+# OmegaConf needs real types here, not their names: no postponed evaluation of annotations.
+from dataclasses import dataclass, field
+from typing import List, Optional
+
+from fairseq_gist.budget import parse_budget
+from fairseq_gist.errors import OptionError
+
+__all__ = ["POLICIES", "DifferentiationOptions", "Moment", "moments"]
+
+POLICIES = ("gradient", "shared")
+MINIMUM_CHUNKS = 4
+
+
+@dataclass
+class DifferentiationOptions:
+    """When a model differentiates, from which gradients, and how large it may become."""
+
+    differentiate_at: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "update after which the model is split into parameter groups by what its "
+            "gradients say; several with commas between, each splitting further than the one before"
+        },
+    )
+    differentiate_by: str = field(
+        default="gradient",
+        metadata={
+            "help": "policy that decides: 'gradient' shares where the languages' gradients agree "
+            "most; 'shared' only records and splits nothing"
+        },
+    )
+    size_budget: str = field(
+        default="2.0",
+        metadata={
+            "help": "size of the model after the split, in multiples of the shared model (2.5) or "
+            "in parameters (190.6M); several with commas between, one for each --differentiate-at"
+        },
+    )
+    gradients_from: str = field(
+        default="train",
+        metadata={
+            "help": "where gradients per language come from: 'train' records them in the training "
+            "steps before the split; any other name is a subset of held-out data, such as "
+            "'multiway', on which they are measured at the split, dropout off"
+        },
+    )
+    gradient_window: int = field(
+        default=64,
+        metadata={"help": "number of updates before the split whose gradients are recorded"},
+    )
+    gradient_chunks: int = field(
+        default=8,
+        metadata={
+            "help": "number of chunks the recorded data is divided into; differences between the "
+            "chunks of a language tell its gradient from noise (at least 4)"
+        },
+    )
+    units: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "regular expression for the module paths that may be split (default: all "
+            "projections and norms of the decoder and its final norm)"
+        },
+    )
+    sharing_plan: Optional[str] = field(
+        default=None,
+        metadata={"help": "sharing plan (JSON) that the model follows from the start"},
+    )
+    save_gradient_statistics: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "write the recorded statistics to this .npz file; with several "
+            "--differentiate-at, the update comes before the extension"
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One differentiation: after ``update`` updates, up to ``budget``."""
+
+    update: int
+    budget: str
+
+
+def moments(options: DifferentiationOptions) -> List[Moment]:
+    """Return the differentiations asked for, in order.
+
+    Raises:
+        OptionError: naming every option that is out of range.
+    """
+    problems = []
+    if options.differentiate_by not in POLICIES:
+        problems.append(
+            f"--differentiate-by: expected one of {', '.join(POLICIES)}, found "
+            f"'{options.differentiate_by}'"
+        )
+    if options.gradient_chunks < MINIMUM_CHUNKS:
+        problems.append(
+            f"--gradient-chunks: at least {MINIMUM_CHUNKS} are needed to tell a gradient from "
+            f"noise, found {options.gradient_chunks}"
+        )
+    if options.gradient_window < options.gradient_chunks:
+        problems.append(
+            f"--gradient-window: {options.gradient_window} updates can't be divided into "
+            f"{options.gradient_chunks} chunks (--gradient-chunks)"
+        )
+    problems.extend(_budget_problems(options.size_budget))
+    updates = _updates(options.differentiate_at, problems)
+    budgets = options.size_budget.split(",")
+    if updates and len(budgets) not in (1, len(updates)):
+        problems.append(
+            f"--size-budget: expected one for all or {len(updates)}, one for each "
+            f"--differentiate-at, found {len(budgets)}"
+        )
+    if problems:
+        raise OptionError("; ".join(problems))
+    if len(budgets) == 1:
+        budgets = budgets * len(updates)
+    return [Moment(update, budget.strip()) for update, budget in zip(updates, budgets)]
+
+
+def _updates(text: Optional[str], problems: List[str]) -> List[int]:
+    if text is None:
+        return []
+    words = str(text).split(",")
+    if not all(word.strip().isdigit() for word in words):
+        problems.append(f"--differentiate-at: expected numbers of updates, found '{text}'")
+        return []
+    updates = [int(word) for word in words]
+    if 0 in updates:
+        problems.append(
+            "--differentiate-at: 0 is before any gradient; use --sharing-plan to start "
+            "differentiated"
+        )
+    if updates != sorted(set(updates)):
+        problems.append(f"--differentiate-at: updates must rise, found '{text}'")
+    return updates
+
+
+def _budget_problems(text: str) -> List[str]:
+    """Find what can be found without the model: multiples below 1 and words that are no number."""
+    problems = []
+    for word in text.split(","):
+        try:
+            parse_budget(word, shared_parameters=1)
+        except OptionError as error:
+            problems.append(str(error))
+    return problems
