@@ -98,9 +98,7 @@ def read_segments(layout: Layout, language: str, split: str) -> List[Segment]:
         raise DataError(f"{folder}: no such folder; expected split {split!r} for {language}")
     path = layout.text(language, split, "yaml")
     entries = _read_yaml(path)
-    texts = [
-        _read_lines(layout.text(language, split, name)) for name in (layout.source, language)
-    ]
+    texts = [_read_lines(layout.text(language, split, name)) for name in (layout.source, language)]
     for name, lines in zip((layout.source, language), texts):
         if len(lines) != len(entries):
             raise DataError(
@@ -128,9 +126,7 @@ def read_wave(path: Path) -> Wave:
     return Wave(path, info.samplerate, info.frames, info.channels)
 
 
-def write_split(
-    layout: Layout, language: str, split: str, segments: Sequence[Segment]
-) -> None:
+def write_split(layout: Layout, language: str, split: str, segments: Sequence[Segment]) -> None:
     """Write the three text files of a split; the audio is the caller's."""
     with replacing(layout.text(language, split, "yaml")) as path:
         with open(path, "w", encoding="utf-8", newline="\n") as file:

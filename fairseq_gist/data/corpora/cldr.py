@@ -245,9 +245,7 @@ def _write_language(
             target = phrase.targets[language]
             speaker = f"spk.{talk.voice}"
             rows.append(
-                Segment(
-                    link.name, offset, duration, speaker, phrase.english, target, len(rows) + 1
-                )
+                Segment(link.name, offset, duration, speaker, phrase.english, target, len(rows) + 1)
             )
     for split, rows in segments.items():
         write_split(layout, language, split, rows)

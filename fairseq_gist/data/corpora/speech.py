@@ -46,9 +46,7 @@ def version() -> str:
 def _request(voice: str, texts: Sequence[str]) -> Tuple[Dict[str, str], List["array.array[int]"]]:
     root = str(Path(__file__).resolve().parents[3])
     inherited = os.environ.get("PYTHONPATH")
-    environment = dict(
-        os.environ, PYTHONPATH=root + (os.pathsep + inherited if inherited else "")
-    )
+    environment = dict(os.environ, PYTHONPATH=root + (os.pathsep + inherited if inherited else ""))
     done = subprocess.run(
         [sys.executable, "-m", __name__],
         input=json.dumps({"voice": voice, "texts": list(texts)}).encode(),
