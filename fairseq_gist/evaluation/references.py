@@ -1,0 +1,46 @@
+"""References, straight from the manifest: not through the vocabulary, as in fairseq's output."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import List, NamedTuple
+
+from fairseq_gist.errors import DataError
+from fairseq_gist.languages import row_languages
+
+__all__ = ["Reference", "read_references"]
+
+
+class Reference(NamedTuple):
+    """One row of a subset; its place in the list is the number in ``D-NUMBER``."""
+
+    language: str
+    text: str
+    source: str
+    """What was said, empty where the manifest doesn't tell."""
+
+
+def read_references(data: Path, subset: str) -> List[Reference]:
+    """Read the rows of ``DATA/SUBSET.tsv`` in the order in which fairseq counts them.
+
+    Raises:
+        DataError: when there are no rows, or a row has no target or no language.
+    """
+    path = data / f"{subset}.tsv"
+    try:
+        # The dialect of fairseq's own reader: quotes are text.
+        with open(path, encoding="utf-8", newline="\n") as lines:
+            rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a UTF-8 manifest ({error})") from error
+    if not rows:
+        raise DataError(f"{path}: the manifest has no rows")
+    for line, row in enumerate(rows, start=2):
+        if row.get("tgt_text") is None:
+            raise DataError(f"{path}, line {line}: no text in the column 'tgt_text'")
+    languages = row_languages(rows, subset, (), str(path))
+    return [
+        Reference(language, row["tgt_text"], row.get("src_text") or "")
+        for language, row in zip(languages, rows)
+    ]
