@@ -137,12 +137,19 @@ class Routing:
     Attributes:
         languages: the model's languages; their positions are the ids.
         sink: takes gradients per language while they are recorded, else None.
+        in_encoder: whether a module of the encoder needs the languages, so that the encoder must
+            run once a row rather than once an utterance.
     """
 
     def __init__(self, languages: Sequence[str]) -> None:
         self.languages = tuple(languages)
         self.sink: Optional[GradientSink] = None
+        self.in_encoder = False
         self._batch: Optional[LanguageBatch] = None
+
+    def note(self, path: str) -> None:
+        """Take note that the module at ``path`` will ask for the languages."""
+        self.in_encoder = self.in_encoder or path.startswith("encoder.")
 
     @property
     def current(self) -> Optional[LanguageBatch]:

@@ -17,8 +17,17 @@ from fairseq_gist.nn.routing import Routing
 __all__ = ["unwatch", "watch"]
 
 
-def watch(module: nn.Module, routing: Routing, unit: str, batch_dim: int) -> None:
-    """Have ``module`` hand its gradients per language to ``routing.sink`` while there is one."""
+def watch(module: nn.Module, routing: Routing, unit: str, path: str, batch_dim: int) -> None:
+    """Have the module at ``path`` hand gradients to ``routing.sink`` while there is one.
+
+    Args:
+        module: to be watched.
+        routing: of the model.
+        unit: the name under which gradients are handed on.
+        path: of the module in the model.
+        batch_dim: where the rows are in its input.
+    """
+    routing.note(path)
     if "forward" not in vars(module):
         module.forward = functools.partial(_forward, module, routing, unit, batch_dim)
 

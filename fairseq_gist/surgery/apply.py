@@ -58,6 +58,7 @@ def apply_plan(model: nn.Module, plan: SharingPlan, routing: Routing) -> Lineage
     for path, module in replacements.items():
         replace_module(model, path, module)
         use_module_calls(model, path)
+        routing.note(path)
     if not plan.is_shared or plan_of(model) is not None:
         store_plan(model, plan)
     return lineage

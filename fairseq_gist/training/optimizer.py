@@ -12,7 +12,7 @@ from typing import Any, Dict, Optional, Protocol, Type
 import torch
 from fairseq.optim import FairseqOptimizer
 
-__all__ = ["STATE_KEY", "OptimizerObserver", "loss_scale", "observe_optimizer"]
+__all__ = ["STATE_KEY", "OptimizerObserver", "loss_scale", "observe", "step_was_taken"]
 
 STATE_KEY = "gist_recording"
 """Entry of the optimizer's state dict that holds what was gathered so far."""
@@ -77,7 +77,7 @@ class _Observed:
 _observed_classes: Dict[Type[FairseqOptimizer], Type[FairseqOptimizer]] = {}
 
 
-def observe_optimizer(optimizer: FairseqOptimizer, observer: OptimizerObserver) -> None:
+def observe(optimizer: FairseqOptimizer, observer: OptimizerObserver) -> None:
     """Have ``observer`` told of every step of ``optimizer``, and have its state kept with it."""
     plain = type(optimizer)
     if not issubclass(plain, _Observed):
@@ -95,3 +95,8 @@ def loss_scale(optimizer: Any) -> float:
     if hasattr(scaler, "loss_scale"):
         return float(scaler.loss_scale)
     return float(scaler.get_scale())
+
+
+def step_was_taken(optimizer: Any) -> bool:
+    """Whether the last step of a followed optimizer had finite gradients."""
+    return bool(getattr(optimizer, "gist_finite", True))

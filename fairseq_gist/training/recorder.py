@@ -50,6 +50,7 @@ class GradientRecorder:
         self.languages = tuple(languages)
         self.chunks, self.updates_per_chunk = chunks, updates_per_chunk
         self._reduce = reduce
+        self._device = next(model.parameters()).device
         self._layout = {name: _layout(model, unit) for name, unit in units.items()}
         self._update: Dict[str, Tensor] = {}
         self._update_tokens = torch.zeros(len(languages), dtype=torch.float64)
@@ -133,11 +134,11 @@ class GradientRecorder:
         """Sum the chunk under way over all processes into the first, where it is kept."""
         if self._reduce is None:
             return
-        self._chunk_tokens = self._reduce(self._chunk_tokens)
+        self._chunk_tokens = self._reduce(self._chunk_tokens.to(self._device)).cpu()
         for unit, size in self.units.items():
             part = self._chunk.get(unit)
             if part is None:
-                part = torch.zeros(len(self.languages), size.parameters)
+                part = torch.zeros(len(self.languages), size.parameters, device=self._device)
             self._chunk[unit] = self._reduce(part)
 
     def statistics(
@@ -206,11 +207,11 @@ class GradientRecorder:
         """Whether ``state`` is of the same units and languages as this recorder."""
         return state["units"] == list(self.units) and state["languages"] == list(self.languages)
 
-    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what was gathered before; chunk lengths are those of the state."""
         self.chunks, self.updates_per_chunk = state["chunks"], state["updates_per_chunk"]
         self._updates_in_chunk = state["updates_in_chunk"]
-        self._chunk = {unit: tensor.to(device) for unit, tensor in state["chunk"].items()}
+        self._chunk = {unit: tensor.to(self._device) for unit, tensor in state["chunk"].items()}
         self._chunk_tokens = state["chunk_tokens"].clone()
         self._finished = list(state["finished"])
         self._finished_tokens = list(state["finished_tokens"])

@@ -1,0 +1,37 @@
+"""Every difference between the supported stacks that the rest should not have to know.
+
+modern: Python >= 3.11, torch >= 2.6, fairseq-fixed 0.12.3; classic: Python 3.8 - 3.10, torch 1.12,
+fairseq 0.12.2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+
+from fairseq_gist.errors import OptionError
+
+__all__ = ["allow_own_checkpoints", "require_fairseq"]
+
+
+def require_fairseq() -> None:
+    """Raise OptionError, with the command that helps, where fairseq can't be imported."""
+    if importlib.util.find_spec("fairseq") is None:
+        raise OptionError("fairseq is not installed; run: pip install 'fairseq-gist[fairseq]'")
+    try:
+        import fairseq  # noqa: F401, PLC0415
+    except (OSError, ImportError, ValueError) as error:
+        hint = ""
+        if "torchaudio" in str(error):
+            hint = "; the torchaudio here doesn't fit this torch: pip uninstall torchaudio"
+        elif isinstance(error, ValueError):
+            hint = "; official fairseq needs Python < 3.11, fairseq-fixed takes its place above"
+        raise OptionError(f"fairseq can't be imported: {error}{hint}") from error
+
+
+def allow_own_checkpoints() -> None:
+    """Let torch >= 2.6 load the checkpoints that fairseq writes: they hold a Namespace."""
+    import torch.serialization  # noqa: PLC0415
+
+    if hasattr(torch.serialization, "add_safe_globals"):
+        torch.serialization.add_safe_globals([argparse.Namespace])

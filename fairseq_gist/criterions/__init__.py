@@ -1,0 +1,1 @@
+"""The criterions that fairseq registers; the task imports them, as fairseq does not."""

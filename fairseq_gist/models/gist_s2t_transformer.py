@@ -1,0 +1,193 @@
+"""fairseq's speech-to-text transformer, whose modules know the language of every row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+from fairseq import checkpoint_utils
+from fairseq.models import register_model, register_model_architecture
+from fairseq.models.speech_to_text import s2t_transformer as stock
+from fairseq.modules.checkpoint_activations import checkpoint_wrapper
+from torch import Tensor
+
+from fairseq_gist.boundary import one_line_errors
+from fairseq_gist.errors import OptionError
+from fairseq_gist.languages import LANGUAGE_TAG, languages_of_vocabulary
+from fairseq_gist.nn.checkpointing import checkpoint_routed
+from fairseq_gist.nn.routing import LanguageBatch, Routing
+from fairseq_gist.nn.tags import check_tags
+from fairseq_gist.surgery.state import reconcile
+
+__all__ = ["GistS2TDecoder", "GistS2TEncoder", "GistS2TTransformer"]
+
+
+class GistS2TEncoder(stock.S2TTransformerEncoder):
+    """The stock encoder, which passes the languages on and encodes an utterance once."""
+
+    routing: Routing
+
+    def forward(
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor,
+        return_all_hiddens: bool = False,
+        lang_ids: Optional[Tensor] = None,
+        utterances: Optional[Tensor] = None,
+    ) -> Dict[str, List[Tensor]]:
+        """Encode audio.
+
+        Args:
+            src_tokens: features, `[utterances, frames, features]`.
+            src_lengths: frames of each, `[utterances]`.
+            return_all_hiddens: whether to return every layer's output.
+            lang_ids: language of each row, `[rows]`.
+            utterances: utterance of each row, `[rows]`; None where every row has its own.
+
+        Returns:
+            fairseq's encoder output with one entry a row, and ``lang_ids`` in it.
+        """
+        if utterances is not None and self.routing.in_encoder:
+            src_tokens = src_tokens.index_select(0, utterances)
+            src_lengths = src_lengths.index_select(0, utterances)
+            utterances = None
+        batch = None
+        if lang_ids is not None and self.routing.in_encoder:
+            batch = LanguageBatch(lang_ids, self.routing.languages)
+        with self.routing.using(batch):
+            out = super().forward(src_tokens, src_lengths, return_all_hiddens)
+        if utterances is not None:
+            out = super().reorder_encoder_out(out, utterances)
+        out["lang_ids"] = [] if lang_ids is None else [lang_ids]
+        return out
+
+    def reorder_encoder_out(self, encoder_out: Any, new_order: Tensor) -> Any:
+        """Reorder the rows, their languages with them."""
+        out = super().reorder_encoder_out(encoder_out, new_order)
+        out["lang_ids"] = [ids.index_select(0, new_order) for ids in encoder_out["lang_ids"]]
+        return out
+
+
+class GistS2TDecoder(stock.TransformerDecoderScriptable):
+    """The stock decoder, which routes rows to the copies of their languages."""
+
+    def __init__(self, args: Any, dictionary: Any, embed_tokens: Any, routing: Routing) -> None:
+        self.routing = routing
+        self.tags = [dictionary.index(LANGUAGE_TAG.format(one)) for one in routing.languages]
+        super().__init__(args, dictionary, embed_tokens)
+
+    def build_decoder_layer(self, args: Any, no_encoder_attn: bool = False) -> Any:
+        """Build one layer, with activation checkpointing that knows the languages."""
+        wanted, offload = args.checkpoint_activations, args.offload_activations
+        args.checkpoint_activations = False
+        try:
+            layer = super().build_decoder_layer(args, no_encoder_attn)
+        finally:
+            args.checkpoint_activations = wanted
+        if not wanted:
+            return layer
+        return checkpoint_routed(
+            layer, self.routing, lambda module: checkpoint_wrapper(module, offload_to_cpu=offload)
+        )
+
+    def forward(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: Any = None,
+        incremental_state: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Decode; the rows' languages are those of ``encoder_out["lang_ids"]``.
+
+        Raises:
+            RoutingError: when a row's language isn't the one its language tag names.
+        """
+        ids = (encoder_out or {}).get("lang_ids")
+        batch = LanguageBatch(ids[0], self.routing.languages) if ids else None
+        # in beam search, hypotheses of probability 0 may have any token in the tag's place
+        if batch is not None and incremental_state is None and prev_output_tokens.size(1) > 1:
+            check_tags(batch, prev_output_tokens[:, 1], self.tags)
+        with self.routing.using(batch):
+            return super().forward(
+                prev_output_tokens,
+                encoder_out=encoder_out,
+                incremental_state=incremental_state,
+                **kwargs,
+            )
+
+
+@register_model("gist_s2t_transformer")
+class GistS2TTransformer(stock.S2TTransformerModel):
+    """fairseq's speech-to-text transformer, which a sharing plan can rewrite."""
+
+    def __init__(self, encoder: GistS2TEncoder, decoder: GistS2TDecoder) -> None:
+        super().__init__(encoder, decoder)
+        self.routing = encoder.routing = decoder.routing
+
+    @staticmethod
+    def add_args(parser: Any) -> None:
+        """Add the stock model's options, and activation checkpointing."""
+        stock.S2TTransformerModel.add_args(parser)
+        parser.add_argument(
+            "--checkpoint-activations",
+            action="store_true",
+            help="recompute each decoder layer in the backward pass instead of keeping it",
+        )
+        parser.add_argument(
+            "--offload-activations",
+            action="store_true",
+            help="keep the inputs of recomputed layers in CPU memory (with --checkpoint-activations)",
+        )
+
+    @classmethod
+    def build_encoder(cls, args: Any) -> GistS2TEncoder:
+        """Build the encoder, from ``--load-pretrained-encoder-from`` where that is given."""
+        encoder = GistS2TEncoder(args)
+        pretrained = getattr(args, "load_pretrained_encoder_from", None)
+        if pretrained:
+            if not Path(pretrained).is_file():
+                raise OptionError(f"--load-pretrained-encoder-from: there is no file {pretrained}")
+            encoder = checkpoint_utils.load_pretrained_component_from_model(
+                component=encoder, checkpoint=pretrained
+            )
+        return encoder
+
+    @classmethod
+    def build_decoder(cls, args: Any, task: Any, embed_tokens: Any) -> GistS2TDecoder:
+        """Build the decoder; its languages are the task's, or those with a tag in the vocabulary."""
+        dictionary = task.target_dictionary
+        languages = getattr(task, "languages", None) or languages_of_vocabulary(dictionary.symbols)
+        return GistS2TDecoder(args, dictionary, embed_tokens, Routing(languages))
+
+    def forward(
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor,
+        prev_output_tokens: Tensor,
+        lang_ids: Optional[Tensor] = None,
+        utterances: Optional[Tensor] = None,
+    ) -> Any:
+        """Encode and decode a batch; see the encoder for ``lang_ids`` and ``utterances``."""
+        encoder_out = self.encoder(
+            src_tokens, src_lengths, lang_ids=lang_ids, utterances=utterances
+        )
+        return self.decoder(prev_output_tokens, encoder_out=encoder_out)
+
+    def upgrade_state_dict_named(self, state_dict: Dict[str, Tensor], name: str) -> None:
+        """Become, before a state dict is loaded, the model that its sharing plan describes."""
+        with one_line_errors():
+            reconcile(self, state_dict, self.routing)
+        super().upgrade_state_dict_named(state_dict, name)
+
+
+def _register(size: str, complete: Callable[[Any], None]) -> None:
+    register_model_architecture("gist_s2t_transformer", f"gist_s2t_transformer{size}")(complete)
+
+
+_register("", stock.base_architecture)
+_register("_xs", stock.s2t_transformer_xs)
+_register("_s", stock.s2t_transformer_s)
+_register("_sp", stock.s2t_transformer_sp)
+_register("_m", stock.s2t_transformer_m)
+_register("_mp", stock.s2t_transformer_mp)
+_register("_l", stock.s2t_transformer_l)

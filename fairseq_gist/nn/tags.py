@@ -1,0 +1,37 @@
+"""Checking that the language ids of a batch are those that its language tags name."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from torch import Tensor
+
+from fairseq_gist.errors import RoutingError
+from fairseq_gist.nn.routing import LanguageBatch
+
+__all__ = ["check_tags"]
+
+
+def check_tags(batch: LanguageBatch, tokens: Tensor, tags: Sequence[int]) -> None:
+    """Compare the languages of the rows with the tags in front of their targets.
+
+    Rows without a tag there pass: not every vocabulary has tags.
+
+    Args:
+        batch: the languages of the rows.
+        tokens: the token in whose place a tag would be, `[rows]`.
+        tags: the tag's token for each language, `[languages]`.
+
+    Raises:
+        RoutingError: when a row has the tag of another language.
+    """
+    language_of = {tag: language for language, tag in enumerate(tags)}
+    ids = batch.ids(tokens.size(0), "language tags")
+    for row, token in enumerate(tokens.tolist()):
+        tagged = language_of.get(token)
+        if tagged is not None and tagged != ids[row]:
+            raise RoutingError(
+                f"row {row} of the batch has lang_ids {ids[row]} "
+                f"('{batch.languages[ids[row]]}'), but its target begins with the tag of "
+                f"'{batch.languages[tagged]}'; lang_ids must follow every reordering of the rows"
+            )

@@ -1,0 +1,102 @@
+"""A plan as a table that a person can take in at a glance."""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from fairseq_gist.plan import Partition, SharingPlan
+
+__all__ = ["describe_groups", "describe_plan", "plan_in_words"]
+
+_LAYER = re.compile(r"^(?P<stack>.*?layers)\.(?P<layer>\d+)\.(?P<kind>.+)$")
+
+
+def describe_groups(groups: Partition) -> str:
+    """Return groups as ``de nl | es fr it``, ``shared``, or ``each its own``."""
+    if len(groups) == 1:
+        return "shared"
+    if all(len(group) == 1 for group in groups):
+        return "each its own"
+    return " | ".join(" ".join(group) for group in groups)
+
+
+def describe_plan(
+    plan: SharingPlan,
+    parameters: Optional[Mapping[str, int]] = None,
+    shared_parameters: Optional[int] = None,
+) -> str:
+    """Return a table of units, number of copies, parameters and groups, with totals below.
+
+    Args:
+        plan: the plan.
+        parameters: parameters of one copy of each unit; the column is left out without.
+        shared_parameters: parameters of the fully shared model; totals are left out without.
+    """
+    head = ("unit", "copies", *(("parameters",) if parameters else ()), "groups")
+    rows: List[Tuple[str, ...]] = []
+    for unit, groups in plan.units.items():
+        size = (f"{parameters[unit] * len(groups):,}",) if parameters else ()
+        rows.append((unit, str(len(groups)), *size, describe_groups(groups)))
+    lines = _aligned([head, *rows], right=(1, 2) if parameters else (1,))
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    lines += ["", plan_in_words(plan)]
+    if parameters and shared_parameters:
+        total = plan.size(shared_parameters, parameters)
+        lines.append(
+            f"{total:,} parameters, {total / shared_parameters:.2f} times the shared model's "
+            f"{shared_parameters:,}"
+        )
+    return "\n".join(lines)
+
+
+def plan_in_words(plan: SharingPlan) -> str:
+    """Say which kinds of units split, and which languages stayed together."""
+    split = {unit: groups for unit, groups in plan.units.items() if len(groups) > 1}
+    words = [
+        f"plan {plan.signature}: {len(split)} of {len(plan.units)} units are split among "
+        f"{', '.join(plan.languages)}"
+    ]
+    if split:
+        layers: Dict[str, List[int]] = {}
+        for unit in plan.units:
+            match = _LAYER.match(unit)
+            where = f"layer {match.group('layer')}" if match else "outside the layers"
+            layers.setdefault(where, []).append(len(plan.units[unit]))
+        words.append(
+            "copies a unit, on average: "
+            + ", ".join(f"{where} {sum(n) / len(n):.1f}" for where, n in layers.items())
+        )
+        together = _together(split, plan.languages)
+        words.append(
+            "most often together on a split unit: "
+            + ", ".join(f"{one}-{other} ({share:.0%})" for share, one, other in together[:5])
+        )
+    return "\n".join(words)
+
+
+def _together(
+    split: Mapping[str, Partition], languages: Tuple[str, ...]
+) -> List[Tuple[float, str, str]]:
+    """Return the pairs of languages by the share of split units on which they are one group."""
+    pairs = []
+    for j, one in enumerate(languages):
+        for other in languages[j + 1 :]:
+            joint = sum(
+                any(one in group and other in group for group in groups)
+                for groups in split.values()
+            )
+            pairs.append((joint / len(split), one, other))
+    return sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))
+
+
+def _aligned(rows: List[Tuple[str, ...]], right: Tuple[int, ...]) -> List[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines

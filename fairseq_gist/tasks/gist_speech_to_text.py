@@ -1,0 +1,317 @@
+"""fairseq's speech-to-text task for models that differentiate."""
+
+# OmegaConf needs real types in the configuration, not their names: no postponed evaluation.
+import logging
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterator, List, Optional
+
+import torch
+from fairseq.data.audio.speech_to_text_dataset import SpeechToTextDataset
+from fairseq.dataclass import FairseqDataclass
+from fairseq.tasks import register_task
+from fairseq.tasks.speech_to_text import SpeechToTextTask
+from omegaconf import II
+
+import fairseq_gist.criterions.gist_label_smoothed_cross_entropy  # noqa: F401
+from fairseq_gist import compat
+from fairseq_gist.boundary import one_line_errors
+from fairseq_gist.data.batches import epoch_batches
+from fairseq_gist.data.inference import audio_dataset
+from fairseq_gist.data.manifest import ManifestReader
+from fairseq_gist.data.rows import RowDataset
+from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.languages import LANGUAGE_TAG, languages_of_vocabulary
+from fairseq_gist.nn.routing import LanguageBatch
+from fairseq_gist.nn.tags import check_tags
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.training import hook
+from fairseq_gist.training.differentiation import Differentiation
+from fairseq_gist.training.options import DifferentiationOptions, moments
+from fairseq_gist.training.tokens import tokens_per_language
+
+__all__ = ["GistSpeechToTextConfig", "GistSpeechToTextTask"]
+
+logger = logging.getLogger(__name__)
+
+compat.allow_own_checkpoints()
+hook.install()
+
+
+@dataclass
+class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
+    """The stock task's options, how batches are made, and differentiation."""
+
+    data: Optional[str] = field(default=None, metadata={"help": "folder of the manifests"})
+    config_yaml: str = field(
+        default="config.yaml", metadata={"help": "data configuration, in the manifests' folder"}
+    )
+    max_source_positions: int = field(
+        default=6000, metadata={"help": "longest audio, in frames"}
+    )
+    max_target_positions: int = field(
+        default=1024, metadata={"help": "longest target, in tokens"}
+    )
+    homogeneous_batches: bool = field(
+        default=False, metadata={"help": "make every batch of rows of one language only"}
+    )
+    multiway_batches: bool = field(
+        default=False,
+        metadata={
+            "help": "train on utterances with all their translations together, each encoded once "
+            "and decoded into every language it has; --max-tokens and --batch-size count utterances"
+        },
+    )
+    languages: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "the model's languages with commas between (default: those with a tag in the "
+            "vocabulary)"
+        },
+    )
+    target_language: Optional[str] = field(
+        default=None, metadata={"help": "language that fairseq-interactive translates into"}
+    )
+    seed: int = II("common.seed")
+    train_subset: str = II("dataset.train_subset")
+
+
+@register_task("gist_speech_to_text", dataclass=GistSpeechToTextConfig)
+class GistSpeechToTextTask(SpeechToTextTask):
+    """A drop-in for ``speech_to_text`` whose batches say which language each row is."""
+
+    def __init__(self, args: Any, tgt_dict: Any) -> None:
+        super().__init__(args, tgt_dict)
+        if getattr(args, "languages", None):
+            self.languages = sorted({one.strip() for one in args.languages.split(",")})
+        else:
+            self.languages = languages_of_vocabulary(tgt_dict.symbols)
+        self._differentiation: Optional[Differentiation] = None
+
+    @classmethod
+    def setup_task(cls, args: Any, **kwargs: Any) -> "GistSpeechToTextTask":
+        """Check the options before anything is built or written."""
+        with one_line_errors():
+            moments(args)
+            if args.homogeneous_batches and args.multiway_batches:
+                raise OptionError("--homogeneous-batches and --multiway-batches exclude each other")
+            if args.sharing_plan:
+                SharingPlan.load(args.sharing_plan)
+        task: GistSpeechToTextTask = super().setup_task(args, **kwargs)
+        return task
+
+    # -- data ---------------------------------------------------------------------------------
+
+    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
+        """Load the rows of ``split`` (subsets with commas between)."""
+        is_train = split.startswith("train")
+        with one_line_errors():
+            self.datasets[split] = self._reader().read(
+                split,
+                is_train,
+                epoch,
+                homogeneous=is_train and self.args.homogeneous_batches,
+                multiway=is_train and self.args.multiway_batches,
+            )
+
+    def _reader(self) -> ManifestReader:
+        return ManifestReader(
+            self.args.data,
+            self.data_cfg,
+            self.tgt_dict,
+            self.languages,
+            self.build_tokenizer(self.args),
+            self.build_bpe(self.args),
+            self.speaker_to_id,
+            self.args.seed,
+        )
+
+    def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return an iterator over batches; see :func:`fairseq_gist.data.batches.epoch_batches`."""
+        if not isinstance(dataset, RowDataset) or args:
+            return super().get_batch_iterator(dataset, *args, **kwargs)
+        return self._batches(dataset, **kwargs)
+
+    def _batches(
+        self,
+        dataset: RowDataset,
+        max_tokens: Optional[int] = None,
+        max_sentences: Optional[int] = None,
+        max_positions: Any = None,
+        ignore_invalid_inputs: bool = False,
+        required_batch_size_multiple: int = 1,
+        seed: int = 1,
+        epoch: int = 1,
+        data_buffer_size: int = 0,
+        disable_iterator_cache: bool = False,
+        update_epoch_batch_itr: bool = False,
+        **iterator_options: Any,
+    ) -> Any:
+        reuse = (
+            not disable_iterator_cache
+            and not update_epoch_batch_itr
+            and dataset.can_reuse_epoch_itr_across_epochs
+        )
+        if reuse and dataset in self.dataset_to_epoch_iter:
+            return self.dataset_to_epoch_iter[dataset]
+
+        def keep(indices: Any) -> Any:
+            if max_positions is None:
+                return indices
+            return self.filter_indices_by_size(
+                indices, dataset, max_positions, ignore_invalid_inputs
+            )
+
+        iterator = epoch_batches(
+            dataset,
+            keep,
+            max_tokens,
+            max_sentences,
+            required_batch_size_multiple,
+            seed,
+            epoch,
+            buffer_size=data_buffer_size,
+            **iterator_options,
+        )
+        if reuse:
+            self.dataset_to_epoch_iter[dataset] = iterator
+        return iterator
+
+    def check_subset(self, subset: str) -> None:
+        """Raise DataError unless ``subset`` can be read."""
+        self._held_out(subset)
+
+    def _held_out(self, subset: str) -> RowDataset:
+        try:
+            return self._reader().read(subset, is_train=False, epoch=1, multiway=True)
+        except FileNotFoundError as error:
+            raise DataError(f"--gradients-from {subset}: {error}") from None
+
+    def measuring_batches(self, subset: str, chunks: int) -> Iterator[Dict[str, Any]]:
+        """Yield the batches of held-out data, at least ``chunks`` of them where it has the rows."""
+        dataset = self._held_out(subset)
+        batches = dataset.batch_by_size(
+            dataset.ordered_indices(), max_sentences=max(1, len(dataset) // (2 * chunks))
+        )
+        for batch in batches:
+            yield dataset.collater([dataset[index] for index in batch])
+
+    # -- model and training -------------------------------------------------------------------
+
+    def build_model(self, args: Any, from_checkpoint: bool = False) -> Any:
+        """Build the model, rewritten by ``--sharing-plan`` where one is given."""
+        with one_line_errors():
+            model = super().build_model(args, from_checkpoint)
+            if self.args.sharing_plan and not from_checkpoint:
+                apply_plan(model, SharingPlan.load(self.args.sharing_plan), self._routing(model))
+            return model
+
+    def _routing(self, model: Any) -> Any:
+        routing = getattr(model, "routing", None)
+        if routing is None:
+            raise OptionError(
+                f"{type(model).__name__} can't be differentiated; use --arch gist_s2t_transformer "
+                "or one of its sizes"
+            )
+        return routing
+
+    def trainer_built(self, trainer: Any) -> None:
+        """Take notice of the trainer (called by the hook)."""
+        if self.args.differentiate_at:
+            with one_line_errors():
+                self._differentiation = Differentiation(
+                    self.args, trainer, self, self._routing(trainer.get_model())
+                )
+
+    def optimizer_built(self, optimizer: Any) -> None:
+        """Follow an optimizer that the trainer has built (called by the hook)."""
+        if self._differentiation is not None:
+            hook.observe(optimizer, self._differentiation.window)
+
+    def checkpoint_begins(self) -> None:
+        """Get ready for a checkpoint (called by the hook, in every process)."""
+        if self._differentiation is not None:
+            self._differentiation.window.gather()
+
+    def train_step(
+        self,
+        sample: Dict[str, Any],
+        model: Any,
+        criterion: Any,
+        optimizer: Any,
+        update_num: int,
+        ignore_grad: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Run forward and backward, gradients recorded where that is due."""
+        if self._differentiation is None:
+            return super().train_step(
+                sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
+            )
+        with one_line_errors():
+            routing = self._differentiation.routing
+            tokens = tokens_per_language(sample, self, criterion, routing)
+            self._differentiation.before_backward(update_num, tokens, ignore_grad)
+        try:
+            return super().train_step(
+                sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
+            )
+        finally:
+            self._differentiation.after_backward()
+
+    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
+        """Take a step, and differentiate after it if this is the moment."""
+        super().optimizer_step(optimizer, model, update_num)
+        if self._differentiation is not None and hook.step_was_taken(optimizer):
+            with one_line_errors():
+                self._differentiation.after_update(update_num + 1)
+
+    # -- inference ----------------------------------------------------------------------------
+
+    def inference_step(
+        self,
+        generator: Any,
+        models: List[Any],
+        sample: Dict[str, Any],
+        prefix_tokens: Any = None,
+        constraints: Any = None,
+    ) -> Any:
+        """Translate a batch; rows without a language get ``--target-language``."""
+        with one_line_errors():
+            if self.languages and "lang_ids" not in sample["net_input"]:
+                prefix_tokens = self._into_target_language(sample, prefix_tokens)
+            ids = sample["net_input"].get("lang_ids")
+            if ids is not None and prefix_tokens is not None and prefix_tokens.size(1) > 0:
+                tags = [self.tgt_dict.index(LANGUAGE_TAG.format(one)) for one in self.languages]
+                check_tags(LanguageBatch(ids, self.languages), prefix_tokens[:, 0], tags)
+        return super().inference_step(generator, models, sample, prefix_tokens, constraints)
+
+    def _into_target_language(self, sample: Dict[str, Any], prefix_tokens: Any) -> Any:
+        language = self._target_language()
+        audio = sample["net_input"]["src_tokens"]
+        rows = audio.size(0)
+        sample["net_input"]["lang_ids"] = torch.full(
+            (rows,), self.languages.index(language), dtype=torch.long, device=audio.device
+        )
+        if prefix_tokens is not None or not self.data_cfg.prepend_tgt_lang_tag:
+            return prefix_tokens
+        tag = SpeechToTextDataset.get_lang_tag_idx(language, self.tgt_dict)
+        return torch.full((rows, 1), tag, dtype=torch.long, device=audio.device)
+
+    def _target_language(self) -> str:
+        language: Optional[str] = self.args.target_language
+        if language not in self.languages:
+            found = "none was given" if language is None else f"found '{language}'"
+            raise OptionError(
+                f"--target-language: expected one of {', '.join(self.languages)}, {found}"
+            )
+        return language
+
+    def build_dataset_for_inference(
+        self, src_tokens: Any, src_lengths: Any, **kwargs: Any
+    ) -> Any:
+        """Return a dataset of audio files for ``fairseq-interactive``."""
+        with one_line_errors():
+            if self.languages:
+                self._target_language()
+        return audio_dataset(self.data_cfg, src_tokens, src_lengths)

@@ -1,0 +1,180 @@
+"""The act of differentiation: statistics, plan, surgery, optimizer state carried over."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+from torch import Tensor, nn
+
+from fairseq_gist.errors import OptionError
+from fairseq_gist.nn.routing import Routing
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.policies.gradient import gradient_plan
+from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.summary import describe_plan
+from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.surgery.plan_buffer import plan_of
+from fairseq_gist.surgery.units import Unit, count_parameters, find_units, select_units
+from fairseq_gist.training import hook
+from fairseq_gist.training.held_out import measure
+from fairseq_gist.training.options import DifferentiationOptions, Moment, moments
+from fairseq_gist.training.recorder import GradientRecorder
+from fairseq_gist.training.similarity_log import log_similarity
+from fairseq_gist.training.window import RecordingWindow, watch_units
+
+__all__ = ["Differentiation", "complete_plan", "shared_parameters"]
+
+logger = logging.getLogger(__name__)
+
+
+class Differentiation:
+    """Follows one training run and differentiates its model at the moments asked for.
+
+    Args:
+        options: as given on the command line.
+        trainer: fairseq's.
+        task: its task.
+        routing: of its model.
+
+    Raises:
+        OptionError: for options that can't work together, before training begins.
+    """
+
+    def __init__(
+        self, options: DifferentiationOptions, trainer: Any, task: Any, routing: Routing
+    ) -> None:
+        self.options, self.trainer, self.task, self.routing = options, trainer, task, routing
+        self.moments = moments(options)
+        self.window = RecordingWindow(
+            trainer, routing, options.gradient_window, options.gradient_chunks
+        )
+        if len(routing.languages) < 2:
+            raise OptionError(
+                "--differentiate-at: the model has fewer than two languages; it finds them by the "
+                "tags in the vocabulary, or by --languages"
+            )
+        self._units()
+        hook.check_trainer(trainer)
+        self._check_reachable()
+
+    @property
+    def model(self) -> nn.Module:
+        """The bare model, without fairseq's distributed wrapper."""
+        model: nn.Module = self.trainer.get_model()
+        return model
+
+    def before_backward(self, update_num: int, tokens: Tensor, is_dummy: bool) -> None:
+        """Prepare to record a batch.
+
+        Args:
+            update_num: updates made so far.
+            tokens: the batch's target tokens, `[languages]`.
+            is_dummy: whether the batch is there to keep processes in step only.
+        """
+        moment = next((m for m in self.moments if m.update > update_num), None)
+        if moment is None or self.options.gradients_from != "train":
+            return
+        self.window.prepare(self.model, self._units(), update_num, moment.update)
+        if not is_dummy:
+            self.window.open(tokens)
+
+    def after_backward(self) -> None:
+        """Stop recording until the next batch."""
+        self.window.close()
+
+    def after_update(self, update_num: int) -> None:
+        """Differentiate if ``update_num`` updates, this one included, are one of the moments."""
+        recorder = self.window.recorder
+        if self.window.completed_chunk and recorder is not None and recorder.finished_chunks > 1:
+            log_similarity(self._statistics(recorder, update_num))
+        moment = next((m for m in self.moments if m.update == update_num), None)
+        if moment is None:
+            return
+        statistics = self._gather(update_num)
+        self._save(statistics, moment)
+        if self.options.differentiate_by == "shared":
+            logger.info(f"update {update_num}: statistics recorded; nothing is split by 'shared'")
+            return
+        plan = gradient_plan(statistics, moment.budget, within=plan_of(self.model))
+        plan = complete_plan(self.model, plan, update=update_num)
+        text = hook.same_on_all_processes(self.trainer, plan.to_json())
+        self._become(SharingPlan.from_json(text))
+        sizes = {name: unit.parameters for name, unit in find_units(self.model).items()}
+        logger.info(f"update {update_num}: differentiated\n{describe_plan(plan, sizes)}")
+
+    def _gather(self, update_num: int) -> GradientStatistics:
+        source = self.options.gradients_from
+        if source == "train":
+            return self._statistics(self.window.finish(), update_num)
+        logger.info(f"measuring gradients per language on '{source}'")
+        units = self._units()
+        recorder = GradientRecorder(
+            self.model, units, self.routing.languages, self.options.gradient_chunks, 1
+        )
+        watch_units(self.model, units.values(), self.routing)
+        measure(recorder, hook.measuring_context(self.trainer), self.task, self.routing, source)
+        statistics = self._statistics(recorder, update_num)
+        log_similarity(statistics)
+        return statistics
+
+    def _statistics(self, recorder: GradientRecorder, update_num: int) -> GradientStatistics:
+        provenance = {
+            "gradients_from": self.options.gradients_from,
+            "update": update_num,
+            "chunks": recorder.finished_chunks,
+            "updates_per_chunk": recorder.updates_per_chunk,
+        }
+        return recorder.statistics(shared_parameters(self.model), provenance)
+
+    def _become(self, plan: SharingPlan) -> None:
+        before = hook.optimizer_state(self.trainer)
+        lineage = apply_plan(self.model, plan, self.routing)
+        hook.rebuild_optimizer(self.trainer, before, lineage)
+
+    def _units(self) -> Dict[str, Unit]:
+        return select_units(find_units(self.model), self.options.units)
+
+    def _check_reachable(self) -> None:
+        if self.options.gradients_from != "train":
+            self.task.check_subset(self.options.gradients_from)
+        last = self.trainer.cfg.optimization.max_update
+        late = [moment.update for moment in self.moments if last and moment.update > last]
+        if late:
+            logger.warning(
+                f"--differentiate-at {late[0]} is after the last update (--max-update {last}): "
+                "the model will not be split then"
+            )
+
+    def _save(self, statistics: GradientStatistics, moment: Moment) -> None:
+        path: Optional[str] = self.options.save_gradient_statistics
+        if path is None or not hook.is_first_process(self.trainer):
+            return
+        target = Path(path)
+        if len(self.moments) > 1:
+            target = target.with_name(f"{target.stem}-{moment.update}{target.suffix}")
+        statistics.save(target)
+        logger.info(f"wrote the gradient statistics to {target}")
+
+
+def complete_plan(model: nn.Module, plan: SharingPlan, **provenance: Any) -> SharingPlan:
+    """Return ``plan`` with the units it doesn't decide on added as they are in ``model``."""
+    now = plan_of(model)
+    units: Dict[str, Any] = {
+        name: [plan.languages] for name in select_units(find_units(model))
+    }
+    units.update(now.units if now is not None else {})
+    units.update(plan.units)
+    return SharingPlan(plan.languages, units, {**plan.provenance, **provenance})
+
+
+def shared_parameters(model: nn.Module) -> int:
+    """Return how many parameters ``model`` would have if everything were shared."""
+    plan, total = plan_of(model), count_parameters(model)
+    if plan is None:
+        return total
+    units = find_units(model)
+    return total - sum(
+        (len(groups) - 1) * units[name].parameters for name, groups in plan.units.items()
+    )

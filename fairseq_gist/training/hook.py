@@ -1,0 +1,240 @@
+"""The one place that reaches into fairseq's trainer.
+
+Two methods are wrapped when the plugin is imported: ``Trainer.__init__``, to make the trainer
+known to a task that asks for it, and ``Trainer._build_optimizer``, because the trainer builds its
+optimizer anew when it loads a checkpoint. Tasks that don't ask see no difference.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
+
+import torch
+from fairseq.distributed import utils as distributed_utils
+from fairseq.trainer import Trainer
+from torch import Tensor
+from torch.nn import Parameter
+
+from fairseq_gist.errors import OptionError, SurgeryError
+from fairseq_gist.surgery.optimizer import copy_optimizer_state
+from fairseq_gist.training.optimizer import loss_scale, observe, step_was_taken
+
+__all__ = [
+    "REQUIRED_ATTRIBUTES",
+    "MeasuringContext",
+    "check_trainer",
+    "install",
+    "is_first_process",
+    "measuring_context",
+    "observe",
+    "optimizer_state",
+    "rebuild_optimizer",
+    "same_on_all_processes",
+    "step_was_taken",
+    "sum_over_processes",
+]
+
+REQUIRED_ATTRIBUTES = (
+    "__init__",
+    "_build_optimizer",
+    "consolidate_optimizer",
+    "get_model",
+    "get_criterion",
+    "get_num_updates",
+    "get_valid_iterator",
+    "is_data_parallel_master",
+    "load_checkpoint",
+    "reinitialize",
+)
+"""What this file needs of the trainer's class."""
+
+
+def install() -> None:
+    """Wrap the trainer's methods; a second call does nothing.
+
+    Raises:
+        SurgeryError: naming the attribute that this version of fairseq lacks.
+    """
+    missing = [name for name in REQUIRED_ATTRIBUTES if not hasattr(Trainer, name)]
+    if missing:
+        raise SurgeryError(
+            f"fairseq's Trainer has no '{missing[0]}'; fairseq-gist knows fairseq 0.12.2 and "
+            "fairseq-fixed 0.12.3.1"
+        )
+    if hasattr(Trainer.__init__, "__wrapped__"):
+        return
+    _wrap("__init__", after=_tell_trainer)
+    _wrap("_build_optimizer", before=_forget_wrapper, after=_tell_optimizer)
+    _wrap("consolidate_optimizer", before=_tell_saving)
+
+
+def _wrap(
+    name: str,
+    before: Optional[Callable[[Trainer], None]] = None,
+    after: Optional[Callable[[Trainer], None]] = None,
+) -> None:
+    original = getattr(Trainer, name)
+
+    @functools.wraps(original)
+    def wrapped(self: Trainer, *args: Any, **kwargs: Any) -> Any:
+        if before is not None:
+            before(self)
+        result = original(self, *args, **kwargs)
+        if after is not None:
+            after(self)
+        return result
+
+    setattr(Trainer, name, wrapped)
+
+
+def _tell(trainer: Trainer, event: str, *args: Any) -> None:
+    listener = getattr(trainer.task, event, None)
+    if listener is not None:
+        listener(*args)
+
+
+def _tell_trainer(trainer: Trainer) -> None:
+    _tell(trainer, "trainer_built", trainer)
+
+
+def _tell_optimizer(trainer: Trainer) -> None:
+    _tell(trainer, "optimizer_built", trainer._optimizer)  # noqa: SLF001
+
+
+def _tell_saving(trainer: Trainer) -> None:
+    _tell(trainer, "checkpoint_begins")
+
+
+def _forget_wrapper(trainer: Trainer) -> None:
+    """Have the distributed wrapper made anew: a loaded checkpoint may have swapped modules."""
+    if hasattr(trainer.task, "trainer_built"):
+        trainer._wrapped_model = None  # noqa: SLF001
+
+
+def is_first_process(trainer: Trainer) -> bool:
+    """Whether this process writes files."""
+    return bool(trainer.is_data_parallel_master)
+
+
+def sum_over_processes(trainer: Trainer) -> Optional[Callable[[Tensor], Tensor]]:
+    """Return a function that sums a tensor over all processes, None when there is one."""
+    if trainer.data_parallel_world_size == 1:
+        return None
+
+    def reduce(tensor: Tensor) -> Tensor:
+        distributed_utils.all_reduce(tensor, group=trainer.data_parallel_process_group)
+        return tensor
+
+    return reduce
+
+
+def same_on_all_processes(trainer: Trainer, text: str) -> str:
+    """Return the first process's ``text`` on every process."""
+    if trainer.data_parallel_world_size == 1:
+        return text
+    sent: str = distributed_utils.broadcast_object(
+        text, src_rank=0, group=trainer.data_parallel_process_group, dist_device=trainer.device
+    )
+    return sent
+
+
+def check_trainer(trainer: Trainer) -> None:
+    """Raise OptionError for options of fairseq under which a model can't be rewritten."""
+    cfg = trainer.cfg
+    flat = cfg.common.fp16 and not cfg.common.fp16_no_flatten_grads
+    refused = {
+        "--store-ema: its shadow model can't follow a split; train without it and average "
+        "checkpoints instead": cfg.ema.store_ema,
+        "--fp16: its master copy is one flat tensor that can't be split; add "
+        "--fp16-no-flatten-grads": flat and not cfg.common.memory_efficient_fp16,
+        "--ddp-backend fully_sharded: sharded parameters can't be split": trainer.is_fsdp,
+        "--use-bmuf: its own copies of the parameters can't be split": cfg.optimization.use_bmuf,
+        "--zero-sharding: sharded optimizer state can't be carried over": (
+            cfg.distributed_training.zero_sharding != "none"
+        ),
+    }
+    reasons = [f"--differentiate-at doesn't work with {reason}" for reason, is_set in refused.items() if is_set]
+    if reasons:
+        raise OptionError("; ".join(reasons))
+
+
+class OptimizerState(NamedTuple):
+    """What is carried from one optimizer to the next."""
+
+    optimizer: Any
+    scheduler: Dict[str, Any]
+    lr: float
+
+
+def optimizer_state(trainer: Trainer) -> OptimizerState:
+    """Return the optimizer as it is now, the scheduler's state and the learning rate."""
+    return OptimizerState(
+        trainer.optimizer, trainer.lr_scheduler.state_dict(), trainer.optimizer.get_lr()
+    )
+
+
+def rebuild_optimizer(
+    trainer: Trainer, before: OptimizerState, lineage: Mapping[Parameter, Parameter]
+) -> None:
+    """Build the optimizer for the rewritten model and give it the old one's state.
+
+    The loss scale, every parameter's moments, the scheduler and the learning rate go on; copies
+    get the moments of what they were copied from.
+    """
+    trainer.reinitialize()
+    new, old = trainer.optimizer, before.optimizer
+    copy_optimizer_state(old.optimizer, new.optimizer, _master_lineage(old, new, lineage))
+    scaler = getattr(old, "scaler", None)
+    if scaler is not None:
+        _carry_scaler(old, new)
+    trainer.lr_scheduler.load_state_dict(before.scheduler)
+    trainer.optimizer.set_lr(before.lr)
+
+
+def _carry_scaler(old: Any, new: Any) -> None:
+    if hasattr(new, "_grad_scaler"):
+        new._grad_scaler = old._grad_scaler  # noqa: SLF001
+    else:
+        new.scaler = old.scaler
+
+
+def _master_lineage(
+    old: Any, new: Any, lineage: Mapping[Parameter, Parameter]
+) -> Mapping[Parameter, Parameter]:
+    """Return the lineage among the parameters that the torch optimizer holds.
+
+    Under fp16 these are fp32 masters, listed in the order of the model's parameters; each new
+    master takes over the old one's value too, which has more digits than the model's.
+    """
+    if not isinstance(getattr(new, "fp32_params", None), list):
+        return lineage
+    masters = dict(zip(old.fp16_params, old.fp32_params))
+    result: Dict[Parameter, Parameter] = {}
+    for parameter, master in zip(new.fp16_params, new.fp32_params):
+        origin = masters[lineage.get(parameter, parameter)]
+        with torch.no_grad():
+            master.copy_(origin)
+        result[master] = origin
+    return result
+
+
+class MeasuringContext(NamedTuple):
+    """What measuring gradients outside a training step needs of the trainer."""
+
+    model: Any
+    criterion: Any
+    loss_scale: float
+    to_device: Callable[[Any], Any]
+    autocast: bool
+
+
+def measuring_context(trainer: Trainer) -> MeasuringContext:
+    """Return model, criterion, loss scale and the function that moves a batch to the device."""
+    return MeasuringContext(
+        trainer.get_model(),
+        trainer.get_criterion(),
+        loss_scale(trainer.optimizer),
+        lambda sample: trainer._prepare_sample(sample)[0],  # noqa: SLF001
+        bool(trainer.cfg.common.amp),
+    )

@@ -1,0 +1,134 @@
+"""Recording gradients in the training steps before a differentiation."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Dict, Iterable, Mapping, Optional
+
+from torch import Tensor, nn
+
+from fairseq_gist.errors import OptionError
+from fairseq_gist.nn.grouped import GroupedModule
+from fairseq_gist.nn.routing import Routing
+from fairseq_gist.nn.shared import watch
+from fairseq_gist.surgery.apply import use_module_calls
+from fairseq_gist.surgery.units import Unit, module_at
+from fairseq_gist.training.hook import is_first_process, sum_over_processes
+from fairseq_gist.training.recorder import GradientRecorder
+
+__all__ = ["RecordingWindow", "watch_units"]
+
+logger = logging.getLogger(__name__)
+
+
+def watch_units(model: nn.Module, units: Iterable[Unit], routing: Routing) -> None:
+    """Have every module of ``units`` hand its gradients to ``routing.sink`` while there is one."""
+    for unit in units:
+        for path in unit.paths:
+            module = module_at(model, path)
+            use_module_calls(model, path)
+            if not isinstance(module, GroupedModule):
+                watch(module, routing, unit.name, path, Unit.batch_dim(path))
+
+
+class RecordingWindow:
+    """The last updates before a differentiation, and what was gathered in them.
+
+    It is what an optimizer reports its steps to, and so its content is part of the optimizer's
+    state in a checkpoint: a run that stops in the middle of a window goes on with it.
+
+    Args:
+        trainer: fairseq's.
+        routing: of its model.
+        updates: length of the window.
+        chunks: into how many chunks it is divided.
+    """
+
+    def __init__(self, trainer: Any, routing: Routing, updates: int, chunks: int) -> None:
+        self.trainer, self.routing = trainer, routing
+        self.updates, self.chunks = updates, chunks
+        self.recorder: Optional[GradientRecorder] = None
+        self.completed_chunk = False
+        self._loaded: Optional[Dict[str, Any]] = None
+
+    def prepare(
+        self, model: nn.Module, units: Mapping[str, Unit], update_num: int, moment: int
+    ) -> None:
+        """Begin to record if ``update_num`` is where the window before ``moment`` begins.
+
+        Raises:
+            OptionError: when the updates that are left don't make the chunks asked for.
+        """
+        if self.recorder is not None:
+            return
+        left = moment - update_num
+        per_chunk = max(1, min(self.updates, left) // self.chunks)
+        if self._loaded is None and left > per_chunk * self.chunks:
+            return
+        recorder = GradientRecorder(
+            model, units, self.routing.languages, self.chunks, per_chunk,
+            sum_over_processes(self.trainer),
+        )
+        if self._loaded is not None and recorder.fits(self._loaded):
+            recorder.load_state_dict(self._loaded)
+            if not is_first_process(self.trainer):
+                recorder.forget_chunk()
+        elif left < self.chunks:
+            raise OptionError(
+                f"--differentiate-at {moment}: {left} updates are left to record gradients in, but "
+                f"--gradient-chunks is {self.chunks}; differentiate later"
+            )
+        self._loaded = None
+        self.recorder = recorder
+        watch_units(model, recorder.units.values(), self.routing)
+        logger.info(f"recording gradients on {len(units)} units until update {moment}")
+
+    def open(self, tokens: Tensor) -> None:
+        """Take the gradients of the next backward pass, over ``tokens`` `[languages]` tokens."""
+        if self.recorder is not None and not self.recorder.is_complete:
+            self.recorder.count_tokens(tokens)
+            self.routing.sink = self.recorder
+
+    def close(self) -> None:
+        """Take no more gradients."""
+        self.routing.sink = None
+
+    def finish(self) -> GradientRecorder:
+        """Return what was gathered, and forget it.
+
+        Raises:
+            OptionError: when nothing was.
+        """
+        recorder, self.recorder = self.recorder, None
+        if recorder is None:
+            raise OptionError("no gradients were recorded before the differentiation")
+        return recorder
+
+    # what the optimizer reports
+
+    def update_finished(self, loss_scale: float) -> None:
+        """Take the update's gradients into the chunk."""
+        self.completed_chunk = False
+        if self.recorder is not None and not self.recorder.is_complete:
+            self.completed_chunk = self.recorder.finish_update(loss_scale)
+
+    def update_dropped(self) -> None:
+        """Forget the update's gradients."""
+        self.completed_chunk = False
+        if self.recorder is not None:
+            self.recorder.discard_update()
+
+    def gather(self) -> None:
+        """Bring what other processes gathered to the first one, which writes the checkpoint."""
+        if self.recorder is not None:
+            self.recorder.gather()
+            if not is_first_process(self.trainer):
+                self.recorder.forget_chunk()
+
+    def recording_state(self) -> Optional[Dict[str, Any]]:
+        """Return what was gathered so far, for the checkpoint."""
+        return self._loaded if self.recorder is None else self.recorder.state_dict()
+
+    def load_recording_state(self, state: Dict[str, Any]) -> None:
+        """Go on, at the next step, with what a checkpoint has gathered."""
+        self.recorder, self._loaded = None, state
