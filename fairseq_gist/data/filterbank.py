@@ -63,7 +63,7 @@ def resample(samples: np.ndarray, rate: int, to_rate: int = SAMPLE_RATE) -> np.n
     return np.asarray(resample_poly(samples, to_rate // common, rate // common))
 
 
-def read_samples(path: "Path", offset: float, duration: float) -> np.ndarray:
+def read_samples(path: Path, offset: float, duration: float) -> np.ndarray:
     """Part of an audio file as mono float32 at 16 kHz; times in seconds."""
     import soundfile
 

@@ -35,6 +35,11 @@ class Segment:
     line: int
     """Its line in both text files, from 1."""
 
+    @property
+    def end(self) -> float:
+        """Where it ends in its talk, in seconds."""
+        return self.offset + self.duration
+
 
 @dataclass(frozen=True)
 class Wave:
@@ -128,15 +133,18 @@ def read_wave(path: Path) -> Wave:
 
 def write_split(layout: Layout, language: str, split: str, segments: Sequence[Segment]) -> None:
     """Write the three text files of a split; the audio is the caller's."""
-    with replacing(layout.text(language, split, "yaml")) as path:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(map(_yaml_line, segments))
-    for name in (layout.source, language):
-        with replacing(layout.text(language, split, name)) as path:
-            with open(path, "w", encoding="utf-8", newline="\n") as file:
-                for segment in segments:
-                    text = segment.source if name == layout.source else segment.target
-                    file.write(" ".join(text.split()) + "\n")
+    columns = {
+        "yaml": [_yaml_line(segment) for segment in segments],
+        layout.source: [_text_line(segment.source) for segment in segments],
+        language: [_text_line(segment.target) for segment in segments],
+    }
+    for extension, lines in columns.items():
+        with replacing(layout.text(language, split, extension)) as path:
+            path.write_bytes("".join(lines).encode())
+
+
+def _text_line(text: str) -> str:
+    return " ".join(text.split()) + "\n"
 
 
 def _yaml_line(segment: Segment) -> str:

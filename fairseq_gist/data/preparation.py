@@ -12,16 +12,16 @@ import logging
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import yaml
 
 from fairseq_gist import __version__
 from fairseq_gist.data.filterbank import BINS
 from fairseq_gist.data.mustc import Layout
-from fairseq_gist.data.tsv import Places, TsvWriter, target_texts
 from fairseq_gist.data.survey import Survey
 from fairseq_gist.data.talk_features import Span, Talk, compute_features, write_zip
+from fairseq_gist.data.tsv import Places, TsvWriter, target_texts
 from fairseq_gist.data.vocabulary import VOCABULARY_TYPES, train_vocabulary
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.files import replacing
@@ -104,6 +104,7 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
         return record
     work = out / ".work"
     _begin(work, options, inputs)
+    _sweep(out)
     survey = Survey.of(layout, options.languages, options.splits)
     compute_features(survey.talks(), work, workers)
     places = _zip(out, survey, work, options)
@@ -155,7 +156,7 @@ def _digest(layout: Layout, options: Options) -> str:
                     raise DataError(f"{path}: no such file")
                 digest.update(f"{language}/{path.name}\n".encode())
                 with open(path, "rb") as file:
-                    for block in iter(lambda file=file: file.read(1 << 20), b""):  # type: ignore[misc]
+                    while block := file.read(1 << 20):
                         digest.update(block)
     return digest.hexdigest()
 
@@ -188,8 +189,15 @@ def _begin(work: Path, options: Options, inputs: str) -> None:
         temporary.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
 
 
+def _sweep(out: Path) -> None:
+    """Remove what a run that was killed, and so could not tidy up, has left half-written."""
+    for pattern in (f".{_ZIP}.*", ".*.tsv", ".spm_*"):
+        for path in out.glob(pattern):
+            path.unlink()
+
+
 def _plain(options: Options) -> Dict[str, Any]:
-    return json.loads(json.dumps(asdict(options)))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(asdict(options)))
 
 
 def _same(out: Path, found: Dict[str, Any], wanted: Dict[str, Any]) -> None:

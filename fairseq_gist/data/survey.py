@@ -41,12 +41,12 @@ class Survey:
     _waves: Dict[Tuple[int, int], Tuple[Wave, str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, layout: Layout, languages: Sequence[str], splits: Sequence[str]) -> "Survey":
+    def of(cls, layout: Layout, languages: Sequence[str], splits: Sequence[str]) -> Survey:
         """Read and check every segment of the splits in these languages."""
         survey = cls(layout)
         jobs = [(split, language) for split in splits for language in languages]
         for split, language in tqdm(jobs, desc="reading segments", unit="split"):
-            survey._add(language, split)  # noqa: SLF001
+            survey._add(language, split)
         return survey
 
     def talk(self, language: str, split: str, wav: str) -> Talk:
@@ -103,7 +103,7 @@ class Survey:
 
 
 def _check_times(segment: Segment, wave: Wave, where: str) -> None:
-    end = segment.offset + segment.duration
+    end = segment.end
     if segment.offset > wave.seconds or end > wave.seconds + _SLACK:
         raise DataError(
             f"{where}: ends at {end:.2f} s, but {wave.path} is {wave.seconds:.2f} s long"

@@ -15,6 +15,7 @@ import struct
 import zipfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Sequence, Tuple
@@ -83,18 +84,20 @@ def write_zip(
 
     ``keep`` decides on (talk, span, frames). The zip takes its place when the last is done.
     """
-    with replacing(path) as temporary:
-        with open(temporary, "w+b") as raw, zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED) as file:
-            for talk in tqdm(talks, desc="writing the zip", unit="talk"):
-                places = {}
-                with open(_cache(work, talk), "rb") as cache:
-                    for span, (frames, start, length) in _note(work, talk).items():
-                        if keep(talk, span, frames):
-                            cache.seek(start)
-                            name = f"{talk.name}_{talk.index(span)}.npy"
-                            offset = _store(file, raw, name, cache.read(length))
-                            places[span] = (offset, length, frames)
-                yield talk, places
+    with ExitStack() as stack:
+        temporary = stack.enter_context(replacing(path))
+        raw = stack.enter_context(open(temporary, "w+b"))
+        file = stack.enter_context(zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED))
+        for talk in tqdm(talks, desc="writing the zip", unit="talk"):
+            places = {}
+            with open(_cache(work, talk), "rb") as cache:
+                for span, (frames, start, length) in _note(work, talk).items():
+                    if keep(talk, span, frames):
+                        cache.seek(start)
+                        name = f"{talk.name}_{talk.index(span)}.npy"
+                        offset = _store(file, raw, name, cache.read(length))
+                        places[span] = (offset, length, frames)
+            yield talk, places
 
 
 def _store(file: zipfile.ZipFile, raw: io.BufferedRandom, name: str, data: bytes) -> int:
@@ -135,17 +138,16 @@ def _ignore_interrupt() -> None:
 
 def _compute(job: _Job) -> None:
     entries, position, cache = [], 0, Path(job.cache)
-    with replacing(cache) as path:
-        with open(path, "wb") as file:
-            for span in job.spans:
-                samples = read_samples(Path(job.audio), span[0] / 1000, span[1] / 1000)
-                features = filterbank(samples)
-                block = io.BytesIO()
-                np.save(block, features)
-                file.write(block.getvalue())
-                length = len(block.getvalue())
-                entries.append([*span, len(features), position, length])
-                position += length
+    with replacing(cache) as path, open(path, "wb") as file:
+        for span in job.spans:
+            samples = read_samples(Path(job.audio), span[0] / 1000, span[1] / 1000)
+            features = filterbank(samples)
+            block = io.BytesIO()
+            np.save(block, features)
+            file.write(block.getvalue())
+            length = len(block.getvalue())
+            entries.append([*span, len(features), position, length])
+            position += length
     with replacing(cache.with_suffix(".json")) as path:
         note = {"audio": job.audio, "size": job.size, "entries": entries}
         path.write_text(json.dumps(note), encoding="utf-8")

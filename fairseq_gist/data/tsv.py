@@ -85,12 +85,12 @@ class TsvWriter:
 
     def _open(self, stack: ExitStack, name: str) -> TextIO:
         path = stack.enter_context(replacing(self._out / f"{name}.tsv"))
-        file = stack.enter_context(open(path, "w", encoding="utf-8", newline="\n"))
+        file = stack.enter_context(path.open("w", encoding="utf-8", newline="\n"))
         file.write("\t".join(COLUMNS) + "\n")
         return file
 
     def _rows(
-        self, split: str, language: str, counts: "Counter[str]"
+        self, split: str, language: str, counts: Counter[str]
     ) -> Iterator[Tuple[Tuple[str, Span], str]]:
         seen: Counter[Tuple[str, Span]] = Counter()
         for segment in read_segments(self._layout, language, split):

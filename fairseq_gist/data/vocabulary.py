@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import re
-import tempfile
 from pathlib import Path
 from typing import Iterable, Sequence
 
@@ -16,7 +16,7 @@ __all__ = ["VOCABULARY_TYPES", "train_vocabulary"]
 VOCABULARY_TYPES = ("unigram", "bpe", "char")
 
 # fairseq's own symbols come first in its dictionaries, in this order; SentencePiece must agree.
-_SPECIAL = {"bos": "<s>", "pad": "<pad>", "eos": "</s>", "unk": "<unk>"}
+_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 _THREADS = 4  # fixed: the sums of EM depend on how the text is cut
 
 
@@ -32,30 +32,36 @@ def train_vocabulary(
     except ImportError as error:
         raise DataError("sentencepiece is missing: pip install sentencepiece brings it") from error
     stem = f"spm_{kind}{size}_st"
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".spm") as temporary:
-        prefix = Path(temporary) / stem
-        try:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(texts),
-                model_prefix=str(prefix),
-                model_type=kind,
-                vocab_size=size,
-                character_coverage=1.0,
-                num_threads=_THREADS,
-                user_defined_symbols=[LANGUAGE_TAG.format(language) for language in languages],
-                minloglevel=2,
-                **{f"{name}_id": place for place, name in enumerate(_SPECIAL)},
-            )
-        except RuntimeError as error:
-            raise DataError(_reason(str(error), size)) from error
-        processor = sentencepiece.SentencePieceProcessor(model_file=f"{prefix}.model")
-        pieces = [processor.id_to_piece(place) for place in range(processor.get_piece_size())]
-        for extension in ("model", "vocab"):
-            with replacing(folder / f"{stem}.{extension}") as path:
-                path.write_bytes(Path(f"{prefix}.{extension}").read_bytes())
-    with replacing(folder / f"{stem}.txt") as path:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{piece} 1\n" for piece in pieces if piece not in _SPECIAL.values())
+    model = io.BytesIO()  # not a file, whose name would go into the model
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=model,
+            model_type=kind,
+            vocab_size=size,
+            character_coverage=1.0,
+            num_threads=_THREADS,
+            user_defined_symbols=[LANGUAGE_TAG.format(language) for language in languages],
+            minloglevel=2,
+            bos_id=0,
+            pad_id=1,
+            eos_id=2,
+            unk_id=3,
+        )
+    except RuntimeError as error:
+        raise DataError(_reason(str(error), size)) from error
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    places = range(processor.get_piece_size())
+    pieces = [(processor.id_to_piece(place), processor.get_score(place)) for place in places]
+    scores = "".join(f"{piece}\t{score:g}\n" for piece, score in pieces)
+    counts = "".join(f"{piece} 1\n" for piece, _ in pieces if piece not in _SPECIAL)
+    for extension, content in (
+        ("model", model.getvalue()),
+        ("vocab", scores.encode()),
+        ("txt", counts.encode()),
+    ):
+        with replacing(folder / f"{stem}.{extension}") as path:
+            path.write_bytes(content)
     return stem
 
 

@@ -42,7 +42,8 @@ _SILENCE = 25 * _GRID  # samples between two segments of a talk
 _QUIET = 40  # of 32768: what counts as silence at the ends of an utterance
 
 _SIX_VOICES = ("en-us", "en-us+f2", "en-us+m5", "en-gb-x-rp+m3", "en-gb-x-gbclan+f3", "en-029+m1")
-_TWELVE_VOICES = _SIX_VOICES + (
+_TWELVE_VOICES = (
+    *_SIX_VOICES,
     "en-gb-scotland",
     "en-us+m7",
     "en-gb-x-rp+f3",
@@ -210,7 +211,7 @@ def _speak_talk(talk: _Talk, work: Path) -> List[Tuple[float, float]]:
     return times
 
 
-def _at_16khz(samples: "array.array[int]") -> np.ndarray:
+def _at_16khz(samples: array.array[int]) -> np.ndarray:
     """16-bit samples at 16 kHz, without the silence at both ends, a multiple of 10 ms long."""
     resampled = resample(np.array(samples, dtype=np.float64), speech.SAMPLE_RATE)
     whole = np.clip(np.rint(resampled), -32768, 32767).astype(np.int16)

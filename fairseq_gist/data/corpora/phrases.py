@@ -11,7 +11,7 @@ import datetime
 import hashlib
 import unicodedata
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from fairseq_gist.data.corpora.numbers import LANGUAGES, agrees, in_words
 from fairseq_gist.errors import DataError
@@ -21,7 +21,7 @@ __all__ = ["Phrase", "choose", "date", "measure", "names", "normalise", "ordered
 _LOCALES = {"en": "en", **{language: language for language in LANGUAGES}, "pt": "pt_PT"}
 """The CLDR locale of a language. ``pt`` would be Brazilian, but num2words' ``pt`` is European."""
 
-_FEMININE = {language: "f" for language in ("es", "fr", "it", "pt", "ro", "ru")}
+_FEMININE = dict.fromkeys(("es", "fr", "it", "pt", "ro", "ru"), "f")
 
 _UNITS: Dict[str, Mapping[str, str]] = {
     "length-kilometer": {},
@@ -127,7 +127,7 @@ def names() -> List[Phrase]:
         for code in sorted(tables["en"]):
             if any(code not in table for table in tables.values()):
                 continue
-            phrase = _phrase(kind, lambda tag, code=code: tables[tag][code])  # type: ignore[misc]
+            phrase = _translated(kind, {tag: table[code] for tag, table in tables.items()})
             if any(text != phrase.english for text in phrase.targets.values()):
                 found.setdefault(phrase.english, phrase)
     return list(found.values())
@@ -192,8 +192,12 @@ def _spell(text: str, number: int, tag: str) -> str:
     return text.replace(str(number), in_words(number, tag))
 
 
-def _phrase(kind: str, form: Any) -> Phrase:
-    texts = {tag: normalise(form(tag)) for tag in _LOCALES}
+def _phrase(kind: str, form: Callable[[str], str]) -> Phrase:
+    return _translated(kind, {tag: form(tag) for tag in _LOCALES})
+
+
+def _translated(kind: str, forms: Mapping[str, str]) -> Phrase:
+    texts = {tag: normalise(text) for tag, text in forms.items()}
     return Phrase(kind, texts.pop("en"), texts)
 
 

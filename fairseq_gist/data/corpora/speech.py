@@ -28,12 +28,13 @@ SAMPLE_RATE = 22050
 
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples to the callback, nothing is played
 _UTF8 = 1
+_SEED = 1
 _Callback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
 )
 
 
-def speak(voice: str, texts: Sequence[str]) -> List["array.array[int]"]:
+def speak(voice: str, texts: Sequence[str]) -> List[array.array[int]]:
     """The samples of every text (16 bits, :data:`SAMPLE_RATE`), spoken in a fresh process."""
     return _request(voice, texts)[1]
 
@@ -43,15 +44,14 @@ def version() -> str:
     return _request("en", [])[0]["version"]
 
 
-def _request(voice: str, texts: Sequence[str]) -> Tuple[Dict[str, str], List["array.array[int]"]]:
+def _request(voice: str, texts: Sequence[str]) -> Tuple[Dict[str, str], List[array.array[int]]]:
     root = str(Path(__file__).resolve().parents[3])
     inherited = os.environ.get("PYTHONPATH")
     environment = dict(os.environ, PYTHONPATH=root + (os.pathsep + inherited if inherited else ""))
     done = subprocess.run(
         [sys.executable, "-m", __name__],
         input=json.dumps({"voice": voice, "texts": list(texts)}).encode(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         env=environment,
         check=False,
     )
@@ -63,7 +63,7 @@ def _request(voice: str, texts: Sequence[str]) -> Tuple[Dict[str, str], List["ar
     return json.loads(header), _unpack(rest, len(texts))
 
 
-def _unpack(data: bytes, count: int) -> List["array.array[int]"]:
+def _unpack(data: bytes, count: int) -> List[array.array[int]]:
     waves, position = [], 0
     for _ in range(count):
         (length,) = struct.unpack_from("<i", data, position)
@@ -94,6 +94,8 @@ class _Synthesiser:
                 f"(a path of more than 160 characters is too long: it has {len(str(data))})"
             )
         self.version = (self._library.espeak_Info(None) or b"").decode().split(" ")[0]
+        # The breath of some voices is noise, which is seeded with the time unless told otherwise.
+        self._library.espeak_ng_SetRandSeed(_SEED)
         self._set_voice(voice, Path(str(data)))
         self._samples = array.array("h")
         self._callback = _Callback(self._receive)  # kept: the library holds only a pointer
@@ -107,13 +109,14 @@ class _Synthesiser:
         if status:
             raise RuntimeError(f"there is no such voice (espeak_SetVoiceByName gave {status})")
 
-    def _receive(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _: object) -> int:
+    def _receive(self, samples: ctypes._Pointer[ctypes.c_short], count: int, _: object) -> int:
         if samples and count > 0:
             self._samples.frombytes(ctypes.string_at(samples, 2 * count))
         return 0
 
-    def say(self, text: str) -> "array.array[int]":
+    def say(self, text: str) -> array.array[int]:
         self._samples = array.array("h")
+        self._library.espeak_ng_SetRandSeed(_SEED)
         encoded = text.encode()
         status = self._library.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _UTF8, None, None)
         if status or self._library.espeak_Synchronize():
@@ -125,6 +128,7 @@ class _Synthesiser:
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     number, text, pointer = ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p
+    position = ctypes.c_uint
     for name, result, arguments in (
         ("espeak_Initialize", number, [number, number, text, number]),
         ("espeak_Info", text, [pointer]),
@@ -133,12 +137,14 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         (
             "espeak_Synth",
             number,
-            [text, ctypes.c_size_t, ctypes.c_uint, number]
-            + [ctypes.c_uint, ctypes.c_uint, pointer, pointer],
+            [text, ctypes.c_size_t, position, number, position, position, pointer, pointer],
         ),
         ("espeak_Synchronize", number, []),
+        ("espeak_ng_SetRandSeed", number, [ctypes.c_long]),
     ):
-        function = getattr(library, name)
+        function = getattr(library, name, None)
+        if function is None:
+            raise RuntimeError(f"the library lacks {name}: eSpeak NG 1.52 or later is needed")
         function.restype, function.argtypes = result, arguments
     return library
 
@@ -158,5 +164,5 @@ if __name__ == "__main__":
     try:
         _serve(sys.stdin.buffer, sys.stdout.buffer)
     except (RuntimeError, OSError, KeyboardInterrupt) as problem:
-        print(problem or type(problem).__name__, file=sys.stderr)
+        sys.stderr.write(f"{problem or type(problem).__name__}\n")
         sys.exit(3)

@@ -1,0 +1,607 @@
+"""From the MuST-C layout to fairseq data: what is written, what is refused, what is resumed."""
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+pytest.importorskip("kaldi_native_fbank")
+pytest.importorskip("sentencepiece")
+pytest.importorskip("soundfile")
+
+import sentencepiece
+import soundfile
+
+from fairseq_gist.cli.main import main
+from fairseq_gist.data import talk_features
+from fairseq_gist.data.filterbank import filterbank
+from fairseq_gist.data.mustc import Layout, Segment, read_segments, read_wave, write_split
+from fairseq_gist.data.preparation import Options, prepare
+from fairseq_gist.errors import DataError, OptionError
+
+WORDS = {
+    "en": [
+        "the",
+        "cat",
+        "and",
+        "a",
+        "dog",
+        "saw",
+        "two",
+        "red",
+        "birds",
+        "in",
+        "our",
+        "old",
+        "house",
+    ],
+    "de": [
+        "die",
+        "Katze",
+        "und",
+        "ein",
+        "Hund",
+        "sahen",
+        "zwei",
+        "rote",
+        "Vögel",
+        "in",
+        "unserem",
+        "Haus",
+    ],
+    "fr": [
+        "le",
+        "chat",
+        "et",
+        "un",
+        "chien",
+        "«",
+        "virent",
+        "»",
+        "deux",
+        "oiseaux",
+        "à",
+        "la",
+        "maison",
+    ],
+    "ru": ["кошка", "и", "собака", "видели", "двух", "красных", "птиц", "в", "нашем", "доме"],
+}
+TALKS = {"train": ("ted_1", "ted_2", "ted_3"), "dev": ("ted_4",), "tst-COMMON": ("ted_5",)}
+OPTIONS = Options(vocab_size=75)
+
+
+def sentence(language, seed):
+    return " ".join(np.random.default_rng(seed).permutation(WORDS[language])[:6])
+
+
+def write_talk(path, seconds, seed):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = 0.1 * np.random.default_rng(seed).normal(size=int(16000 * seconds))
+    soundfile.write(path, samples, 16000, subtype="PCM_16")
+
+
+def write_layout(root):
+    layout = Layout(root)
+    for language in ("de", "fr", "ru"):
+        for split, talks in TALKS.items():
+            rows = []
+            for talk in talks:
+                number = int(talk[-1])
+                write_talk(layout.wav(language, split, f"{talk}.wav"), 6.0, number)
+                for place in range(5):
+                    seed = 10 * number + place
+                    source, target = sentence("en", seed), sentence(language, seed)
+                    offset, duration = 0.25 + place, 0.6 + 0.05 * place
+                    rows.append(
+                        Segment(f"{talk}.wav", offset, duration, f"spk.{number}", source, target, 0)
+                    )
+            write_split(layout, language, split, rows)
+    return layout
+
+
+@pytest.fixture
+def layout(tmp_path):
+    return write_layout(tmp_path / "mustc")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    layout = write_layout(tmp_path_factory.mktemp("prepared") / "mustc")
+    prepare(layout.root, layout.root / "fairseq", OPTIONS, workers=1)
+    return layout.root / "fairseq"
+
+
+def read(path):
+    """As fairseq reads it."""
+    with open(path, encoding="utf-8") as file:
+        reader = csv.DictReader(
+            file,
+            delimiter="\t",
+            quotechar=None,
+            doublequote=False,
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONE,
+        )
+        return [dict(row) for row in reader]
+
+
+def features(folder, audio):
+    name, offset, length = audio.split(":")
+    with open(folder / name, "rb") as file:
+        file.seek(int(offset))
+        return np.load(io.BytesIO(file.read(int(length))))
+
+
+def digest(root):
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(Path(root).rglob("*"))
+        if path.is_file() and path.name != "config_st.yaml"
+    }
+
+
+def edit(path, change):
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def replace_line(path, number, line):
+    lines = path.read_text(encoding="utf-8").split("\n")
+    lines[number - 1] = line
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------ what is written
+def test_rows_of_all_languages(finished):
+    rows = read(finished / "train.tsv")
+    assert list(rows[0]) == [
+        "id",
+        "audio",
+        "n_frames",
+        "tgt_text",
+        "speaker",
+        "src_text",
+        "src_lang",
+        "tgt_lang",
+    ]
+    assert len(rows) == 3 * 15
+    assert len({row["id"] for row in rows}) == len(rows)
+    first = rows[0]
+    assert (first["id"], first["speaker"]) == ("ted_1_0_de", "spk.1")
+    assert (first["src_lang"], first["tgt_lang"]) == ("en", "de")
+    assert (first["src_text"], first["tgt_text"]) == (sentence("en", 10), sentence("de", 10))
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "tst-COMMON"])
+def test_each_language_has_manifests_of_its_own(finished, split):
+    rows = read(finished / f"{split}.tsv")
+    for language in ("de", "fr", "ru"):
+        assert read(finished / f"{split}_{language}.tsv") == [
+            row for row in rows if row["tgt_lang"] == language
+        ]
+
+
+def test_audio_is_stored_once_and_is_that_of_the_segment(finished):
+    rows = [row for split in TALKS for row in read(finished / f"{split}.tsv")]
+    with zipfile.ZipFile(finished / "fbank80.zip") as file:
+        assert file.testzip() is None
+        assert len(file.namelist()) == 25
+        assert {info.compress_type for info in file.infolist()} == {zipfile.ZIP_STORED}
+    assert len({row["audio"] for row in rows}) == 25
+    layout = Layout(finished.parent)
+    for language in ("de", "ru"):
+        segment = read_segments(layout, language, "train")[7]
+        row = next(row for row in rows if row["id"] == f"ted_2_2_{language}")
+        samples, _ = soundfile.read(layout.wav(language, "train", segment.wav), dtype="float32")
+        piece = samples[int(2.25 * 16000) : int(2.25 * 16000) + round(0.7 * 16000)]
+        stored = features(finished, row["audio"])
+        np.testing.assert_array_equal(stored, filterbank(piece))
+        assert int(row["n_frames"]) == len(stored) == 68
+
+
+def test_multiway_rows_are_side_by_side(finished):
+    rows = read(finished / "multiway.tsv")
+    assert len(rows) == 5 * 3
+    for start in range(0, len(rows), 3):
+        group = rows[start : start + 3]
+        assert [row["tgt_lang"] for row in group] == ["de", "fr", "ru"]
+        assert len({row["audio"] for row in group}) == 1
+        assert len({row["src_text"] for row in group}) == 1
+
+
+def test_the_vocabulary_is_laid_out_as_fairseqs(finished):
+    pieces = (finished / "spm_unigram75_st.txt").read_text(encoding="utf-8").splitlines()
+    assert pieces[:3] == ["<lang:de> 1", "<lang:fr> 1", "<lang:ru> 1"]
+    assert len(pieces) == 75 - 4  # fairseq's dictionary adds its own four
+    model = sentencepiece.SentencePieceProcessor(
+        model_file=str(finished / "spm_unigram75_st.model")
+    )
+    assert [model.id_to_piece(i) for i in range(4)] == ["<s>", "<pad>", "</s>", "<unk>"]
+    assert [model.id_to_piece(i + 4) + " 1" for i in range(len(pieces))] == pieces
+    assert model.unk_id() not in model.encode(sentence("ru", 3) + sentence("fr", 3))
+
+
+def test_the_configuration(finished):
+    config = yaml.safe_load((finished / "config_st.yaml").read_text())
+    assert config == {
+        "audio_root": str(finished),
+        "bpe_tokenizer": {
+            "bpe": "sentencepiece",
+            "sentencepiece_model": "spm_unigram75_st.model",
+        },
+        "input_channels": 1,
+        "input_feat_per_channel": 80,
+        "prepend_tgt_lang_tag": True,
+        "specaugment": {
+            "freq_mask_F": 27,
+            "freq_mask_N": 2,
+            "time_mask_N": 2,
+            "time_mask_T": 100,
+            "time_mask_p": 1.0,
+            "time_wrap_W": 0,
+        },
+        "transforms": {"*": ["utterance_cmvn"], "_train": ["utterance_cmvn", "specaugment"]},
+        "vocab_filename": "spm_unigram75_st.txt",
+    }
+
+
+def test_stock_fairseq_reads_it(finished, monkeypatch, tmp_path):
+    pytest.importorskip("fairseq")
+    from fairseq.data import Dictionary, encoders
+    from fairseq.data.audio.data_cfg import S2TDataConfig
+    from fairseq.data.audio.speech_to_text_dataset import SpeechToTextDatasetCreator
+
+    monkeypatch.chdir(tmp_path)  # nothing may depend on where it is started
+    config = S2TDataConfig(finished / "config_st.yaml")
+    dictionary = Dictionary.load(str(finished / config.vocab_filename))
+    bpe = encoders.build_bpe(type("Args", (), config.bpe_tokenizer)())
+    data = SpeechToTextDatasetCreator.from_tsv(
+        str(finished), config, "dev", dictionary, None, bpe, False, 1, 1
+    )
+    assert len(dictionary) == 75
+    item, row = data[4], read(finished / "dev.tsv")[4]
+    stored = features(finished, row["audio"])
+    normal = (stored - stored.mean(0)) / stored.std(0)
+    np.testing.assert_allclose(item.source.numpy(), normal, atol=5e-3)
+    assert dictionary[int(item.target[0])] == "<lang:de>"
+    assert bpe.decode(dictionary.string(item.target[1:])) == row["tgt_text"]
+
+
+def test_two_workers_write_the_bytes_that_one_writes(finished, tmp_path):
+    prepare(finished.parent, tmp_path / "two", OPTIONS, workers=2)
+    assert digest(tmp_path / "two") == digest(finished)
+
+
+# ------------------------------------------------------------------------------- awkward content
+def test_text_survives_the_tsv(layout):
+    strange = 'say "no"\tand \\n \'yes\u2028then\u00a0stop'
+    for language in ("de", "fr", "ru"):
+        replace_line(layout.text(language, "dev", language), 2, strange)
+    prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    rows = read(layout.root / "out" / "dev_fr.tsv")
+    assert len(rows) == 5
+    assert rows[1]["tgt_text"] == 'say "no" and \\n \'yes then\u00a0stop'
+    assert all(None not in row and None not in row.values() for row in rows)
+
+
+def test_long_utterances_are_dropped_from_training_only(layout):
+    record = prepare(layout.root, layout.root / "out", Options(vocab_size=70, max_frames=70), 1)
+    # 0.6 to 0.8 s give 58, 63, 68, 73 and 78 frames
+    assert record["counts"]["train"] == {
+        "rows": 27,
+        "dropped_for_length": 18,
+        "dropped_without_text": 0,
+    }
+    assert record["counts"]["dev"]["rows"] == 15
+    assert max(int(row["n_frames"]) for row in read(layout.root / "out/train.tsv")) == 68
+    assert max(int(row["n_frames"]) for row in read(layout.root / "out/tst-COMMON.tsv")) == 78
+
+
+def test_what_is_too_short_or_without_text_is_dropped_and_counted(layout):
+    short = "- {duration: 0.064, offset: 1.0, speaker_id: spk.4, wav: ted_4.wav}"  # 4 frames
+    replace_line(layout.text("de", "dev", "yaml"), 2, short)
+    replace_line(layout.text("fr", "dev", "fr"), 3, "  ")
+    record = prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    assert record["counts"]["dev"] == {
+        "rows": 13,
+        "dropped_for_length": 1,
+        "dropped_without_text": 1,
+    }
+    assert record["multiway_utterances"] == 3
+    assert len(read(layout.root / "out" / "multiway.tsv")) == 9
+
+
+def test_languages_may_be_cut_differently(layout):
+    other = "- {duration: 0.5, offset: 0.2, speaker_id: spk.4, wav: ted_4.wav}"
+    replace_line(layout.text("de", "dev", "yaml"), 1, other)
+    record = prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    rows = {row["id"]: row for row in read(layout.root / "out" / "dev.tsv")}
+    assert record["multiway_utterances"] == 4
+    assert "ted_4_1_de" not in rows  # the second utterance of the talk is French and Russian
+    assert rows["ted_4_0_de"]["n_frames"] == "48"
+    assert rows["ted_4_1_fr"]["audio"] == rows["ted_4_1_ru"]["audio"]
+
+
+def test_other_audio_of_the_same_name_is_kept_apart(layout):
+    write_talk(layout.wav("ru", "dev", "ted_4.wav"), 6.0, seed=99)
+    record = prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    rows = {row["id"]: row["audio"] for row in read(layout.root / "out" / "dev.tsv")}
+    assert rows["ted_4_0_de"] == rows["ted_4_0_fr"] != rows["ted_4-2_0_ru"]
+    assert record["multiway_utterances"] == 0
+    assert not (layout.root / "out" / "multiway.tsv").exists()
+
+
+def test_the_same_segment_twice_keeps_both_translations(layout):
+    path = layout.text("de", "dev", "yaml")
+    replace_line(path, 2, path.read_text().split("\n")[0])
+    prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    rows = {row["id"]: row for row in read(layout.root / "out" / "dev_de.tsv")}
+    assert rows["ted_4_0_de"]["audio"] == rows["ted_4_0.1_de"]["audio"]
+    assert rows["ted_4_0_de"]["tgt_text"] != rows["ted_4_0.1_de"]["tgt_text"]
+
+
+def test_stereo_at_44_khz(layout):
+    mono, _ = soundfile.read(layout.wav("de", "dev", "ted_4.wav"))
+    for language in ("de", "fr", "ru"):
+        wide = np.repeat(mono, 3)[: int(44100 * 6.0)]
+        path = layout.wav(language, "dev", "ted_4.wav")
+        soundfile.write(path, np.stack([wide, wide], axis=1), 44100)
+    prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    assert {row["n_frames"] for row in read(layout.root / "out" / "dev.tsv")} == {
+        "58",
+        "63",
+        "68",
+        "73",
+        "78",
+    }
+
+
+def test_yaml_in_other_styles(layout):
+    path = layout.text("de", "dev", "yaml")
+    before = read_segments(layout, "de", "dev")
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text())))
+    assert read_segments(layout, "de", "dev") == before
+
+
+# -------------------------------------------------------------------------- finishing what began
+def test_an_interrupted_run_is_finished(finished, tmp_path, monkeypatch):
+    compute, done = talk_features._compute, []
+
+    def two_talks(job):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(job)
+        compute(job)
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(talk_features, "_compute", two_talks)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(finished.parent, out, OPTIONS, workers=1)
+    assert [path.name for path in out.iterdir()] == [".work"]
+    with pytest.raises(DataError, match="prepared with languages de,fr,ru, wanted de"):
+        prepare(finished.parent, out, Options(languages=("de",), vocab_size=75), workers=1)
+    done.clear()
+    monkeypatch.setattr(talk_features, "_compute", lambda job: done.append(job) or compute(job))
+    prepare(finished.parent, out, OPTIONS, workers=1)
+    assert len(done) == 3  # of five talks, two were there
+    assert digest(out) == digest(finished)
+
+
+def test_an_error_while_joining_leaves_no_half_written_file(layout, monkeypatch):
+    def fail(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(talk_features, "_store", fail)
+    with pytest.raises(OSError, match="no space left"):
+        prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    assert [path.name for path in (layout.root / "out").iterdir()] == [".work"]
+
+
+def test_too_large_a_vocabulary_says_how_large_it_may_be_and_can_be_corrected(layout, capsys):
+    command = ["prepare", str(layout.root), "--workers", "1", "--vocab-size"]
+    assert main([*command, "10000"]) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "--vocab-size 10000 is too large for the text of train: the most it can" in message
+    largest = message.split()[-1]
+    assert main([*command, largest]) == 0
+    assert (layout.root / "fairseq" / f"spm_unigram{largest}_st.txt").is_file()
+
+
+def test_too_small_a_vocabulary(layout):
+    with pytest.raises(DataError, match=r"--vocab-size 20 is too small: .* alone are \d+"):
+        prepare(layout.root, layout.root / "out", Options(vocab_size=20), workers=1)
+
+
+def test_a_second_run_does_nothing_and_says_so(finished, caplog):
+    caplog.set_level("INFO")
+    before = {path: path.stat().st_mtime_ns for path in finished.iterdir()}
+    assert main(["prepare", str(finished.parent), "--vocab-size", "75"]) == 0
+    assert "already prepared, nothing to do" in caplog.text
+    assert {path: path.stat().st_mtime_ns for path in finished.iterdir()} == before
+
+
+def test_other_options_are_refused(finished):
+    with pytest.raises(DataError, match=r"prepared with vocab_size 75, wanted 90; choose another"):
+        prepare(finished.parent, finished, Options(vocab_size=90), workers=1)
+
+
+def test_changed_text_is_noticed(layout):
+    prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    edit(layout.text("fr", "train", "fr"), lambda text: text.replace("chat", "chien"))
+    with pytest.raises(DataError, match="prepared from other text"):
+        prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+
+
+def test_a_moved_folder_is_followed(finished, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(finished, moved)
+    prepare(finished.parent, moved, OPTIONS, workers=1)
+    assert yaml.safe_load((moved / "config_st.yaml").read_text())["audio_root"] == str(moved)
+
+
+def test_tsv_files_of_others_are_not_overwritten(layout):
+    out = layout.root / "out"
+    out.mkdir()
+    (out / "train.tsv").write_text("mine")
+    with pytest.raises(DataError, match="holds TSV files made otherwise"):
+        prepare(layout.root, out, OPTIONS, workers=1)
+    assert (out / "train.tsv").read_text() == "mine"
+
+
+# --------------------------------------------------------------------------------- what is wrong
+def line_of(duration="0.6", offset="0.25", wav="ted_4.wav"):
+    return f"- {{duration: {duration}, offset: {offset}, speaker_id: spk.4, wav: {wav}}}"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (line_of(wav="ted_9.wav"), r"dev\.yaml: segment 3: there is no .*dev/wav/ted_9\.wav"),
+        (line_of(wav="../ted_4.wav"), r"segment 3: wav should be a file name, found '\.\./ted_4"),
+        (line_of(offset="99.5"), r"segment 3: ends at 100\.10 s, but .*ted_4\.wav is 6\.00 s long"),
+        (line_of(duration="6.5"), r"segment 3: ends at 6\.75 s, but .* is 6\.00 s long"),
+        (line_of(offset="-1"), r"segment 3: offset -1\.0 and duration 0\.6 must not be negative"),
+        (line_of(offset="nan"), r"segment 3: offset nan and duration 0\.6 must not"),
+        (line_of(duration="long"), r"segment 3: duration should be seconds, found 'long'"),
+        ("- {offset: 1.0, wav: ted_4.wav}", r"segment 3: duration should be seconds, found noth"),
+        ("- ted_4.wav", r"segment 3: expected duration, offset and wav, found 'ted_4\.wav'"),
+        ("- {offset: [", r"dev\.yaml: not YAML"),
+    ],
+)
+def test_bad_segments_are_named(layout, line, reason):
+    replace_line(layout.text("fr", "dev", "yaml"), 3, line)
+    with pytest.raises(DataError, match=reason):
+        prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+
+
+def test_a_segment_may_end_a_little_after_its_wav(layout):
+    for language in ("de", "fr", "ru"):
+        replace_line(layout.text(language, "dev", "yaml"), 5, line_of(offset="5.5", duration="0.8"))
+    prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    assert read(layout.root / "out" / "dev.tsv")[4]["n_frames"] == "48"
+
+
+def test_text_and_yaml_of_different_length(layout):
+    path = layout.text("ru", "train", "ru")
+    path.write_text(path.read_text(encoding="utf-8") + "ещё\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"train\.ru: 16 lines, but train\.yaml lists 15 segments"):
+        prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+
+
+def test_text_in_another_encoding(layout):
+    path = layout.text("ru", "train", "ru")
+    path.write_bytes(path.read_text(encoding="utf-8").encode("koi8-r"))
+    with pytest.raises(DataError, match=r"train\.ru: not UTF-8"):
+        prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"no audio", r"ted_4\.wav: not a readable wav file"), (None, r"no .*ted_4\.wav")],
+)
+def test_bad_audio_is_named(layout, content, reason):
+    path = layout.wav("de", "dev", "ted_4.wav")
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=reason):
+        prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+
+
+def test_empty_audio(tmp_path):
+    soundfile.write(tmp_path / "silent.wav", np.zeros(0), 16000)
+    with pytest.raises(DataError, match=r"silent\.wav: the wav file holds no samples"):
+        read_wave(tmp_path / "silent.wav")
+
+
+@pytest.mark.parametrize(
+    ("removed", "reason"),
+    [
+        ("en-fr/data/dev", r"en-fr/data/dev: no such folder; split 'dev' needs fr too"),
+        ("en-fr/data/dev/txt/dev.fr", r"txt/dev\.fr: no such file"),
+        ("en-fr/data/train/txt/train.yaml", r"txt/train\.yaml: no such file"),
+    ],
+)
+def test_missing_parts_are_named(layout, removed, reason):
+    path = layout.root / removed
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(DataError, match=reason):
+        prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+
+
+def test_an_empty_split(layout):
+    for path in layout.texts("fr", "dev"):
+        path.write_text("")
+    with pytest.raises(DataError, match=r"dev\.yaml: lists no segments"):
+        prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+
+
+def test_nothing_left_of_a_language(layout):
+    with pytest.raises(DataError, match=r"en-de/data/train: no utterance is left; 15 were dropped"):
+        prepare(layout.root, layout.root / "out", Options(vocab_size=75, max_frames=50), workers=1)
+
+
+def test_other_folders_are_not_mistaken_for_the_layout(tmp_path, capsys):
+    assert main(["prepare", str(tmp_path)]) == 1
+    assert "not in the MuST-C layout: expected en-XX/data, found none" in capsys.readouterr().err
+    assert main(["prepare", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere: no such folder" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_language_that_is_not_there(layout):
+    with pytest.raises(DataError, match="no en-it, en-nl; there are de, fr, ru"):
+        prepare(layout.root, layout.root / "out", Options(languages=("nl", "it", "de")), workers=1)
+
+
+def test_a_colon_in_the_path_is_refused_since_fairseq_splits_there(layout):
+    with pytest.raises(DataError, match="path with a colon"):
+        prepare(layout.root, layout.root / "8:30", OPTIONS, workers=1)
+
+
+def test_impossible_options_are_all_named_at_once():
+    options = Options(
+        vocab_size=0, max_frames=3, specaugment="x", splits=("dev",), multiway_from="test"
+    )
+    with pytest.raises(OptionError, match="--specaugment.*--vocab-size.*--max-frames.*--splits"):
+        options.validate()
+    with pytest.raises(OptionError, match="--multiway-from: 'test' is not one of the splits dev"):
+        options.validate()
+
+
+def test_chosen_languages_and_splits(layout):
+    command = ["prepare", str(layout.root), "--languages", "ru,de", "--splits", "train,dev"]
+    command += ["--specaugment", "none", "--multiway-from", "train", "--vocab-size", "60"]
+    assert main([*command, "--out", str(layout.root / "out")]) == 0
+    out = layout.root / "out"
+    assert {path.name for path in out.glob("*.tsv")} == {
+        "train.tsv",
+        "train_de.tsv",
+        "train_ru.tsv",
+        "dev.tsv",
+        "dev_de.tsv",
+        "dev_ru.tsv",
+        "multiway.tsv",
+    }
+    assert len(read(out / "multiway.tsv")) == 30
+    assert yaml.safe_load((out / "config_st.yaml").read_text())["transforms"] == {
+        "*": ["utterance_cmvn"]
+    }
+    assert json.loads((out / "prepare.json").read_text())["options"]["languages"] == ["de", "ru"]
+
+
+def test_a_dead_process_is_an_error_and_not_a_hang(layout, monkeypatch):
+    from concurrent.futures.process import BrokenProcessPool
+
+    def died(_):
+        raise BrokenProcessPool("gone")
+
+    monkeypatch.setattr(talk_features, "as_completed", died)
+    with pytest.raises(DataError, match="process that computes filterbanks died"):
+        prepare(layout.root, layout.root / "out", OPTIONS, workers=2)
