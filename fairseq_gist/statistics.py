@@ -91,9 +91,14 @@ class GradientStatistics:
         that the two share (a probe with itself, or two languages of the same utterances) does not
         count as agreement. A language pair with no product left is NaN.
         """
-        weights = self._pair_weights(debiased)
-        counts = weights.sum(axis=(1, 3))
-        sums = np.einsum("upq,jpkq->ujk", self.gram, weights, optimize=True)
+        member = (
+            self.probe_languages[None, :] == np.arange(len(self.languages))[:, None]
+        ).astype(np.float64)
+        allowed = np.ones((len(self.probe_chunks),) * 2)
+        if debiased:
+            allowed = (self.probe_chunks[:, None] != self.probe_chunks[None, :]).astype(np.float64)
+        counts = member @ allowed @ member.T
+        sums = member @ (self.gram * allowed) @ member.T
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.where(counts > 0, sums / counts, np.nan), dtype=np.float64)
 
@@ -125,16 +130,6 @@ class GradientStatistics:
                 off_diagonal = ~np.eye(len(probes), dtype=bool)
                 result[:, index] = block[:, off_diagonal].mean(axis=1)
         return result
-
-    def _pair_weights(self, debiased: bool) -> Floats:
-        """Return 1 where a pair of probes belongs to a pair of languages, `[L, P, L, P]`."""
-        member = (self.probe_languages[None, :] == np.arange(len(self.languages))[:, None]).astype(
-            np.float64
-        )
-        allowed = np.ones((len(self.probe_chunks),) * 2)
-        if debiased:
-            allowed = (self.probe_chunks[:, None] != self.probe_chunks[None, :]).astype(np.float64)
-        return np.asarray(np.einsum("jp,kq,pq->jpkq", member, member, allowed), dtype=np.float64)
 
     def select(self, units: Sequence[str]) -> GradientStatistics:
         """Return the statistics of ``units`` alone, in that order.

@@ -29,9 +29,12 @@ class GistLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
     Both are over the target tokens that count: no padding, no ignored prefix.
     """
 
-    def __init__(self, task: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(task, *args, **kwargs)
-        self.languages: List[str] = list(getattr(task, "languages", None) or [])
+    # no __init__: fairseq builds a criterion by the names of its parameters
+
+    @property
+    def languages(self) -> List[str]:
+        """The task's languages."""
+        return list(getattr(self.task, "languages", []))
 
     def forward(
         self, model: Any, sample: Dict[str, Any], reduce: bool = True

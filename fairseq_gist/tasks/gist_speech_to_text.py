@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterator, List, Optional
 import torch
 from fairseq.data.audio.speech_to_text_dataset import SpeechToTextDataset
 from fairseq.dataclass import FairseqDataclass
+from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.tasks import register_task
 from fairseq.tasks.speech_to_text import SpeechToTextTask
 from omegaconf import II
@@ -87,6 +88,11 @@ class GistSpeechToTextTask(SpeechToTextTask):
         else:
             self.languages = languages_of_vocabulary(tgt_dict.symbols)
         self._differentiation: Optional[Differentiation] = None
+
+    @classmethod
+    def add_args(cls, parser: Any) -> None:
+        """Add the configuration's options; the stock task's own are among them."""
+        gen_parser_from_dataclass(parser, GistSpeechToTextConfig())
 
     @classmethod
     def setup_task(cls, args: Any, **kwargs: Any) -> "GistSpeechToTextTask":

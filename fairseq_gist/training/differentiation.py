@@ -21,7 +21,7 @@ from fairseq_gist.training import hook
 from fairseq_gist.training.held_out import measure
 from fairseq_gist.training.options import DifferentiationOptions, Moment, moments
 from fairseq_gist.training.recorder import GradientRecorder
-from fairseq_gist.training.similarity_log import log_similarity
+from fairseq_gist.training.similarity_log import SimilarityLog
 from fairseq_gist.training.window import RecordingWindow, watch_units
 
 __all__ = ["Differentiation", "complete_plan", "shared_parameters"]
@@ -47,6 +47,7 @@ class Differentiation:
     ) -> None:
         self.options, self.trainer, self.task, self.routing = options, trainer, task, routing
         self.moments = moments(options)
+        self._log = SimilarityLog()
         self.window = RecordingWindow(
             trainer, routing, options.gradient_window, options.gradient_chunks
         )
@@ -88,7 +89,8 @@ class Differentiation:
         """Differentiate if ``update_num`` updates, this one included, are one of the moments."""
         recorder = self.window.recorder
         if self.window.completed_chunk and recorder is not None and recorder.finished_chunks > 1:
-            log_similarity(self._statistics(recorder, update_num))
+            self._log.update(self._statistics(recorder, update_num))
+        self._log.write()
         moment = next((m for m in self.moments if m.update == update_num), None)
         if moment is None:
             return
@@ -116,7 +118,7 @@ class Differentiation:
         watch_units(self.model, units.values(), self.routing)
         measure(recorder, hook.measuring_context(self.trainer), self.task, self.routing, source)
         statistics = self._statistics(recorder, update_num)
-        log_similarity(statistics)
+        self._log.update(statistics)
         return statistics
 
     def _statistics(self, recorder: GradientRecorder, update_num: int) -> GradientStatistics:
