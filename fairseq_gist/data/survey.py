@@ -45,7 +45,7 @@ class Survey:
         """Read and check every segment of the splits in these languages."""
         survey = cls(layout)
         jobs = [(split, language) for split in splits for language in languages]
-        for split, language in tqdm(jobs, desc="reading segments", unit="split"):
+        for split, language in tqdm(jobs, desc="reading segments", unit="split", disable=None):
             survey._add(language, split)
         return survey
 

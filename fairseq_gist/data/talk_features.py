@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import multiprocessing
 import signal
 import struct
@@ -28,6 +29,8 @@ from fairseq_gist.errors import DataError
 from fairseq_gist.files import replacing
 
 __all__ = ["Span", "Talk", "compute_features", "write_zip"]
+
+logger = logging.getLogger(__name__)
 
 Span = Tuple[int, int]
 """Offset and duration of an utterance in its talk, in milliseconds."""
@@ -54,7 +57,8 @@ class Talk:
 @dataclass(frozen=True)
 class _Job:
     audio: str
-    size: int
+    stamp: List[int]
+    """Size and time of the audio file: another recording is computed anew."""
     spans: List[Span]
     cache: str
 
@@ -63,15 +67,14 @@ def compute_features(talks: Sequence[Talk], work: Path, workers: int) -> None:
     """The cache of every talk under ``work``; what is there already isn't computed again."""
     jobs = []
     for talk in talks:
-        job = _Job(
-            str(talk.path),
-            talk.path.stat().st_size,
-            sorted(talk.spans),
-            str(_cache(work, talk)),
-        )
+        status = talk.path.stat()
+        stamp = [status.st_size, status.st_mtime_ns]
+        job = _Job(str(talk.path), stamp, sorted(talk.spans), str(_cache(work, talk)))
         if not _is_done(job):
             jobs.append(job)
-    bar = tqdm(total=len(talks), initial=len(talks) - len(jobs), desc="filterbanks", unit="talk")
+    there = len(talks) - len(jobs)
+    logger.info("filterbanks of %d talks, %d already there", len(talks), there)
+    bar = tqdm(total=len(talks), initial=there, desc="filterbanks", unit="talk", disable=None)
     with bar:
         for _ in _each(jobs, workers):
             bar.update()
@@ -88,7 +91,7 @@ def write_zip(
         temporary = stack.enter_context(replacing(path))
         raw = stack.enter_context(open(temporary, "w+b"))
         file = stack.enter_context(zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED))
-        for talk in tqdm(talks, desc="writing the zip", unit="talk"):
+        for talk in tqdm(talks, desc="writing the zip", unit="talk", disable=None):
             places = {}
             with open(_cache(work, talk), "rb") as cache:
                 for span, (frames, start, length) in _note(work, talk).items():
@@ -149,7 +152,7 @@ def _compute(job: _Job) -> None:
             entries.append([*span, len(features), position, length])
             position += length
     with replacing(cache.with_suffix(".json")) as path:
-        note = {"audio": job.audio, "size": job.size, "entries": entries}
+        note = {"audio": job.audio, "stamp": job.stamp, "entries": entries}
         path.write_text(json.dumps(note), encoding="utf-8")
 
 
@@ -161,7 +164,7 @@ def _is_done(job: _Job) -> bool:
     return (
         Path(job.cache).is_file()
         and note["audio"] == job.audio
-        and note["size"] == job.size
+        and note["stamp"] == job.stamp
         and [(entry[0], entry[1]) for entry in note["entries"]] == job.spans
     )
 

@@ -48,7 +48,9 @@ class TsvWriter:
         counts: Counter[str] = Counter(rows=0, dropped_for_length=0, dropped_without_text=0)
         with ExitStack() as stack:
             joint = self._open(stack, split)
-            for language in tqdm(self._languages, desc=f"writing {split}", unit="language"):
+            for language in tqdm(
+                self._languages, desc=f"writing {split}", unit="language", disable=None
+            ):
                 own = self._open(stack, f"{split}_{language}")
                 before = counts["rows"]
                 for _, row in self._rows(split, language, counts):

@@ -393,6 +393,21 @@ def test_an_interrupted_run_is_finished(finished, tmp_path, monkeypatch):
     assert digest(out) == digest(finished)
 
 
+def test_a_recording_that_changed_meanwhile_is_computed_anew(layout, monkeypatch):
+    out = layout.root / "out"
+    with pytest.raises(DataError, match="too large"):
+        prepare(layout.root, out, Options(vocab_size=9999), workers=1)
+    for language in ("de", "fr", "ru"):
+        write_talk(layout.wav(language, "dev", "ted_4.wav"), 6.0, seed=77)
+    compute, done = talk_features._compute, []
+    monkeypatch.setattr(talk_features, "_compute", lambda job: done.append(job) or compute(job))
+    prepare(layout.root, out, OPTIONS, workers=1)
+    assert [Path(job.audio).name for job in done] == ["ted_4.wav"]
+    samples, _ = soundfile.read(layout.wav("de", "dev", "ted_4.wav"), dtype="float32")
+    stored = features(out, read(out / "dev.tsv")[0]["audio"])
+    np.testing.assert_array_equal(stored, filterbank(samples[4000 : 4000 + 9600]))
+
+
 def test_an_error_while_joining_leaves_no_half_written_file(layout, monkeypatch):
     def fail(*_):
         raise OSError("no space left")

@@ -106,7 +106,7 @@ def build(out: Path, size: str, seed: int, workers: int) -> Dict[str, Any]:
     _begin(work, {**options, "libraries": libraries, "fairseq_gist": __version__})
     times = _speak_all(talks, work, workers)
     layout = Layout(out)
-    for language in tqdm(LANGUAGES, desc="writing languages", unit="language"):
+    for language in tqdm(LANGUAGES, desc="writing languages", unit="language", disable=None):
         _write_language(layout, language, talks, times, work)
     summary = _summary(options, plan, libraries, talks, times)
     with replacing(out / "corpus.json") as path:
@@ -180,11 +180,17 @@ def _speak_all(
 ) -> Dict[str, List[Tuple[float, float]]]:
     """Every talk's wav in the work folder; gives its segments' (offset, duration) in seconds."""
     times: Dict[str, List[Tuple[float, float]]] = {}
+    there = sum((work / f"{talk.name}.json").is_file() for talk in talks)
+    logger.info("speaking %d talks, %d already there", len(talks), there)
     with ThreadPoolExecutor(workers) as executor:
         futures = {executor.submit(_speak_talk, talk, work): talk.name for talk in talks}
         try:
             for future in tqdm(
-                as_completed(futures), total=len(futures), desc="speaking", unit="talk"
+                as_completed(futures),
+                total=len(futures),
+                desc="speaking",
+                unit="talk",
+                disable=None,
             ):
                 times[futures[future]] = future.result()
         except BaseException:
