@@ -72,6 +72,7 @@ def gradient_plan(
             "size_budget": budget,
             "parameters": size,
             "shared_parameters": statistics.shared_parameters,
+            "unit_parameters": parameters,
             "debiased": debiased,
             "statistics": dict(statistics.provenance),
         },

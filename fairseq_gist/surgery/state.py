@@ -12,11 +12,14 @@ from fairseq_gist.nn.routing import Routing
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import PLAN_KEY, encode_plan, plan_in_state, plan_of
-from fairseq_gist.surgery.units import find_units
+from fairseq_gist.surgery.units import FAST_PATH_COPIES, find_units
 
-__all__ = ["export_state", "reconcile"]
+__all__ = ["export_state", "parameters_in_state", "reconcile", "unit_sizes_in_state"]
 
 _COPY = re.compile(r"^(?P<path>.+)\.copies\.(?P<group>\d+)\.(?P<name>[^.]+)$")
+
+_BUFFERS = ("version", "_float_tensor")
+"""Entries of fairseq's state dicts that are no parameters."""
 
 _TIED_TO = {"decoder.output_projection": "decoder.embed_tokens"}
 """Modules that belong to another one's unit where their weights are tied."""
@@ -110,3 +113,29 @@ def export_state(state: MutableMapping[str, Tensor], language: str) -> Dict[str,
         if int(match.group("group")) == plan.group_of(unit)[position]:
             exported[f"{path}.{match.group('name')}"] = tensor
     return exported
+
+
+def parameters_in_state(state: MutableMapping[str, Tensor]) -> int:
+    """Return how many parameters the model of a state dict has, tied ones counted once.
+
+    Counted like :func:`fairseq_gist.surgery.units.count_parameters`: without buffers, and without
+    the second copies of encoder layers that fairseq 0.12.2 keeps.
+    """
+    counted: Dict[Tuple[int, Tuple[int, ...]], int] = {}
+    for key, tensor in state.items():
+        name = key.rsplit(".", 1)[-1]
+        if key == PLAN_KEY or name in _BUFFERS or name in FAST_PATH_COPIES:
+            continue
+        counted[tensor.data_ptr(), tuple(tensor.shape)] = tensor.numel()
+    return sum(counted.values())
+
+
+def unit_sizes_in_state(state: MutableMapping[str, Tensor], plan: SharingPlan) -> Dict[str, int]:
+    """Return the parameters of one copy of every unit of ``plan``."""
+    sizes: Dict[str, int] = dict.fromkeys(plan.units, 0)
+    for key, tensor in state.items():
+        match = _COPY.match(key)
+        path = match.group("path") if match else key.rpartition(".")[0]
+        if path in sizes and (match is None or match.group("group") == "0"):
+            sizes[path] += tensor.numel()
+    return sizes

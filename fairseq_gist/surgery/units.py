@@ -14,6 +14,7 @@ from fairseq_gist.nn.grouped import GroupedModule
 
 __all__ = [
     "DEFAULT_UNITS",
+    "FAST_PATH_COPIES",
     "Unit",
     "count_parameters",
     "find_units",
@@ -36,7 +37,7 @@ _BATCH_FIRST = (
 )
 """Modules that fairseq runs before time and batch are swapped, or after they are swapped back."""
 
-_FAST_PATH_COPIES = tuple(
+FAST_PATH_COPIES = tuple(
     f"{projection}_{kind}"
     for projection in ("in_proj", "out_proj", "fc1", "fc2")
     for kind in ("weight", "bias")
@@ -123,7 +124,7 @@ def _unique_parameters(model: nn.Module) -> Iterator[Parameter]:
     seen = set()
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            if hasattr(module, "can_use_fastpath") and name in _FAST_PATH_COPIES:
+            if hasattr(module, "can_use_fastpath") and name in FAST_PATH_COPIES:
                 continue
             if id(parameter) not in seen:
                 seen.add(id(parameter))

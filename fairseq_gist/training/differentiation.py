@@ -162,13 +162,13 @@ class Differentiation:
 
 def complete_plan(model: nn.Module, plan: SharingPlan, **provenance: Any) -> SharingPlan:
     """Return ``plan`` with the units it doesn't decide on added as they are in ``model``."""
-    now = plan_of(model)
-    units: Dict[str, Any] = {
-        name: [plan.languages] for name in select_units(find_units(model))
-    }
+    now, found = plan_of(model), find_units(model)
+    units: Dict[str, Any] = {name: [plan.languages] for name in select_units(found)}
     units.update(now.units if now is not None else {})
     units.update(plan.units)
-    return SharingPlan(plan.languages, units, {**plan.provenance, **provenance})
+    sizes = {name: found[name].parameters for name in units}
+    provenance = {**plan.provenance, **provenance, "unit_parameters": sizes}
+    return SharingPlan(plan.languages, units, provenance)
 
 
 def shared_parameters(model: nn.Module) -> int:

@@ -1,0 +1,52 @@
+"""``fairseq-gist apply``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+from fairseq_gist.cli.checkpoint_files import (
+    read_checkpoint,
+    without_optimizer,
+    write_checkpoint,
+)
+from fairseq_gist.plan import SharingPlan
+
+__all__ = ["EXAMPLE", "add_arguments", "run"]
+
+EXAMPLE = """example:
+  fairseq-gist apply checkpoints/checkpoint_best.pt plan.json -o split.pt
+  fairseq-train DATA --task gist_speech_to_text --finetune-from-model split.pt ...
+
+Every group of languages gets its own copy of what it doesn't share; the translations stay the
+same. Optimizer state is left out of the result."""
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("checkpoint", help="a checkpoint, stock or differentiated")
+    parser.add_argument("plan", help="the sharing plan (JSON)")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Rewrite a checkpoint into the model a plan describes."""
+    from fairseq_gist.cli.checkpoint_models import gist_settings, model_from  # noqa: PLC0415
+    from fairseq_gist.surgery.apply import apply_plan  # noqa: PLC0415
+    from fairseq_gist.surgery.units import count_parameters  # noqa: PLC0415
+
+    plan = SharingPlan.load(args.plan)
+    content = read_checkpoint(args.checkpoint)
+    model = model_from(content, args.checkpoint, plan.languages)
+    apply_plan(model, plan, model.routing)
+    result = without_optimizer(content)
+    result["model"] = model.state_dict()
+    result["args"] = None
+    result["cfg"] = {
+        **dict(content.get("cfg") or {}),
+        "model": gist_settings(content, args.checkpoint),
+    }
+    write_checkpoint(result, args.output)
+    logger.info(f"{args.output}: {count_parameters(model):,} parameters, {plan!r}")

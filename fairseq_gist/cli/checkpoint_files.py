@@ -1,0 +1,65 @@
+"""Reading and writing fairseq's checkpoint files."""
+
+from __future__ import annotations
+
+import inspect
+from argparse import Namespace
+from pathlib import Path
+from typing import Any, Dict
+
+from fairseq_gist.errors import CheckpointError
+from fairseq_gist.files import replacing
+
+__all__ = ["model_settings", "read_checkpoint", "without_optimizer", "write_checkpoint"]
+
+
+def read_checkpoint(path: str) -> Dict[str, Any]:
+    """Return the content of a checkpoint that fairseq wrote.
+
+    Like fairseq itself this unpickles the file: only open checkpoints whose origin you trust.
+
+    Raises:
+        CheckpointError: when the file is missing or no fairseq checkpoint.
+    """
+    import torch  # noqa: PLC0415
+
+    if not Path(path).is_file():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    options: Dict[str, Any] = {"map_location": "cpu"}
+    if "weights_only" in inspect.signature(torch.load).parameters:
+        options["weights_only"] = False
+    try:
+        content = torch.load(path, **options)
+    except Exception as error:  # unpickling a wrong file can raise anything
+        raise CheckpointError(f"{path} is no checkpoint that torch can read: {error}") from error
+    if not isinstance(content, dict) or "model" not in content:
+        raise CheckpointError(f"{path} is no fairseq checkpoint: it has no 'model' in it")
+    return content
+
+
+def write_checkpoint(content: Dict[str, Any], path: str) -> None:
+    """Write a checkpoint, whole or not at all."""
+    import torch  # noqa: PLC0415
+
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
+
+
+def model_settings(content: Dict[str, Any], path: str) -> Namespace:
+    """Return the arguments the checkpoint's model was built with.
+
+    Raises:
+        CheckpointError: when the checkpoint doesn't say.
+    """
+    cfg = content.get("cfg")
+    model = cfg.get("model") if cfg else content.get("args")
+    if model is None:
+        raise CheckpointError(f"{path} doesn't say which model it is of: neither 'cfg' nor 'args'")
+    return Namespace(**vars(model)) if isinstance(model, Namespace) else Namespace(**dict(model))
+
+
+def without_optimizer(content: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the checkpoint without optimizer state, as fairseq saves one for inference."""
+    kept = {key: value for key, value in content.items() if key != "last_optimizer_state"}
+    kept["last_optimizer_state"] = None
+    return kept

@@ -1,0 +1,86 @@
+"""Building the model of a checkpoint, ready to be differentiated."""
+
+from __future__ import annotations
+
+import logging
+from argparse import Namespace
+from typing import Any, Dict, Optional, Sequence
+
+from fairseq_gist.cli.checkpoint_files import model_settings
+from fairseq_gist.errors import CheckpointError
+from fairseq_gist.languages import LANGUAGE_TAG
+
+__all__ = ["gist_settings", "model_from"]
+
+logger = logging.getLogger(__name__)
+
+
+def gist_settings(content: Dict[str, Any], path: str) -> Namespace:
+    """Return the arguments of the checkpoint's model, as those of our architecture.
+
+    Raises:
+        CheckpointError: when it is of an architecture that has no counterpart here.
+    """
+    settings = model_settings(content, path)
+    arch = str(getattr(settings, "arch", None) or getattr(settings, "_name", ""))
+    name = arch if arch.startswith("gist_") else f"gist_{arch}"
+    if not name.startswith("gist_s2t_transformer"):
+        raise CheckpointError(
+            f"{path} is of architecture '{arch}'; those that can be differentiated are "
+            "s2t_transformer and its sizes"
+        )
+    settings.arch, settings._name = name, "gist_s2t_transformer"  # noqa: SLF001
+    return settings
+
+
+def model_from(
+    content: Dict[str, Any],
+    path: str,
+    languages: Sequence[str],
+    task: Optional[Any] = None,
+) -> Any:
+    """Return the checkpoint's model with its parameters, as our architecture.
+
+    Args:
+        content: of the checkpoint.
+        path: of the checkpoint, for errors.
+        languages: of the model.
+        task: whose vocabulary the model has; without one the model gets a vocabulary of the right
+            size, which is enough to rewrite it but not to translate.
+
+    Raises:
+        CheckpointError: when parameters and architecture don't belong together.
+    """
+    from fairseq_gist.plugin import register  # noqa: PLC0415
+
+    register()
+    from fairseq_gist.models.gist_s2t_transformer import GistS2TTransformer  # noqa: PLC0415
+
+    settings, state = gist_settings(content, path), dict(content["model"])
+    settings.load_pretrained_encoder_from = None
+    if task is None:
+        symbols = [key for key in state if key.endswith("decoder.embed_tokens.weight")]
+        symbols += [key for key in state if key.startswith("decoder.embed_tokens.copies.0.")]
+        if not symbols:
+            raise CheckpointError(f"{path} has no decoder embedding; is it a translation model?")
+        task = _vocabulary_of(state[symbols[0]].size(0), languages)
+        settings.input_feat_per_channel = getattr(settings, "input_feat_per_channel", 80)
+        settings.input_channels = getattr(settings, "input_channels", 1)
+    model = GistS2TTransformer.build_model(settings, task)
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: parameters don't fit the architecture: {error}") from None
+    return model
+
+
+def _vocabulary_of(size: int, languages: Sequence[str]) -> Namespace:
+    """Return what stands in for a task: a dictionary of ``size`` symbols, and the languages."""
+    from fairseq.data import Dictionary  # noqa: PLC0415
+
+    dictionary = Dictionary()
+    for language in languages:
+        dictionary.add_symbol(LANGUAGE_TAG.format(language))
+    while len(dictionary) < size:
+        dictionary.add_symbol(f"symbol{len(dictionary)}")
+    return Namespace(target_dictionary=dictionary, languages=sorted(languages))

@@ -1,0 +1,105 @@
+"""``fairseq-gist record``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from typing import Any
+
+from fairseq_gist.cli.checkpoint_files import read_checkpoint
+from fairseq_gist.errors import OptionError
+
+__all__ = ["EXAMPLE", "add_arguments", "run"]
+
+EXAMPLE = """example:
+  fairseq-gist record checkpoints/checkpoint_best.pt DATA --subset multiway -o statistics.npz
+  fairseq-gist plan gradient --statistics statistics.npz --size-budget 2.0 -o plan.json
+
+Dropout is off; every language gets one probe a chunk, on the same utterances where the data is
+multi-way aligned."""
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("checkpoint", help="a checkpoint, stock or differentiated")
+    parser.add_argument("data", help="folder of the manifests")
+    parser.add_argument(
+        "--config-yaml", default="config_st.yaml", help="data configuration (default %(default)s)"
+    )
+    parser.add_argument("--subset", default="multiway", help="default %(default)s")
+    parser.add_argument("--chunks", type=int, default=8, help="default %(default)s")
+    parser.add_argument("--units", metavar="REGEX", help="module paths (default: the decoder's)")
+    parser.add_argument("--cpu", action="store_true", help="don't use a GPU")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure gradients per language and write the statistics."""
+    import torch  # noqa: PLC0415
+
+    from fairseq_gist.cli.checkpoint_models import model_from  # noqa: PLC0415
+    from fairseq_gist.plugin import register  # noqa: PLC0415
+
+    if args.chunks < 2:
+        raise OptionError(f"--chunks: at least 2 are needed to see noise, found {args.chunks}")
+    content = read_checkpoint(args.checkpoint)
+    register()
+    from fairseq import utils  # noqa: PLC0415
+
+    from fairseq_gist.surgery.units import find_units, select_units  # noqa: PLC0415
+    from fairseq_gist.training.differentiation import shared_parameters  # noqa: PLC0415
+    from fairseq_gist.training.held_out import measure  # noqa: PLC0415
+    from fairseq_gist.training.hook import MeasuringContext  # noqa: PLC0415
+    from fairseq_gist.training.recorder import GradientRecorder  # noqa: PLC0415
+    from fairseq_gist.training.window import watch_units  # noqa: PLC0415
+
+    task = _task(args)
+    task.check_subset(args.subset)
+    model = model_from(content, args.checkpoint, task.languages, task)
+    use_gpu = torch.cuda.is_available() and not args.cpu
+    if use_gpu:
+        model = model.cuda()
+    units = select_units(find_units(model), args.units)
+    recorder = GradientRecorder(model, units, task.languages, args.chunks, 1)
+    watch_units(model, units.values(), model.routing)
+    context = MeasuringContext(
+        model, _criterion(task), 1.0, utils.move_to_cuda if use_gpu else lambda sample: sample, False
+    )
+    measure(recorder, context, task, model.routing, args.subset)
+    statistics = recorder.statistics(
+        shared_parameters(model),
+        {"gradients_from": args.subset, "checkpoint": args.checkpoint, "chunks": args.chunks},
+    )
+    statistics.save(args.output)
+    logger.info(
+        f"{args.output}: {len(units)} units, {len(statistics.languages)} languages, "
+        f"{len(statistics.probe_chunks)} probes"
+    )
+
+
+def _task(args: argparse.Namespace) -> Any:
+    from fairseq_gist.tasks.gist_speech_to_text import (  # noqa: PLC0415
+        GistSpeechToTextConfig,
+        GistSpeechToTextTask,
+    )
+
+    config = GistSpeechToTextConfig(
+        data=args.data, config_yaml=args.config_yaml, seed=1, train_subset="train"
+    )
+    try:
+        return GistSpeechToTextTask.setup_task(config)
+    except FileNotFoundError as error:
+        raise OptionError(f"{args.data}: {error}") from None
+
+
+def _criterion(task: Any) -> Any:
+    from fairseq_gist.criterions.gist_label_smoothed_cross_entropy import (  # noqa: PLC0415
+        GistLabelSmoothedCrossEntropy,
+    )
+
+    prefix = 1 if task.data_cfg.prepend_tgt_lang_tag else 0
+    return GistLabelSmoothedCrossEntropy(
+        task, sentence_avg=False, label_smoothing=0.1, ignore_prefix_size=prefix
+    )

@@ -1,0 +1,54 @@
+"""``fairseq-gist show``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Dict, Optional, Tuple
+
+from fairseq_gist.cli.checkpoint_files import read_checkpoint
+from fairseq_gist.errors import PlanError
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.summary import describe_plan
+
+__all__ = ["EXAMPLE", "add_arguments", "run"]
+
+EXAMPLE = """example:
+  fairseq-gist show plan.json
+  fairseq-gist show checkpoints/checkpoint_best.pt"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("file", help="a sharing plan (JSON) or a checkpoint (.pt)")
+    parser.add_argument("--json", action="store_true", help="print the plan's JSON instead")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print a table of units x groups, with parameter counts."""
+    if Path(args.file).suffix == ".json":
+        plan = SharingPlan.load(args.file)
+        sizes: Optional[Dict[str, int]] = plan.provenance.get("unit_parameters")
+        shared = plan.provenance.get("shared_parameters")
+        if sizes is None or not set(plan.units) <= set(sizes):
+            sizes, shared = None, None
+    else:
+        plan, sizes, shared = _from_checkpoint(args.file)
+    print(plan.to_json() if args.json else describe_plan(plan, sizes, shared))
+
+
+def _from_checkpoint(path: str) -> Tuple[SharingPlan, Dict[str, int], int]:
+    from fairseq_gist.surgery.plan_buffer import plan_in_state  # noqa: PLC0415
+    from fairseq_gist.surgery.state import parameters_in_state, unit_sizes_in_state  # noqa: PLC0415
+
+    state = read_checkpoint(path)["model"]
+    plan = plan_in_state(state)
+    total = parameters_in_state(state)
+    if plan is None:
+        raise PlanError(
+            f"{path} has no sharing plan: it was never differentiated, and all of its {total:,} "
+            "parameters are shared"
+        )
+    sizes = unit_sizes_in_state(state, plan)
+    more = sum((len(groups) - 1) * sizes[unit] for unit, groups in plan.units.items())
+    return plan, sizes, total - more

@@ -1,0 +1,74 @@
+"""Averaging checkpoints of one sharing plan."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterable, Mapping, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from fairseq_gist.errors import CheckpointError
+from fairseq_gist.surgery.plan_buffer import plan_in_state
+
+__all__ = ["average_states"]
+
+
+def average_states(states: Iterable[Tuple[str, Mapping[str, Tensor]]]) -> Dict[str, Tensor]:
+    """Return the mean of model state dicts, summed in fp32 one after the other.
+
+    Entries that aren't floating point (the plan, versions) must be the same in all, and are taken
+    over.
+
+    Args:
+        states: (name, state dict), the name for errors.
+
+    Raises:
+        CheckpointError: when there is nothing to average, or the states are of different plans or
+            have different entries.
+    """
+    sums: Dict[str, Tensor] = {}
+    first: Optional[Mapping[str, Tensor]] = None
+    first_name, count = "", 0
+    for name, state in states:
+        if first is None:
+            first, first_name = state, name
+            sums = {key: tensor.float().clone() for key, tensor in _floats(state)}
+        else:
+            _check_same(first_name, first, name, state)
+            for key, tensor in _floats(state):
+                sums[key] += tensor
+        count += 1
+    if first is None:
+        raise CheckpointError("there are no checkpoints to average")
+    return {
+        key: (sums[key] / count).to(tensor.dtype) if key in sums else tensor
+        for key, tensor in first.items()
+    }
+
+
+def _floats(state: Mapping[str, Tensor]) -> Iterable[Tuple[str, Tensor]]:
+    return ((key, tensor) for key, tensor in state.items() if tensor.is_floating_point())
+
+
+def _check_same(
+    one_name: str, one: Mapping[str, Tensor], other_name: str, other: Mapping[str, Tensor]
+) -> None:
+    one_plan, other_plan = plan_in_state(one), plan_in_state(other)
+    if one_plan != other_plan:
+        signatures = [plan.signature if plan else "none" for plan in (one_plan, other_plan)]
+        raise CheckpointError(
+            f"{one_name} follows sharing plan {signatures[0]}, {other_name} {signatures[1]}: "
+            "checkpoints from before and after a differentiation can't be averaged"
+        )
+    different = sorted(set(one) ^ set(other))
+    if different:
+        raise CheckpointError(
+            f"{one_name} and {other_name} are of different architectures: only one of them has "
+            f"'{different[0]}'"
+        )
+    for key, tensor in one.items():
+        if tensor.shape != other[key].shape and tensor.is_floating_point():
+            raise CheckpointError(
+                f"'{key}' has shape {tuple(tensor.shape)} in {one_name} and "
+                f"{tuple(other[key].shape)} in {other_name}"
+            )
