@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import pickle
 from pathlib import Path
 from typing import Any, Dict, Mapping, Set, Tuple
 
@@ -62,5 +61,7 @@ def _load(path: Path) -> Any:
         options["weights_only"] = False
     try:
         return torch.load(str(path), **options)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ImportError, AttributeError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # what a damaged pickle raises has no common base
         raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error})") from error
