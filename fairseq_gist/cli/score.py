@@ -45,11 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the --gen-subset; several with commas in between are scored as one",
     )
     parser.add_argument(
-        "--parameters", nargs="+", default=[], metavar="NAME=N", help="a system's parameter count"
+        "--parameters",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=N",
+        help="a system's parameter count",
     )
     parser.add_argument(
         "--checkpoint",
         nargs="+",
+        action="extend",
         default=[],
         metavar="NAME=PATH",
         help="count a system's parameters in this checkpoint (one that you trust: it is unpickled)",
@@ -58,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples", type=int, default=0, metavar="N", help="print N sample translations"
     )
     parser.add_argument(
+        "-o",
         "--output",
         type=Path,
         default=Path("scores.json"),

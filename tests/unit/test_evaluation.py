@@ -312,7 +312,7 @@ def test_the_command_writes_and_prints_the_comparison(
     write_output(tmp_path / "b", "tst", dict(enumerate(GOOD)), GOOD)
     status = run_score(
         tmp_path, f"shared={tmp_path / 'a'}", f"gist={tmp_path / 'b'}", "--subset", "tst",
-        "--parameters", "shared=1000", "gist=2500", "--samples", "1",
+        "--parameters", "shared=1000", "--parameters", "gist=2500", "--samples", "1",
     )  # fmt: skip
     printed = capsys.readouterr().out
     assert status == 0
