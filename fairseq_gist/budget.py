@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from fairseq_gist.errors import OptionError
 
@@ -32,7 +33,8 @@ def parse_budget(text: str, shared_parameters: int) -> int:
             f"--size-budget: expected a multiple such as 2.5 or parameters such as 190.6M, found "
             f"'{text}'"
         )
-    number, unit = float(match.group("number")), match.group("unit")
+    # exact: in floating point, 2.3 times 100 is a little less than 230
+    number, unit = Fraction(match.group("number")), match.group("unit")
     if unit:
         budget = round(number * _UNITS[unit])
     elif number >= 1000:

@@ -11,7 +11,10 @@ __all__ = ["LANGUAGE_TAG", "language_from_subset", "languages_of_vocabulary", "r
 
 LANGUAGE_TAG = "<lang:{}>"
 _TAG_PATTERN = re.compile(r"^<lang:(.+)>$")
-_SUBSET_PATTERN = re.compile(r"^.+?_(?P<language>[a-z]{2,3}(?:-[A-Za-z0-9]+)*)(?:_st)?$")
+_SUBSET_PATTERN = re.compile(
+    r"^.+?_(?!(?:st|asr)$)(?P<language>[a-z]{2,3}(?:-[A-Za-z0-9]+)*)(?:_st)?$"
+)
+"""A last part ``st`` or ``asr`` is fairseq's name of a task, not a language."""
 
 
 def languages_of_vocabulary(symbols: Iterable[str]) -> List[str]:
@@ -29,8 +32,8 @@ def language_from_subset(subset: str) -> Optional[str]:
 
     >>> language_from_subset("train_de_st"), language_from_subset("tst-COMMON_pt")
     ('de', 'pt')
-    >>> language_from_subset("train") is None
-    True
+    >>> language_from_subset("train") is None, language_from_subset("train_st") is None
+    (True, True)
     """
     match = _SUBSET_PATTERN.match(subset)
     return match.group("language") if match else None

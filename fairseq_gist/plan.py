@@ -42,6 +42,8 @@ class SharingPlan:
         units: Mapping[str, Iterable[Iterable[str]]],
         provenance: Optional[Mapping[str, Any]] = None,
     ) -> None:
+        if isinstance(languages, str):
+            raise PlanError(f"expected a list of languages, found '{languages}'")
         self.languages: Tuple[str, ...] = tuple(sorted(languages))
         if not self.languages:
             raise PlanError("a sharing plan needs at least one language, found none")
@@ -53,9 +55,11 @@ class SharingPlan:
         self.provenance: Mapping[str, Any] = MappingProxyType(dict(provenance or {}))
 
     @classmethod
-    def shared(cls, languages: Sequence[str], units: Iterable[str], **provenance: Any) -> SharingPlan:
+    def shared(
+        cls, languages: Sequence[str], units: Iterable[str], **provenance: Any
+    ) -> SharingPlan:
         """Return the plan in which all languages share every unit."""
-        return cls(languages, {unit: [languages] for unit in units}, provenance)
+        return cls(languages, dict.fromkeys(units, [languages]), provenance)
 
     @classmethod
     def language_specific(
@@ -63,7 +67,7 @@ class SharingPlan:
     ) -> SharingPlan:
         """Return the plan in which every language has its own copy of every unit."""
         alone = [[language] for language in languages]
-        return cls(languages, {unit: alone for unit in units}, provenance)
+        return cls(languages, dict.fromkeys(units, alone), provenance)
 
     def group_of(self, unit: str) -> Tuple[int, ...]:
         """Return the index of each language's group on ``unit``, in the order of ``languages``."""
@@ -81,16 +85,18 @@ class SharingPlan:
     def refines(self, other: SharingPlan) -> bool:
         """Whether every group of this plan lies inside one group of ``other``.
 
-        Units that ``other`` does not name count as fully shared there; a unit that only ``other``
-        names must be fully shared in it.
+        A unit that a plan does not name counts as fully shared in it.
         """
-        if self.languages != other.languages:
-            return False
+        return self.languages == other.languages and not self.units_joined(other)
+
+    def units_joined(self, other: SharingPlan) -> List[str]:
+        """Return the units on which this plan joins languages that ``other`` separates."""
+        joined = []
         for unit, coarse in other.units.items():
             fine = self.units.get(unit, (self.languages,))
             if not all(any(set(group) <= set(wide) for wide in coarse) for group in fine):
-                return False
-        return True
+                joined.append(unit)
+        return joined
 
     def size(self, shared_parameters: int, unit_parameters: Mapping[str, int]) -> int:
         """Return the number of parameters of the model this plan describes.
@@ -98,7 +104,16 @@ class SharingPlan:
         Args:
             shared_parameters: parameters of the whole, fully shared model.
             unit_parameters: parameters of one copy of each unit.
+
+        Raises:
+            PlanError: when a unit has no entry in ``unit_parameters``.
         """
+        unknown = [unit for unit in self.units if unit not in unit_parameters]
+        if unknown:
+            raise PlanError(
+                f"unit '{unknown[0]}' of the plan is none of the {len(unit_parameters)} whose "
+                "number of parameters is known; was the plan made for another model?"
+            )
         copies = ((len(groups) - 1) * unit_parameters[unit] for unit, groups in self.units.items())
         return shared_parameters + sum(copies)
 
@@ -180,12 +195,10 @@ class SharingPlan:
         )
 
 
-def _canonical(
-    unit: str, groups: Iterable[Iterable[str]], languages: Tuple[str, ...]
-) -> Partition:
+def _canonical(unit: str, groups: Any, languages: Tuple[str, ...]) -> Partition:
     """Return the groups sorted inside and among themselves, after checking them."""
-    if isinstance(groups, str):
-        raise PlanError(f"unit '{unit}': expected a list of groups, found '{groups}'")
+    if isinstance(groups, str) or not isinstance(groups, Iterable):
+        raise PlanError(f"unit '{unit}': expected a list of groups, found {groups!r}")
     listed: List[Tuple[str, ...]] = []
     for group in groups:
         if isinstance(group, str) or not isinstance(group, Iterable):
@@ -226,9 +239,11 @@ def _check_layout(content: Any, source: str) -> None:
             f"{source}: expected schema {SCHEMA}, found {schema!r}; it is not a sharing plan, or "
             "one of a newer fairseq-gist"
         )
-    for key, kind in (("languages", list), ("units", dict)):
-        if not isinstance(content.get(key), kind):
-            raise PlanError(f"{source}: '{key}' is missing or not a JSON {kind.__name__}")
+    for key, kind, name in (("languages", list, "array"), ("units", dict, "object")):
+        if key not in content:
+            raise PlanError(f"{source}: '{key}' is missing")
+        if not isinstance(content[key], kind):
+            raise PlanError(f"{source}: '{key}' must be a JSON {name}, found {content[key]!r}")
     if not all(isinstance(language, str) for language in content["languages"]):
         raise PlanError(f"{source}: 'languages' must be names, found {content['languages']!r}")
     if not isinstance(content.get("provenance", {}), dict):

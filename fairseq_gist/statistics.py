@@ -9,6 +9,8 @@ matrix) are enough for every cosine, and several chunks a language tell signal f
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Mapping, Sequence, Tuple, Union
@@ -26,8 +28,22 @@ SCHEMA = 1
 
 Floats = NDArray[np.float64]
 
+_KINDS = {"f": "floats", "i": "signed integers"}
 
-@dataclass(frozen=True)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    AttributeError,  # a single array, which numpy reads without complaint
+    TypeError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy raises for files that are damaged, or no ``.npz`` at all."""
+
+
+@dataclass(frozen=True, eq=False)
 class GradientStatistics:
     """The Gram matrix of the probes of every unit.
 
@@ -43,7 +59,8 @@ class GradientStatistics:
         provenance: where the numbers came from; free, JSON-like.
 
     Raises:
-        StatisticsError: when the shapes don't belong together or a number is not finite.
+        StatisticsError: when the arrays don't belong together, a number is not finite, or a
+            language has no probe.
     """
 
     languages: Tuple[str, ...]
@@ -57,26 +74,54 @@ class GradientStatistics:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        probes = len(self.probe_languages)
-        expected = {
-            "gram": (len(self.units), probes, probes),
-            "unit_parameters": (len(self.units),),
-            "probe_chunks": (probes,),
-            "probe_tokens": (probes,),
-        }
-        for name, shape in expected.items():
-            found = getattr(self, name).shape
-            if found != shape:
-                raise StatisticsError(f"gradient statistics: {name} should be {shape}, is {found}")
-        if not np.isfinite(self.gram).all():
-            unit = self.units[int(np.argwhere(~np.isfinite(self.gram))[0][0])]
-            raise StatisticsError(f"gradient statistics: unit '{unit}' has a gradient that isn't finite")
-        absent = set(range(len(self.languages))) - set(self.probe_languages.tolist())
+        self._check_names()
+        self._check_arrays()
+        finite = np.isfinite(self.gram).all(axis=(1, 2))
+        if not finite.all():
+            unit = self.units[int(np.flatnonzero(~finite)[0])]
+            raise StatisticsError(
+                f"gradient statistics: unit '{unit}' has a gradient that isn't finite"
+            )
+        recorded = set(self.probe_languages.tolist())
+        unknown = recorded - set(range(len(self.languages)))
+        if unknown:
+            raise StatisticsError(
+                f"gradient statistics: probe_languages has {min(unknown)}, which is none of the "
+                f"{len(self.languages)} languages"
+            )
+        absent = set(range(len(self.languages))) - recorded
         if absent:
             raise StatisticsError(
                 f"gradient statistics: language '{self.languages[min(absent)]}' has no gradient; "
                 "its rows were absent from the data that was recorded"
             )
+
+    def _check_names(self) -> None:
+        if list(self.languages) != sorted(set(self.languages)):
+            raise StatisticsError(
+                "gradient statistics: languages should be in alphabetical order, each once; found "
+                f"{', '.join(self.languages)}"
+            )
+        twice = [unit for unit in self.units if self.units.count(unit) > 1]
+        if twice:
+            raise StatisticsError(f"gradient statistics: unit '{twice[0]}' is listed twice")
+
+    def _check_arrays(self) -> None:
+        probes = len(self.probe_languages)
+        expected = {
+            "gram": ("f", (len(self.units), probes, probes)),
+            "unit_parameters": ("i", (len(self.units),)),
+            "probe_languages": ("i", (probes,)),
+            "probe_chunks": ("i", (probes,)),
+            "probe_tokens": ("f", (probes,)),
+        }
+        for name, (kind, shape) in expected.items():
+            found = getattr(self, name)
+            if found.shape != shape or found.dtype.kind != kind:
+                raise StatisticsError(
+                    f"gradient statistics: {name} should be {_KINDS[kind]} of shape {shape}, is "
+                    f"{found.dtype} of shape {found.shape}"
+                )
 
     @property
     def chunks_per_language(self) -> Dict[str, int]:
@@ -91,9 +136,9 @@ class GradientStatistics:
         that the two share (a probe with itself, or two languages of the same utterances) does not
         count as agreement. A language pair with no product left is NaN.
         """
-        member = (
-            self.probe_languages[None, :] == np.arange(len(self.languages))[:, None]
-        ).astype(np.float64)
+        member = (self.probe_languages[None, :] == np.arange(len(self.languages))[:, None]).astype(
+            np.float64
+        )
         allowed = np.ones((len(self.probe_chunks),) * 2)
         if debiased:
             allowed = (self.probe_chunks[:, None] != self.probe_chunks[None, :]).astype(np.float64)
@@ -103,7 +148,7 @@ class GradientStatistics:
             return np.asarray(np.where(counts > 0, sums / counts, np.nan), dtype=np.float64)
 
     def cosines(self, debiased: bool = True) -> Floats:
-        """Return the cosine similarity of the languages' gradients, `[units, languages, languages]`.
+        """Return the cosines of the languages' gradients, `[units, languages, languages]`.
 
         NaN where it is not defined: a zero gradient, or (debiased) one whose chunks agree no
         better than noise. The diagonal is 1 where it is defined. Debiased values can pass 1 by
@@ -112,7 +157,8 @@ class GradientStatistics:
         products = self.products(debiased)
         squares = np.einsum("ujj->uj", products)
         norms = np.sqrt(np.where(squares > 0, squares, np.nan))
-        return np.clip(products / (norms[:, :, None] * norms[:, None, :]), -1.0, 1.0)
+        cosines: Floats = products / (norms[:, :, None] * norms[:, None, :])
+        return np.clip(cosines, -1.0, 1.0)
 
     def self_similarity(self) -> Floats:
         """Return the mean cosine between different chunks of one language, `[units, languages]`.
@@ -141,9 +187,9 @@ class GradientStatistics:
         missing = [unit for unit in units if unit not in position]
         if missing:
             raise StatisticsError(
-                f"the gradient statistics are for other units: they lack '{missing[0]}' and "
-                f"{len(missing) - 1} more of the {len(units)} asked for; they have "
-                f"{len(self.units)}, from '{self.units[0]}' to '{self.units[-1]}'"
+                f"the gradient statistics are for other units: they lack '{missing[0]}' "
+                f"({len(missing)} of the {len(units)} asked for are missing); they have "
+                + (f"'{self.units[0]}' to '{self.units[-1]}'" if self.units else "none")
             )
         chosen = [position[unit] for unit in units]
         return GradientStatistics(
@@ -185,17 +231,18 @@ class GradientStatistics:
         try:
             with np.load(path, allow_pickle=False) as content:
                 arrays = {name: content[name] for name in content.files}
-        except (OSError, ValueError, EOFError, AttributeError) as error:
+        except _UNREADABLE as error:
             raise StatisticsError(f"cannot read gradient statistics {path}: {error}") from None
-        if int(arrays.get("schema", -1)) != SCHEMA:
+        schema = arrays["schema"].tolist() if "schema" in arrays else None
+        if schema != SCHEMA:
             raise StatisticsError(
-                f"{path}: expected gradient statistics of schema {SCHEMA}, found "
-                f"{arrays.get('schema', 'none')}"
+                f"{path}: expected gradient statistics of schema {SCHEMA}, found {schema!r}; it "
+                "is another file, or one of a newer fairseq-gist"
             )
         try:
             return cls(
-                languages=tuple(arrays["languages"].tolist()),
-                units=tuple(arrays["units"].tolist()),
+                languages=tuple(str(language) for language in arrays["languages"]),
+                units=tuple(str(unit) for unit in arrays["units"]),
                 unit_parameters=arrays["unit_parameters"],
                 shared_parameters=int(arrays["shared_parameters"]),
                 gram=arrays["gram"],
@@ -206,3 +253,5 @@ class GradientStatistics:
             )
         except KeyError as error:
             raise StatisticsError(f"{path}: the array {error} is missing") from None
+        except (StatisticsError, TypeError, ValueError) as error:
+            raise StatisticsError(f"{path}: {error}") from None

@@ -61,18 +61,24 @@ def plan_in_words(plan: SharingPlan) -> str:
         layers: Dict[str, List[int]] = {}
         for unit in plan.units:
             match = _LAYER.match(unit)
-            where = f"layer {match.group('layer')}" if match else "outside the layers"
+            where = _place(match) if match else "outside the layers"
             layers.setdefault(where, []).append(len(plan.units[unit]))
         words.append(
             "copies a unit, on average: "
             + ", ".join(f"{where} {sum(n) / len(n):.1f}" for where, n in layers.items())
         )
-        together = _together(split, plan.languages)
-        words.append(
-            "most often together on a split unit: "
-            + ", ".join(f"{one}-{other} ({share:.0%})" for share, one, other in together[:5])
-        )
+        pairs = [
+            f"{one}-{other} ({share:.0%})"
+            for share, one, other in _together(split, plan.languages)[:5]
+            if share > 0
+        ]
+        words.append(f"most often together on a split unit: {', '.join(pairs) or 'no pair'}")
     return "\n".join(words)
+
+
+def _place(match: re.Match[str]) -> str:
+    stack = match.group("stack").rpartition("layers")[0].rstrip(".")
+    return f"{stack} layer {match.group('layer')}".strip()
 
 
 def _together(

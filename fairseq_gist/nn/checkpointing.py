@@ -21,7 +21,7 @@ Forward = Callable[..., Any]
 def checkpoint_routed(
     layer: nn.Module, routing: Routing, checkpoint: Callable[[nn.Module], nn.Module]
 ) -> nn.Module:
-    """Apply ``checkpoint`` (which replaces ``layer.forward``) so that recomputation is routed too."""
+    """Apply ``checkpoint``, which replaces ``layer.forward``, and route the recomputation too."""
     layer.forward = functools.partial(_with_batch, layer.forward, routing)
     layer = checkpoint(layer)
     layer.forward = functools.partial(_pass_batch, layer.forward, routing)

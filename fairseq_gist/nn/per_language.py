@@ -53,30 +53,30 @@ def forward_recorded(
         return _LayerNorm.apply(
             x, module.weight, module.bias, module.normalized_shape, module.eps, to
         )
-    if isinstance(module, nn.Embedding):
+    if isinstance(module, nn.Embedding) and not (
+        module.sparse or module.scale_grad_by_freq or module.max_norm
+    ):
         return _Embedding.apply(x, module.weight, module.padding_idx, to)
     raise SurgeryError(
-        f"{unit}: gradients per language are known for "
-        f"{', '.join(kind.__name__ for kind in RECORDABLE)}, not for {type(module).__name__}"
+        f"{unit}: gradients per language are known for plain "
+        f"{', '.join(kind.__name__ for kind in RECORDABLE)}, not for {module}"
     )
 
 
 class _Destination:
     """Where a module's gradients go, and which rows are whose."""
 
-    def __init__(
-        self, sink: GradientSink, unit: str, rows: RowPartition, batch_dim: int
-    ) -> None:
+    def __init__(self, sink: GradientSink, unit: str, rows: RowPartition, batch_dim: int) -> None:
         self.sink, self.unit, self.rows, self.batch_dim = sink, unit, rows, batch_dim
 
-    def add_up(
-        self, part: str, gradient_of: Callable[..., Tensor], *tensors: Tensor
-    ) -> Tensor:
+    def add_up(self, part: str, gradient_of: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
         """Sum ``gradient_of(rows of each tensor)`` over the languages, handing on every part."""
         total: Optional[Tensor] = None
         alone = len(self.rows.groups) == 1
         for language, index in zip(self.rows.groups, self.rows.rows):
-            selected = tensors if alone else [t.index_select(self.batch_dim, index) for t in tensors]
+            selected = (
+                tensors if alone else [t.index_select(self.batch_dim, index) for t in tensors]
+            )
             gradient = gradient_of(*selected)
             self.sink.add(self.unit, part, language, gradient)
             total = gradient if total is None else total + gradient
@@ -88,7 +88,9 @@ class _Destination:
 class _Linear(torch.autograd.Function):
     @staticmethod
     @_custom_fwd
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Optional[Tensor], to: _Destination):  # noqa: ANN205
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Optional[Tensor], to: _Destination
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.has_bias, ctx.to = bias is not None, to
         return F.linear(x, weight, bias)
@@ -109,7 +111,16 @@ class _Linear(torch.autograd.Function):
 class _LayerNorm(torch.autograd.Function):
     @staticmethod
     @_custom_fwd
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, shape, eps: float, to):  # noqa: ANN001, ANN205
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Optional[Tensor],
+        shape: Tuple[int, ...],
+        eps: float,
+        to: _Destination,
+    ) -> Tensor:
+        y: Tensor
         y, mean, rstd = torch.native_layer_norm(x, shape, weight, bias, eps)
         ctx.save_for_backward(x, weight, bias, mean, rstd)
         ctx.shape, ctx.to = shape, to
@@ -122,16 +133,21 @@ class _LayerNorm(torch.autograd.Function):
         grad_x = torch.ops.aten.native_layer_norm_backward(
             grad.contiguous(), x, ctx.shape, mean, rstd, weight, bias, [True, False, False]
         )[0]
-        normalised = (x - mean) * rstd
-        grad_weight = ctx.to.add_up("weight", _sum_rows, grad * normalised)
-        grad_bias = ctx.to.add_up("bias", _sum_rows, grad)
+        grad_weight = grad_bias = None
+        if ctx.needs_input_grad[1]:
+            normalised = (x - mean) * rstd
+            grad_weight = ctx.to.add_up("weight", _sum_rows, grad * normalised)
+        if ctx.needs_input_grad[2]:
+            grad_bias = ctx.to.add_up("bias", _sum_rows, grad)
         return grad_x, grad_weight, grad_bias, None, None, None
 
 
 class _Embedding(torch.autograd.Function):
     @staticmethod
     @_custom_fwd
-    def forward(ctx: Any, tokens: Tensor, weight: Tensor, padding_idx: Optional[int], to):  # noqa: ANN001, ANN205
+    def forward(
+        ctx: Any, tokens: Tensor, weight: Tensor, padding_idx: Optional[int], to: _Destination
+    ) -> Tensor:
         ctx.save_for_backward(tokens)
         ctx.symbols, ctx.padding_idx, ctx.to = weight.size(0), padding_idx, to
         return F.embedding(tokens, weight, padding_idx)

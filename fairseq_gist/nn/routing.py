@@ -51,10 +51,15 @@ class LanguageBatch:
         languages: the model's languages, in the order that the indices mean.
 
     Raises:
-        RoutingError: when an index is none of the languages.
+        RoutingError: when the ids are no vector of integers, or one is none of the languages.
     """
 
     def __init__(self, ids: Tensor, languages: Sequence[str]) -> None:
+        if ids.dim() != 1 or ids.is_floating_point():
+            raise RoutingError(
+                f"lang_ids: expected one integer a row, found {ids.dtype} of shape "
+                f"{tuple(ids.shape)}"
+            )
         self.device = ids.device
         self.languages = tuple(languages)
         self._ids: List[int] = ids.tolist()
@@ -173,7 +178,7 @@ class Routing:
         """
         if self._batch is None:
             raise RoutingError(
-                f"{module} has a copy for each group of languages, but this batch came without "
+                f"{module} needs to know the language of every row, but this batch came without "
                 "lang_ids; use --task gist_speech_to_text, or put them into net_input"
             )
         return self._batch

@@ -11,6 +11,7 @@ import functools
 import torch
 from torch import Tensor, nn
 
+from fairseq_gist.errors import SurgeryError
 from fairseq_gist.nn.per_language import forward_recorded
 from fairseq_gist.nn.routing import Routing
 
@@ -26,15 +27,28 @@ def watch(module: nn.Module, routing: Routing, unit: str, path: str, batch_dim: 
         unit: the name under which gradients are handed on.
         path: of the module in the model.
         batch_dim: where the rows are in its input.
+
+    Raises:
+        SurgeryError: when other code has replaced the module's ``forward`` already.
     """
+    if "forward" in vars(module) and not _is_watched(module):
+        raise SurgeryError(
+            f"{path}: its forward was replaced by {vars(module)['forward']!r}, so gradients per "
+            "language can't be recorded there; leave the unit out of --units"
+        )
     routing.note(path)
-    if "forward" not in vars(module):
+    if not _is_watched(module):
         module.forward = functools.partial(_forward, module, routing, unit, batch_dim)
 
 
 def unwatch(module: nn.Module) -> None:
     """Give ``module`` its own ``forward`` back."""
-    vars(module).pop("forward", None)
+    if _is_watched(module):
+        del module.forward
+
+
+def _is_watched(module: nn.Module) -> bool:
+    return getattr(vars(module).get("forward"), "func", None) is _forward
 
 
 def _forward(module: nn.Module, routing: Routing, unit: str, batch_dim: int, x: Tensor) -> Tensor:

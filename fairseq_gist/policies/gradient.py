@@ -9,14 +9,14 @@ pairs become groups open; this is our reading.
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_gist.budget import parse_budget
 from fairseq_gist.errors import OptionError, StatisticsError
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.plan import Partition, SharingPlan
 from fairseq_gist.statistics import GradientStatistics
 
 __all__ = ["gradient_plan"]
@@ -39,21 +39,23 @@ def gradient_plan(
     Args:
         statistics: of the units to decide on.
         budget: see :func:`fairseq_gist.budget.parse_budget`; parameters of the whole model.
-        within: a plan that the result must refine; languages it has separated stay so.
+        within: a plan that the result must refine: languages it has separated stay so, and units
+            that the statistics lack stay as they are in it.
 
     Raises:
         OptionError: when the budget is below the shared model, or below ``within``.
-        StatisticsError: when the statistics lack a language of ``within``.
+        StatisticsError: when the statistics are for other languages than ``within``, or lack a
+            unit that it splits and whose size it doesn't say.
     """
     limit = parse_budget(budget, statistics.shared_parameters)
     debiased = min(statistics.chunks_per_language.values()) > 1
     parameters = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
     groups = _Groups(statistics.units, statistics.languages)
     blocked = _separated(statistics, within)
+    kept, kept_parameters = _undecided(statistics, within)
 
-    size = statistics.shared_parameters + sum(parameters.values()) * (
-        len(statistics.languages) - 1
-    )
+    copies = len(statistics.languages) - 1
+    size = statistics.shared_parameters + kept_parameters + sum(parameters.values()) * copies
     for _, unit, one, other in _descending(statistics, statistics.cosines(debiased)):
         if size <= limit:
             break
@@ -66,7 +68,7 @@ def gradient_plan(
         )
     return SharingPlan(
         statistics.languages,
-        {unit: groups.of(unit) for unit in statistics.units},
+        {**kept, **{unit: groups.of(unit) for unit in statistics.units}},
         {
             "policy": "gradient",
             "size_budget": budget,
@@ -96,7 +98,7 @@ def _descending(statistics: GradientStatistics, cosines: NDArray[np.float64]) ->
 
 def _separated(
     statistics: GradientStatistics, within: Optional[SharingPlan]
-) -> "set[Tuple[str, str, str]]":
+) -> Set[Tuple[str, str, str]]:
     if within is None:
         return set()
     if within.languages != statistics.languages:
@@ -111,6 +113,31 @@ def _separated(
         for other in statistics.languages
         if not any(one in group and other in group for group in partition)
     }
+
+
+def _undecided(
+    statistics: GradientStatistics, within: Optional[SharingPlan]
+) -> Tuple[Dict[str, Partition], int]:
+    """Return the units of ``within`` that the statistics lack, and what their copies add."""
+    kept: Dict[str, Partition] = {}
+    more = 0
+    if within is None:
+        return kept, more
+    sizes: Mapping[str, int] = within.provenance.get("unit_parameters", {})
+    for unit, partition in within.units.items():
+        if unit in statistics.units:
+            continue
+        kept[unit] = partition
+        if len(partition) == 1:
+            continue
+        if unit not in sizes:
+            raise StatisticsError(
+                f"the plan so far splits '{unit}', which the statistics lack, so its size isn't "
+                "known; record gradients of that unit too, or write its number of parameters into "
+                "the plan ('unit_parameters' in 'provenance')"
+            )
+        more += (len(partition) - 1) * sizes[unit]
+    return kept, more
 
 
 class _Groups:

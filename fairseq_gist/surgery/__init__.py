@@ -1,1 +1,1 @@
-"""Turning a model, its optimizer state and its checkpoints into what a plan describes; torch only."""
+"""Making models, optimizer state and checkpoints what a plan describes; torch only."""

@@ -50,11 +50,15 @@ def apply_plan(model: nn.Module, plan: SharingPlan, routing: Routing) -> Lineage
     check_plan(plan, model, units, routing.languages)
     replacements: Dict[str, GroupedModule] = {}
     lineage: Lineage = {}
-    for name, partition in plan.units.items():
-        if _partition_now(model, units[name], routing) != partition:
-            for path in units[name].paths:
-                unwatch(module_at(model, path))
-            _split(model, units[name], plan, routing, replacements, lineage)
+    split = [
+        unit
+        for name, unit in units.items()
+        if name in plan.units and _partition_now(model, unit, routing) != plan.units[name]
+    ]
+    for unit in split:
+        for path in unit.paths:
+            unwatch(module_at(model, path))
+        _split(model, unit, plan, routing, replacements, lineage)
     for path, module in replacements.items():
         replace_module(model, path, module)
         use_module_calls(model, path)
@@ -74,7 +78,12 @@ def check_plan(
     if plan.languages != tuple(languages):
         unknown = sorted(set(plan.languages) - set(languages))
         missing = sorted(set(languages) - set(plan.languages))
-        found = f"it doesn't know '{unknown[0]}'" if unknown else f"the plan lacks '{missing[0]}'"
+        if unknown:
+            found = f"it doesn't know '{unknown[0]}'"
+        elif missing:
+            found = f"the plan lacks '{missing[0]}'"
+        else:
+            found = "a model keeps its languages in alphabetical order, each once"
         raise PlanError(
             f"the plan is for languages {', '.join(plan.languages)}, the model has "
             f"{', '.join(languages)}: {found}"
@@ -95,11 +104,12 @@ def check_plan(
             "missing); give it one group of all languages to keep it shared"
         )
     before = plan_of(model)
-    if before is not None and not plan.refines(before):
+    joined = plan.units_joined(before) if before is not None else []
+    if before is not None and joined:
         raise PlanError(
             f"the model is differentiated already (plan {before.signature}), and plan "
-            f"{plan.signature} would join languages that it has separated; a later plan can only "
-            "split further"
+            f"{plan.signature} would join languages that it has separated on '{joined[0]}' "
+            f"({len(joined)} units); a later plan can only split further"
         )
 
 
@@ -112,9 +122,8 @@ def use_module_calls(model: nn.Module, path: str) -> None:
             parent.skip_embed_dim_check = True
         if hasattr(parent, "can_use_fastpath"):
             parent.can_use_fastpath = False
-            parent._load_from_state_dict = functools.partial(  # noqa: SLF001
-                nn.Module._load_from_state_dict, parent  # noqa: SLF001
-            )
+            load = nn.Module._load_from_state_dict  # noqa: SLF001
+            parent._load_from_state_dict = functools.partial(load, parent)  # noqa: SLF001
 
 
 def _partition_now(model: nn.Module, unit: Unit, routing: Routing) -> Partition:
@@ -139,8 +148,12 @@ def _split(
     group_of = plan.group_of(unit.name)
     first_language = [group_of.index(group) for group in range(len(plan.units[unit.name]))]
     tied: Dict[Tuple[int, int], Parameter] = {}
+    built: Dict[int, GroupedModule] = {}
     for path in unit.paths:
         old = module_at(model, path)
+        if id(old) in built:  # one module under two names stays one
+            replacements[path] = built[id(old)]
+            continue
         copies: List[nn.Module] = []
         taken = set()
         for group, language in enumerate(first_language):
@@ -149,7 +162,7 @@ def _split(
             taken.add(id(parent))
             copies.append(child)
             _tie(parent, child, group, tied, lineage)
-        replacements[path] = GroupedModule(
+        built[id(old)] = replacements[path] = GroupedModule(
             copies, group_of, routing, unit.name, path, Unit.batch_dim(path)
         )
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fairseq_gist.errors import CheckpointError
-from fairseq_gist.surgery.plan_buffer import plan_in_state
+from fairseq_gist.surgery.plan_buffer import PLAN_KEY, plan_in_state
 
 __all__ = ["average_states"]
 
@@ -16,8 +16,8 @@ __all__ = ["average_states"]
 def average_states(states: Iterable[Tuple[str, Mapping[str, Tensor]]]) -> Dict[str, Tensor]:
     """Return the mean of model state dicts, summed in fp32 one after the other.
 
-    Entries that aren't floating point (the plan, versions) must be the same in all, and are taken
-    over.
+    Entries that aren't floating point (the plan, versions) are those of the first; tensors that
+    are tied in the first are tied in the result.
 
     Args:
         states: (name, state dict), the name for errors.
@@ -40,10 +40,16 @@ def average_states(states: Iterable[Tuple[str, Mapping[str, Tensor]]]) -> Dict[s
         count += 1
     if first is None:
         raise CheckpointError("there are no checkpoints to average")
-    return {
+    averaged = {
         key: (sums[key] / count).to(tensor.dtype) if key in sums else tensor
         for key, tensor in first.items()
     }
+    owners: Dict[Tuple[int, Tuple[int, ...]], str] = {}
+    for key in sums:
+        owner = owners.setdefault((first[key].data_ptr(), tuple(first[key].shape)), key)
+        if torch.equal(averaged[owner], averaged[key]):
+            averaged[key] = averaged[owner]
+    return averaged
 
 
 def _floats(state: Mapping[str, Tensor]) -> Iterable[Tuple[str, Tensor]]:
@@ -67,7 +73,7 @@ def _check_same(
             f"'{different[0]}'"
         )
     for key, tensor in one.items():
-        if tensor.shape != other[key].shape and tensor.is_floating_point():
+        if key != PLAN_KEY and tensor.shape != other[key].shape:
             raise CheckpointError(
                 f"'{key}' has shape {tuple(tensor.shape)} in {one_name} and "
                 f"{tuple(other[key].shape)} in {other_name}"

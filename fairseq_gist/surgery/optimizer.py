@@ -16,7 +16,7 @@ __all__ = ["copy_optimizer_state"]
 def copy_optimizer_state(
     old: torch.optim.Optimizer, new: torch.optim.Optimizer, lineage: Mapping[Parameter, Parameter]
 ) -> None:
-    """Give every parameter of ``new`` the state that it, or the one it was copied from, has in ``old``.
+    """Give every parameter of ``new`` its state in ``old``, or that of the one it was copied from.
 
     Hyper-parameters of the parameter groups are taken over as well. Parameters that ``old`` has no
     state for (never updated so far) have none in ``new`` either.

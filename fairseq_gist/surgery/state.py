@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, List, MutableMapping, Tuple
+from typing import Dict, List, Mapping, MutableMapping, Tuple
 
 from torch import Tensor, nn
 
@@ -11,7 +11,7 @@ from fairseq_gist.errors import CheckpointError
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
-from fairseq_gist.surgery.plan_buffer import PLAN_KEY, encode_plan, plan_in_state, plan_of
+from fairseq_gist.surgery.plan_buffer import PLAN_KEY, plan_in_state, plan_of
 from fairseq_gist.surgery.units import FAST_PATH_COPIES, find_units
 
 __all__ = ["export_state", "parameters_in_state", "reconcile", "unit_sizes_in_state"]
@@ -30,25 +30,38 @@ def reconcile(model: nn.Module, state: MutableMapping[str, Tensor], routing: Rou
 
     A checkpoint that is split further than the model rewrites the model; a model that is split
     further (``--sharing-plan`` on top of a shared checkpoint) has every copy start from the
-    checkpoint's.
+    checkpoint's. Of two plans that share alike, the checkpoint's stays, with its provenance.
 
     Raises:
-        CheckpointError: when neither plan refines the other.
+        CheckpointError: when neither plan refines the other, or they are for other languages.
         PlanError: when the checkpoint's plan doesn't fit the model.
     """
     theirs, ours = plan_in_state(state), plan_of(model)
-    if theirs == ours:
-        return
+    if theirs is not None and ours is not None and theirs.languages != ours.languages:
+        raise CheckpointError(
+            f"the checkpoint's sharing plan is for languages {', '.join(theirs.languages)}, the "
+            f"model's for {', '.join(ours.languages)}"
+        )
     if theirs is not None and (ours is None or theirs.refines(ours)):
         apply_plan(model, theirs, routing)
     elif ours is not None and (theirs is None or ours.refines(theirs)):
         _expand(model, state, theirs or SharingPlan.shared(ours.languages, ours.units), ours)
-    else:
+    elif theirs is not None or ours is not None:
         raise CheckpointError(
             f"the checkpoint follows sharing plan {theirs and theirs.signature}, the model "
             f"{ours and ours.signature}, and neither only splits the other further; load the "
             "checkpoint without --sharing-plan, or start from a shared one"
         )
+    _agree_on_buffer(model, state)
+
+
+def _agree_on_buffer(model: nn.Module, state: MutableMapping[str, Tensor]) -> None:
+    """Give ``state`` the model's plan, byte for byte: loading compares the buffers' sizes."""
+    buffer = getattr(model, PLAN_KEY, None)
+    if buffer is not None:
+        state[PLAN_KEY] = buffer.clone()
+    else:
+        state.pop(PLAN_KEY, None)
 
 
 def _expand(
@@ -64,7 +77,6 @@ def _expand(
         parents = [coarse_of[fine_of.index(group)] for group in range(len(fine.units[unit]))]
         for path in units[unit].paths:
             _expand_module(state, path, parents)
-    state[PLAN_KEY] = encode_plan(fine)
 
 
 def _expand_module(state: MutableMapping[str, Tensor], path: str, parents: List[int]) -> None:
@@ -76,7 +88,9 @@ def _expand_module(state: MutableMapping[str, Tensor], path: str, parents: List[
         elif "." not in key[len(path) + 1 :]:
             copies[0, key[len(path) + 1 :]] = key
     if not copies:
-        raise CheckpointError(f"the checkpoint has no parameters of '{path}', which the plan splits")
+        raise CheckpointError(
+            f"the checkpoint has no parameters of '{path}', which the plan splits"
+        )
     tensors = {where: state.pop(key) for where, key in copies.items()}
     for group, parent in enumerate(parents):
         for (origin, name), tensor in tensors.items():
@@ -84,7 +98,7 @@ def _expand_module(state: MutableMapping[str, Tensor], path: str, parents: List[
                 state[f"{path}.copies.{group}.{name}"] = tensor
 
 
-def export_state(state: MutableMapping[str, Tensor], language: str) -> Dict[str, Tensor]:
+def export_state(state: Mapping[str, Tensor], language: str) -> Dict[str, Tensor]:
     """Return the state dict of the stock model that ``language`` has inside ``state``.
 
     Raises:
@@ -115,7 +129,7 @@ def export_state(state: MutableMapping[str, Tensor], language: str) -> Dict[str,
     return exported
 
 
-def parameters_in_state(state: MutableMapping[str, Tensor]) -> int:
+def parameters_in_state(state: Mapping[str, Tensor]) -> int:
     """Return how many parameters the model of a state dict has, tied ones counted once.
 
     Counted like :func:`fairseq_gist.surgery.units.count_parameters`: without buffers, and without
@@ -130,7 +144,7 @@ def parameters_in_state(state: MutableMapping[str, Tensor]) -> int:
     return sum(counted.values())
 
 
-def unit_sizes_in_state(state: MutableMapping[str, Tensor], plan: SharingPlan) -> Dict[str, int]:
+def unit_sizes_in_state(state: Mapping[str, Tensor], plan: SharingPlan) -> Dict[str, int]:
     """Return the parameters of one copy of every unit of ``plan``."""
     sizes: Dict[str, int] = dict.fromkeys(plan.units, 0)
     for key, tensor in state.items():

@@ -11,6 +11,7 @@ from torch.nn import Parameter
 
 from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.grouped import GroupedModule
+from fairseq_gist.nn.per_language import RECORDABLE
 
 __all__ = [
     "DEFAULT_UNITS",
@@ -25,8 +26,6 @@ __all__ = [
 
 DEFAULT_UNITS = r"decoder\.(layers\..+|layer_norm)"
 """The units of the paper: every projection and norm of the decoder, the final norm too."""
-
-_LEAVES = (nn.Linear, nn.LayerNorm, nn.Embedding)
 
 _BATCH_FIRST = (
     "embed_tokens",
@@ -105,8 +104,9 @@ def select_units(units: Mapping[str, Unit], pattern: Optional[str] = None) -> Di
         known = list(units)
         raise OptionError(
             f"--units: '{pattern or DEFAULT_UNITS}' matches none of the {len(known)} units, which "
-            f"go from '{known[0]}' to '{known[-1]}'" if known else
-            "the model has no Linear, LayerNorm or Embedding that could be a unit"
+            f"go from '{known[0]}' to '{known[-1]}'"
+            if known
+            else "the model has no Linear, LayerNorm or Embedding that could be a unit"
         )
     return chosen
 
@@ -132,15 +132,19 @@ def _unique_parameters(model: nn.Module) -> Iterator[Parameter]:
 
 
 def _leaves(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
-    """Yield the candidates: plain leaves and grouped modules, not the copies inside them."""
+    """Yield the candidates: plain leaves and grouped modules, not the copies inside them.
+
+    A norm without parameters is none: there is nothing to split.
+    """
     grouped: List[str] = []
-    for path, module in model.named_modules():
+    # a module registered under two names counts under both, or one of them would be left behind
+    for path, module in model.named_modules(remove_duplicate=False):
         if any(path.startswith(f"{prefix}.") for prefix in grouped):
             continue
         if isinstance(module, GroupedModule):
             grouped.append(path)
             yield path, module
-        elif type(module) in _LEAVES:
+        elif type(module) in RECORDABLE and module.weight is not None:
             yield path, module
 
 
