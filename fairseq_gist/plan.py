@@ -59,7 +59,7 @@ class SharingPlan:
         cls, languages: Sequence[str], units: Iterable[str], **provenance: Any
     ) -> SharingPlan:
         """Return the plan in which all languages share every unit."""
-        return cls(languages, dict.fromkeys(units, [languages]), provenance)
+        return cls(languages, {unit: [languages] for unit in units}, provenance)
 
     @classmethod
     def language_specific(

@@ -1,0 +1,246 @@
+"""The gradient-guided policy: planted groups, invariances, and the budget."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairseq_gist.errors import OptionError, StatisticsError
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.policies.gradient import gradient_plan
+from fairseq_gist.statistics import GradientStatistics
+
+LANGUAGES = ("de", "es", "fr", "it", "nl")
+SHARED = 10_000
+
+quick = settings(derandomize=True, max_examples=40, deadline=None)
+
+
+def statistics_of(vectors, sizes=None, chunks=2, noise=0.0, languages=LANGUAGES, scale=None):
+    """Return statistics in which each language's gradient on each unit is the vector given.
+
+    Args:
+        vectors: unit -> language -> vector.
+        sizes: parameters of each unit.
+        chunks: probes a language.
+        noise: how far probes lie from the vector.
+        scale: factor on each language's gradients.
+    """
+    generator = np.random.default_rng(5)
+    units = tuple(vectors)
+    probe_languages = np.repeat(np.arange(len(languages)), chunks)
+    gram = []
+    for unit in units:
+        probes = np.array(
+            [np.asarray(vectors[unit][languages[index]], float) for index in probe_languages]
+        )
+        probes = probes + noise * generator.normal(size=probes.shape)
+        probes *= np.array([(scale or {}).get(languages[i], 1.0) for i in probe_languages])[:, None]
+        gram.append(probes @ probes.T)
+    return GradientStatistics(
+        languages=tuple(languages),
+        units=units,
+        unit_parameters=np.array([(sizes or {}).get(unit, 100) for unit in units]),
+        shared_parameters=SHARED,
+        gram=np.array(gram).reshape(len(units), len(probe_languages), len(probe_languages)),
+        probe_languages=probe_languages,
+        probe_chunks=np.tile(np.arange(chunks), len(languages)),
+        probe_tokens=np.full(len(probe_languages), 5.0),
+        provenance={"update": 100},
+    )
+
+
+def grouped(groups, width=20):
+    """Return vectors that are the same inside a group and orthogonal between groups."""
+    axes = np.eye(width)
+    return {language: axes[index] for index, group in enumerate(groups) for language in group}
+
+
+def budget_for(groups_of_unit, size=100):
+    return str(SHARED + sum((len(groups) - 1) * size for groups in groups_of_unit.values()))
+
+
+PLANTED = {
+    "fc1": [["de", "nl"], ["es", "fr", "it"]],
+    "fc2": [["de"], ["es", "nl"], ["fr", "it"]],
+    "norm": [["de", "es", "fr", "it", "nl"]],
+    "q_proj": [["de"], ["es"], ["fr"], ["it"], ["nl"]],
+}
+
+
+@pytest.mark.parametrize(("chunks", "noise"), [(1, 0.0), (2, 0.0), (4, 0.03)])
+def test_planted_groups_are_found(chunks, noise):
+    vectors = {unit: grouped(groups) for unit, groups in PLANTED.items()}
+    statistics = statistics_of(vectors, chunks=chunks, noise=noise)
+    plan = gradient_plan(statistics, budget_for(PLANTED))
+    assert plan == SharingPlan(LANGUAGES, PLANTED), plan.to_json()
+    assert plan.provenance["debiased"] is (chunks > 1)
+    assert plan.provenance["parameters"] == plan.size(SHARED, dict.fromkeys(PLANTED, 100))
+    assert plan.provenance["statistics"] == {"update": 100}
+
+
+def random_vectors(seed, units=4, languages=LANGUAGES):
+    generator = np.random.default_rng(seed)
+    return {
+        f"unit{u}": {language: generator.normal(size=6) for language in languages}
+        for u in range(units)
+    }
+
+
+@quick
+@given(seed=st.integers(0, 10**6), budget=st.floats(1.0, 1.2), data=st.data())
+def test_never_above_the_budget_and_within_one_merge_of_it(seed, budget, data):
+    vectors = random_vectors(seed)
+    sizes = {unit: data.draw(st.integers(1, 900)) for unit in vectors}
+    plan = gradient_plan(statistics_of(vectors, sizes), f"{budget:.4f}")
+    size, limit = plan.size(SHARED, sizes), float(f"{budget:.4f}") * SHARED
+    assert size <= limit
+    everything = SHARED + 4 * sum(sizes.values())
+    assert size == everything or size + max(sizes.values()) > limit
+    assert plan.provenance["parameters"] == size
+
+
+@quick
+@given(st.integers(0, 10**6))
+def test_a_larger_budget_only_splits_further(seed):
+    statistics = statistics_of(random_vectors(seed))
+    plans = [gradient_plan(statistics, str(SHARED + more)) for more in range(0, 1700, 200)]
+    assert plans[0].is_shared
+    assert plans[-1] == SharingPlan.language_specific(LANGUAGES, statistics.units)
+    assert all(larger.refines(smaller) for smaller, larger in zip(plans, plans[1:]))
+
+
+@quick
+@given(st.integers(0, 10**6), st.permutations(LANGUAGES))
+def test_renaming_the_languages_renames_the_plan(seed, names):
+    vectors = random_vectors(seed)
+    to = dict(zip(LANGUAGES, names))
+    renamed = {u: {to[one]: vector for one, vector in own.items()} for u, own in vectors.items()}
+    plan = gradient_plan(statistics_of(vectors), "1.08")
+    expected = SharingPlan(
+        LANGUAGES,
+        {u: [[to[one] for one in group] for group in groups] for u, groups in plan.units.items()},
+    )
+    assert gradient_plan(statistics_of(renamed), "1.08") == expected
+
+
+@quick
+@given(st.integers(0, 10**6), st.randoms(use_true_random=False))
+def test_the_order_of_probes_and_units_does_not_matter(seed, random):
+    statistics = statistics_of(random_vectors(seed), chunks=3, noise=0.3)
+    order = random.sample(range(15), 15)
+    shuffled = GradientStatistics(
+        statistics.languages,
+        statistics.units,
+        statistics.unit_parameters,
+        SHARED,
+        statistics.gram[:, order][:, :, order],
+        statistics.probe_languages[order],
+        statistics.probe_chunks[order],
+        statistics.probe_tokens[order],
+    ).select(random.sample(statistics.units, 4))
+    assert gradient_plan(shuffled, "1.08") == gradient_plan(statistics, "1.08")
+
+
+@quick
+@given(st.integers(0, 10**6), st.lists(st.floats(1e-3, 1e3), min_size=5, max_size=5))
+def test_scaling_a_language_does_not_matter(seed, factors):
+    vectors = random_vectors(seed)
+    scaled = statistics_of(vectors, scale=dict(zip(LANGUAGES, factors)))
+    assert gradient_plan(scaled, "1.08") == gradient_plan(statistics_of(vectors), "1.08")
+
+
+def test_ties_are_resolved_by_unit_and_language():
+    same = {unit: grouped([LANGUAGES]) for unit in ("b", "a")}
+    plan = gradient_plan(statistics_of(same), str(SHARED + 6 * 100))
+    assert plan.units["a"] == (("de", "es", "fr"), ("it",), ("nl",))
+    assert len(plan.units["b"]) == 5
+
+
+def test_the_most_similar_join_first_wherever_they_are():
+    def angle(degrees):
+        return [np.cos(np.radians(degrees)), np.sin(np.radians(degrees))]
+
+    languages = ("de", "es", "nl")
+    vectors = {
+        "a": {"de": angle(0), "nl": angle(10), "es": angle(100)},
+        "b": {"de": angle(0), "nl": angle(60), "es": angle(65)},
+    }
+    statistics = statistics_of(vectors, languages=languages)
+    plans = [gradient_plan(statistics, str(SHARED + copies * 100)) for copies in (3, 2, 1)]
+    # in order: b es-nl (5 degrees), a de-nl (10), b de-nl (60: single linkage), a es-nl (90)
+    assert [len(plan.units["a"]) for plan in plans] == [3, 2, 2]
+    assert [len(plan.units["b"]) for plan in plans] == [2, 2, 1]
+    assert plans[1].units["b"] == (("de",), ("es", "nl"))
+    assert plans[1].units["a"] == (("de", "nl"), ("es",))
+
+
+def test_an_undefined_cosine_counts_as_zero():
+    """A zero gradient joins after agreement and before conflict."""
+    vectors = {"u": {"de": [1.0, 0], "es": [0.0, 0], "nl": [1.0, 0.1], "fr": [-1.0, 0]}}
+    languages = ("de", "es", "fr", "nl")
+    statistics = statistics_of(vectors, languages=languages)
+    plans = [gradient_plan(statistics, str(SHARED + copies * 100)) for copies in (2, 1)]
+    assert plans[0].units["u"] == (("de", "nl"), ("es",), ("fr",))
+    assert plans[1].units["u"] == (("de", "es", "nl"), ("fr",))
+
+
+def test_a_later_plan_refines_the_one_before():
+    vectors = {unit: grouped([LANGUAGES]) for unit in ("fc1", "fc2")}
+    within = SharingPlan(LANGUAGES, {"fc1": [["de", "es"], ["fr", "it", "nl"]]})
+    plan = gradient_plan(statistics_of(vectors), str(SHARED + 100), within)
+    assert plan.units["fc1"] == (("de", "es"), ("fr", "it", "nl"))
+    assert plan.units["fc2"] == (tuple(LANGUAGES),)
+    assert plan.refines(within)
+
+
+@quick
+@given(st.integers(0, 10**6), st.integers(0, 10**6))
+def test_any_later_plan_refines_any_before(seed, before):
+    within = gradient_plan(statistics_of(random_vectors(before)), "1.05")
+    plan = gradient_plan(statistics_of(random_vectors(seed)), "1.1", within)
+    assert plan.refines(within)
+    assert plan.provenance["parameters"] <= 1.1 * SHARED
+
+
+def test_units_without_statistics_stay_as_they_were_and_count():
+    vectors = {"fc1": grouped([LANGUAGES])}
+    sizes = {"embed": 250, "other": 40}
+    within = SharingPlan(
+        LANGUAGES,
+        {"embed": [["de"], ["es", "fr", "it", "nl"]], "other": [LANGUAGES]},
+        {"unit_parameters": sizes},
+    )
+    plan = gradient_plan(statistics_of(vectors), str(SHARED + 250 + 120), within)
+    assert {unit: len(groups) for unit, groups in plan.units.items()} == {
+        "embed": 2,
+        "other": 1,
+        "fc1": 2,
+    }
+    assert plan.refines(within)
+    assert plan.size(SHARED, {**sizes, "fc1": 100}) == plan.provenance["parameters"]
+
+
+def test_a_split_unit_of_unknown_size_is_named():
+    within = SharingPlan(LANGUAGES, {"embed": [["de"], ["es", "fr", "it", "nl"]]})
+    with pytest.raises(StatisticsError, match="splits 'embed', which the statistics lack"):
+        gradient_plan(statistics_of({"fc1": grouped([LANGUAGES])}), "2", within)
+
+
+def test_a_budget_below_the_plan_so_far_is_refused():
+    within = SharingPlan.language_specific(LANGUAGES, ["fc1"])
+    with pytest.raises(OptionError, match="1.01 is 10,100 parameters, but .* already has 10,400"):
+        gradient_plan(statistics_of({"fc1": grouped([LANGUAGES])}), "1.01", within)
+
+
+def test_a_budget_below_the_shared_model_is_refused():
+    with pytest.raises(OptionError, match="0.9 is less than the fully shared model"):
+        gradient_plan(statistics_of({"fc1": grouped([LANGUAGES])}), "0.9")
+
+
+def test_a_plan_of_other_languages_is_refused():
+    within = SharingPlan(["de", "xx"], {})
+    with pytest.raises(StatisticsError, match="for languages de, es, .*the plan so far for de, xx"):
+        gradient_plan(statistics_of({"fc1": grouped([LANGUAGES])}), "2", within)

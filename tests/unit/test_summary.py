@@ -1,0 +1,68 @@
+"""The table of a plan."""
+
+import pytest
+
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.summary import describe_groups, describe_plan, plan_in_words
+
+LANGUAGES = ["de", "es", "nl"]
+FC1, NORM, EMBED = "decoder.layers.0.fc1", "decoder.layers.1.final_layer_norm", "decoder.layer_norm"
+
+
+@pytest.fixture
+def plan():
+    units = {
+        FC1: [["de", "nl"], ["es"]],
+        NORM: [["de"], ["es"], ["nl"]],
+        EMBED: [LANGUAGES],
+    }
+    return SharingPlan(LANGUAGES, units)
+
+
+def test_groups_in_words():
+    assert describe_groups((("de", "nl"), ("es",))) == "de nl | es"
+    assert describe_groups((("de", "nl"),)) == "shared"
+    assert describe_groups((("de",), ("nl",))) == "each its own"
+
+
+def test_table_with_parameters_and_totals(plan):
+    sizes = {FC1: 1000, NORM: 16, EMBED: 16}
+    assert describe_plan(plan, sizes, 10_000).splitlines() == [
+        "unit                               copies  parameters  groups",
+        "-" * 67,
+        "decoder.layers.0.fc1                    2       2,000  de nl | es",
+        "decoder.layers.1.final_layer_norm       3          48  each its own",
+        "decoder.layer_norm                      1          16  shared",
+        "",
+        f"plan {plan.signature}: 2 of 3 units are split among de, es, nl",
+        "copies a unit, on average: decoder layer 0 2.0, decoder layer 1 3.0, "
+        "outside the layers 1.0",
+        "most often together on a split unit: de-nl (50%)",
+        "11,032 parameters, 1.10 times the shared model's 10,000",
+    ]
+
+
+def test_table_without_parameters(plan):
+    lines = describe_plan(plan).splitlines()
+    assert lines[0].split() == ["unit", "copies", "groups"]
+    assert lines[2].split() == [FC1, "2", "de", "nl", "|", "es"]
+    assert not any("parameters" in line for line in lines)
+
+
+def test_layers_of_encoder_and_decoder_are_kept_apart():
+    units = {"encoder.layers.0.fc1": [LANGUAGES], FC1: [[one] for one in LANGUAGES]}
+    words = plan_in_words(SharingPlan(LANGUAGES, units))
+    assert "encoder layer 0 1.0, decoder layer 0 3.0" in words
+
+
+def test_a_shared_plan_has_no_more_to_say():
+    assert len(plan_in_words(SharingPlan.shared(LANGUAGES, [FC1])).splitlines()) == 1
+
+
+def test_languages_that_share_nothing():
+    words = plan_in_words(SharingPlan.language_specific(LANGUAGES, [FC1]))
+    assert words.endswith("most often together on a split unit: no pair")
+
+
+def test_a_plan_without_units():
+    assert "0 of 0 units" in describe_plan(SharingPlan(LANGUAGES, {}))
