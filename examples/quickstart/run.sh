@@ -54,8 +54,9 @@ train() {
     --validate-interval 1000 --validate-interval-updates 350 --save-interval 1000 \
     --save-interval-updates 100 --keep-interval-updates 1 --no-epoch-checkpoints \
     --log-interval 50 --log-format simple "$@" 2>&1 |
-    tee -a "$out/$name.log" | grep --line-buffered -E 'train_inner|valid on|gradient|differentiated|[Ee]rror|^decoder|^plan|^copies|^most' |
-    sed -u -E 's/^.*INFO \| (train_inner|fairseq_gist[a-z._]*) \| //; s/(loss|accuracy|cos)_[a-z_]*=[-0-9.]*, //g'
+    tee -a "$out/$name.log" | grep --line-buffered -vE "train \| \{|checkpoint_utils|fairseq.trainer" |
+    grep --line-buffered -E 'train_inner|valid on|gradient|differentiated|[Ee]rror|^decoder|^plan|^copies|^most' |
+    sed -u -E 's/^.*INFO \| (train_inner|fairseq_gist[a-z._]*) \| //; s/ ?\|? (loss|accuracy|cos)_[a-z_]*[= ][-0-9.]+,?//g'
   touch "$out/$name/done"
 }
 
@@ -72,7 +73,7 @@ start_from_common() {
 }
 start_from_common differentiated
 train differentiated "$updates" --differentiate-at "$split_at" --size-budget "$size_budget" \
-  --save-gradient-statistics "$out/statistics.npz"
+  --gradients-from multiway --save-gradient-statistics "$out/statistics.npz"
 
 say "5/6 as many updates without differentiation"
 start_from_common shared

@@ -35,11 +35,14 @@ def run(args: argparse.Namespace) -> None:
     """Rewrite a checkpoint into the model a plan describes."""
     from fairseq_gist.cli.checkpoint_models import gist_settings, model_from  # noqa: PLC0415
     from fairseq_gist.surgery.apply import apply_plan  # noqa: PLC0415
+    from fairseq_gist.surgery.plan_buffer import plan_in_state  # noqa: PLC0415
     from fairseq_gist.surgery.units import count_parameters  # noqa: PLC0415
 
     plan = SharingPlan.load(args.plan)
     content = read_checkpoint(args.checkpoint)
-    model = model_from(content, args.checkpoint, plan.languages)
+    before = plan_in_state(content["model"])
+    languages = plan.languages if before is None else before.languages
+    model = model_from(content, args.checkpoint, languages)
     apply_plan(model, plan, model.routing)
     result = without_optimizer(content)
     result["model"] = model.state_dict()

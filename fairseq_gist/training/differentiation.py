@@ -88,7 +88,7 @@ class Differentiation:
     def after_update(self, update_num: int) -> None:
         """Differentiate if ``update_num`` updates, this one included, are one of the moments."""
         recorder = self.window.recorder
-        if self.window.completed_chunk and recorder is not None and recorder.finished_chunks > 1:
+        if self.window.completed_round and recorder is not None and recorder.has_all_languages:
             self._log.update(self._statistics(recorder, update_num))
         self._log.write()
         moment = next((m for m in self.moments if m.update == update_num), None)
@@ -125,8 +125,8 @@ class Differentiation:
         provenance = {
             "gradients_from": self.options.gradients_from,
             "update": update_num,
-            "chunks": recorder.finished_chunks,
-            "updates_per_chunk": recorder.updates_per_chunk,
+            "chunks": recorder.chunks,
+            "updates_per_chunk": recorder.rounds,
         }
         return recorder.statistics(shared_parameters(self.model), provenance)
 

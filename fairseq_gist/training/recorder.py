@@ -1,8 +1,9 @@
-"""Collecting gradients per language over a window of updates, chunk by chunk.
+"""Collecting gradients per language over a window of updates, in chunks.
 
-A chunk is a run of consecutive updates. Within it gradients are summed per language and divided
-by the language's target tokens: one probe. What is kept for every probe is its whole vector, in
-fp32 on the CPU, until the window is over; memory is languages x chunks x the units' parameters.
+Updates are dealt out to the chunks in turn, so that every chunk sees the whole window and the
+model's drift in it does not make chunks differ. Within a chunk gradients are summed per language
+and divided by the language's target tokens: one probe. Every probe is kept whole, in fp32, until
+the window is over; memory is languages x (chunks + 1) x the units' parameters.
 """
 
 from __future__ import annotations
@@ -54,21 +55,24 @@ class GradientRecorder:
         self._layout = {name: _layout(model, unit) for name, unit in units.items()}
         self._update: Dict[str, Tensor] = {}
         self._update_tokens = torch.zeros(len(languages), dtype=torch.float64)
-        self._chunk: Dict[str, Tensor] = {}
-        self._chunk_tokens = torch.zeros(len(languages), dtype=torch.float64)
-        self._updates_in_chunk = 0
-        self._finished: List[Dict[str, Tensor]] = []
-        self._finished_tokens: List[Tensor] = []
+        self._sums: List[Dict[str, Tensor]] = [{} for _ in range(chunks)]
+        self._tokens = torch.zeros(chunks, len(languages), dtype=torch.float64)
+        self.updates = 0
 
     @property
-    def finished_chunks(self) -> int:
-        """Number of chunks that are complete."""
-        return len(self._finished)
+    def rounds(self) -> int:
+        """Number of updates that every chunk has."""
+        return self.updates // self.chunks
 
     @property
     def is_complete(self) -> bool:
-        """Whether all chunks are there."""
-        return self.finished_chunks >= self.chunks
+        """Whether every chunk has all its updates."""
+        return self.rounds >= self.updates_per_chunk
+
+    @property
+    def has_all_languages(self) -> bool:
+        """Whether every language occurred so far (in this process)."""
+        return bool((self._tokens.sum(0) > 0).all())
 
     def add(self, unit: str, part: str, language: int, gradient: Tensor) -> None:
         """Add a gradient of the update under way; see :class:`nn.routing.GradientSink`."""
@@ -94,70 +98,60 @@ class GradientRecorder:
         self._update_tokens.zero_()
 
     def finish_update(self, loss_scale: float = 1.0) -> bool:
-        """Add the update under way to its chunk; True when that completes a chunk.
+        """Add the update under way to the chunk whose turn it is; True when a round is complete.
 
         Args:
             loss_scale: by how much the loss was multiplied for the backward passes.
         """
+        chunk = self.updates % self.chunks
         for unit, held in self._update.items():
             held.div_(loss_scale)
-            if unit in self._chunk:
-                self._chunk[unit] += held
+            if unit in self._sums[chunk]:
+                self._sums[chunk][unit] += held.to(self._sums[chunk][unit].device)
             else:
-                self._chunk[unit] = held.clone()
-        self._chunk_tokens += self._update_tokens
+                self._sums[chunk][unit] = held.to("cpu", copy=True)
+        self._tokens[chunk] += self._update_tokens
         self.discard_update()
-        self._updates_in_chunk += 1
-        if self._updates_in_chunk < self.updates_per_chunk:
-            return False
-        self._finish_chunk()
-        return True
-
-    def _finish_chunk(self) -> None:
-        self.gather()
-        tokens = self._chunk_tokens.clone()
-        per_token = (1.0 / tokens.clamp(min=1.0)).float()[:, None]
-        self._finished.append(
-            {
-                unit: self._chunk.get(unit, torch.zeros(len(self.languages), size.parameters))
-                .to("cpu", copy=True)
-                .mul_(per_token)
-                for unit, size in self.units.items()
-            }
-        )
-        self._finished_tokens.append(tokens)
-        self._chunk.clear()
-        self._chunk_tokens.zero_()
-        self._updates_in_chunk = 0
+        self.updates += 1
+        return self.updates % self.chunks == 0
 
     def gather(self) -> None:
-        """Sum the chunk under way over all processes into the first, where it is kept."""
+        """Sum what was recorded over all processes; every process must call this.
+
+        Afterwards each of them has the sum, and all but one must :meth:`forget` it before going on.
+        """
         if self._reduce is None:
             return
-        self._chunk_tokens = self._reduce(self._chunk_tokens.to(self._device)).cpu()
-        for unit, size in self.units.items():
-            part = self._chunk.get(unit)
-            if part is None:
-                part = torch.zeros(len(self.languages), size.parameters, device=self._device)
-            self._chunk[unit] = self._reduce(part)
+        self._tokens = self._reduce(self._tokens.to(self._device)).cpu()
+        for sums in self._sums:
+            for unit, size in self.units.items():
+                part = sums.get(unit, torch.zeros(len(self.languages), size.parameters))
+                sums[unit] = self._reduce(part.to(self._device)).cpu()
+
+    def forget(self) -> None:
+        """Drop what was recorded: another process has it."""
+        for sums in self._sums:
+            sums.clear()
+        self._tokens.zero_()
 
     def statistics(
         self, shared_parameters: int, provenance: Optional[Mapping[str, Any]] = None
     ) -> GradientStatistics:
-        """Return what the finished chunks say.
+        """Return what the chunks say.
 
         Args:
             shared_parameters: parameters of the model when everything is shared.
             provenance: where the data came from.
 
         Raises:
-            StatisticsError: with fewer than two chunks, or a language that never occurred.
+            StatisticsError: when a chunk has no update, or a language never occurred.
         """
-        if self.finished_chunks < 2:
+        if self.rounds < 1:
             raise StatisticsError(
-                f"gradients were recorded in {self.finished_chunks} chunks; at least 2 are needed"
+                f"gradients were recorded in {self.updates} updates, which don't fill "
+                f"{self.chunks} chunks"
             )
-        tokens = torch.stack(self._finished_tokens).numpy()
+        tokens = self._tokens.numpy()
         chunk_of, language_of = np.nonzero(tokens > 0)
         gram = np.stack(
             [self._gram(unit, chunk_of, language_of) for unit in self.units]
@@ -175,19 +169,21 @@ class GradientRecorder:
         )
 
     def _gram(
-        self, unit: str, chunk_of: np.ndarray, language_of: np.ndarray
+        self, unit: str, chunk_of: "np.ndarray[Any, Any]", language_of: "np.ndarray[Any, Any]"
     ) -> "np.ndarray[Any, np.dtype[np.float64]]":
         """Return inner products of the probes, summed in fp64 over slices of columns."""
-        probes = [self._finished[c][unit][l] for c, l in zip(chunk_of, language_of)]
+        size = self.units[unit].parameters
+        probes = [
+            self._sums[chunk][unit][language] if unit in self._sums[chunk] else torch.zeros(size)
+            for chunk, language in zip(chunk_of, language_of)
+        ]
+        tokens = self._tokens[chunk_of, language_of][:, None]
         gram = np.zeros((len(probes), len(probes)))
-        for start in range(0, self.units[unit].parameters, _COLUMNS_AT_ONCE):
-            part = torch.stack([p[start : start + _COLUMNS_AT_ONCE] for p in probes]).double()
+        for start in range(0, size, _COLUMNS_AT_ONCE):
+            part = torch.stack([probe[start : start + _COLUMNS_AT_ONCE] for probe in probes])
+            part = part.double() / tokens
             gram += (part @ part.t()).numpy()
         return gram
-
-    def mean_gradients(self, unit: str) -> Tensor:
-        """Return each language's gradient per token over all finished chunks, `[languages, n]`."""
-        return torch.stack([chunk[unit] for chunk in self._finished]).mean(0)
 
     def state_dict(self) -> Dict[str, Any]:
         """Return everything gathered so far, on the CPU."""
@@ -196,11 +192,9 @@ class GradientRecorder:
             "languages": list(self.languages),
             "chunks": self.chunks,
             "updates_per_chunk": self.updates_per_chunk,
-            "updates_in_chunk": self._updates_in_chunk,
-            "chunk": {unit: tensor.cpu() for unit, tensor in self._chunk.items()},
-            "chunk_tokens": self._chunk_tokens,
-            "finished": self._finished,
-            "finished_tokens": self._finished_tokens,
+            "updates": self.updates,
+            "sums": self._sums,
+            "tokens": self._tokens,
         }
 
     def fits(self, state: Mapping[str, Any]) -> bool:
@@ -208,18 +202,11 @@ class GradientRecorder:
         return state["units"] == list(self.units) and state["languages"] == list(self.languages)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what was gathered before; chunk lengths are those of the state."""
+        """Go on from what was gathered before; chunks are as in the state."""
         self.chunks, self.updates_per_chunk = state["chunks"], state["updates_per_chunk"]
-        self._updates_in_chunk = state["updates_in_chunk"]
-        self._chunk = {unit: tensor.to(self._device) for unit, tensor in state["chunk"].items()}
-        self._chunk_tokens = state["chunk_tokens"].clone()
-        self._finished = list(state["finished"])
-        self._finished_tokens = list(state["finished_tokens"])
-
-    def forget_chunk(self) -> None:
-        """Drop the chunk under way: another process has it."""
-        self._chunk.clear()
-        self._chunk_tokens.zero_()
+        self.updates = state["updates"]
+        self._sums = [dict(sums) for sums in state["sums"]]
+        self._tokens = state["tokens"].clone()
 
 
 def _layout(model: nn.Module, unit: Unit) -> Dict[str, Tuple[int, int]]:

@@ -48,7 +48,7 @@ class RecordingWindow:
         self.trainer, self.routing = trainer, routing
         self.updates, self.chunks = updates, chunks
         self.recorder: Optional[GradientRecorder] = None
-        self.completed_chunk = False
+        self.completed_round = False
         self._loaded: Optional[Dict[str, Any]] = None
 
     def prepare(
@@ -72,7 +72,7 @@ class RecordingWindow:
         if self._loaded is not None and recorder.fits(self._loaded):
             recorder.load_state_dict(self._loaded)
             if not is_first_process(self.trainer):
-                recorder.forget_chunk()
+                recorder.forget()
         elif left < self.chunks:
             raise OptionError(
                 f"--differentiate-at {moment}: {left} updates are left to record gradients in, but "
@@ -94,7 +94,7 @@ class RecordingWindow:
         self.routing.sink = None
 
     def finish(self) -> GradientRecorder:
-        """Return what was gathered, and forget it.
+        """Return what was gathered, over all processes, and forget it.
 
         Raises:
             OptionError: when nothing was.
@@ -102,19 +102,20 @@ class RecordingWindow:
         recorder, self.recorder = self.recorder, None
         if recorder is None:
             raise OptionError("no gradients were recorded before the differentiation")
+        recorder.gather()
         return recorder
 
     # what the optimizer reports
 
     def update_finished(self, loss_scale: float) -> None:
-        """Take the update's gradients into the chunk."""
-        self.completed_chunk = False
+        """Take the update's gradients into a chunk."""
+        self.completed_round = False
         if self.recorder is not None and not self.recorder.is_complete:
-            self.completed_chunk = self.recorder.finish_update(loss_scale)
+            self.completed_round = self.recorder.finish_update(loss_scale)
 
     def update_dropped(self) -> None:
         """Forget the update's gradients."""
-        self.completed_chunk = False
+        self.completed_round = False
         if self.recorder is not None:
             self.recorder.discard_update()
 
@@ -123,7 +124,7 @@ class RecordingWindow:
         if self.recorder is not None:
             self.recorder.gather()
             if not is_first_process(self.trainer):
-                self.recorder.forget_chunk()
+                self.recorder.forget()
 
     def recording_state(self) -> Optional[Dict[str, Any]]:
         """Return what was gathered so far, for the checkpoint."""

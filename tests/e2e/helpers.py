@@ -1,0 +1,64 @@
+"""Models and batches without a training run."""
+
+import random
+
+import torch
+from fairseq import options
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.tasks import setup_task
+
+from fairseq_gist.data.multiway import group_by_audio
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.surgery.units import find_units, select_units
+from tests.e2e.conftest import RECIPE, SMALL_MODEL
+
+
+def build(data, *extra):
+    """Build task, model and criterion as fairseq-train would."""
+    parser = options.get_training_parser()
+    arguments = [
+        str(data),
+        "--task=gist_speech_to_text",
+        "--criterion=gist_label_smoothed_cross_entropy",
+        *SMALL_MODEL,
+        *RECIPE,
+        *extra,
+    ]
+    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, arguments))
+    torch.manual_seed(1)
+    task = setup_task(cfg.task)
+    return task, task.build_model(cfg.model), task.build_criterion(cfg.criterion)
+
+
+def batch_of(task, utterances, subset="dev", multiway=False):
+    """Collate the first utterances of ``subset`` in all languages."""
+    rows = task._reader().read(subset, is_train=False, epoch=1, multiway=multiway)
+    if multiway:
+        return rows.collater([rows[index] for index in range(utterances)])
+    groups = group_by_audio(rows.rows.audio_paths)[:utterances]
+    return rows.collater([rows[row] for group in groups for row in group])
+
+
+def random_plan(model, languages, seed=0):
+    """Draw a plan in which about every unit has two to four groups."""
+    source = random.Random(seed)
+    units = {}
+    for name in select_units(find_units(model)):
+        count = source.randint(2, 4)
+        groups = [[] for _ in range(count)]
+        for language in languages:
+            source.choice(groups).append(language)
+        units[name] = [group for group in groups if group]
+    return SharingPlan(languages, units)
+
+
+def differentiate_at_random(model, languages, seed=0):
+    """Split ``model`` at random and make its copies differ."""
+    apply_plan(model, random_plan(model, languages, seed), model.routing)
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if ".copies." in name:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return model

@@ -1,0 +1,207 @@
+"""Checkpoints that know what they are."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from fairseq import checkpoint_utils
+
+from fairseq_gist.cli.checkpoint_files import read_checkpoint
+from fairseq_gist.cli.main import main as gist
+from fairseq_gist.surgery.plan_buffer import plan_in_state, plan_of
+from tests.e2e.conftest import SMALL_MODEL, assert_same_tensors
+from tests.e2e.helpers import build
+
+GENERATE = [
+    "--config-yaml=config_st.yaml",
+    "--max-tokens=4000",
+    "--beam=5",
+    "--prefix-size=1",
+    "--max-len-b=15",
+    "--cpu",
+    "--num-workers=0",
+]
+
+
+def fairseq(tool, *arguments, plugin=None):
+    """Run a fairseq command in a process of its own."""
+    program = f"from fairseq_cli.{tool} import cli_main; cli_main()"
+    user_dir = ["--user-dir", str(plugin)] if plugin else []
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, *map(str, arguments), *user_dir],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def hypotheses(folder):
+    """Return the H- lines of every output in ``folder``: id, score, tokens."""
+    return sorted(
+        line
+        for path in Path(folder).glob("generate-*.txt")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith("H-")
+    )
+
+
+@pytest.fixture
+def plugin(repo_root):
+    return repo_root / "fairseq_gist"
+
+
+def test_reloading_needs_no_option_and_gives_distinct_copies(differentiated, data):
+    task, _, _ = build(data)
+    (model,), _ = checkpoint_utils.load_model_ensemble([str(differentiated.checkpoint)], task=task)
+    saved = differentiated.load()["model"]
+    assert plan_of(model) == plan_in_state(saved)
+    assert_same_tensors(dict(model.state_dict()), dict(saved))
+    storages = [parameter.data_ptr() for parameter in model.parameters()]
+    assert len(storages) == len(set(storages))
+
+
+def test_exported_gives_the_hypotheses_of_the_differentiated(
+    differentiated, data, tmp_path, plugin
+):
+    exported = tmp_path / "de.pt"
+    arguments = ["--language", "de", "-o", str(exported)]
+    assert gist(["export", str(differentiated.checkpoint), *arguments]) == 0
+    common = [data, *GENERATE, "--gen-subset=tst-COMMON_de"]
+    ours = fairseq(
+        "generate", *common, "--task=gist_speech_to_text", f"--path={differentiated.checkpoint}",
+        f"--results-path={tmp_path / 'ours'}", plugin=plugin,
+    )  # fmt: skip
+    stock = fairseq(
+        "generate", *common, "--task=speech_to_text", f"--path={exported}",
+        f"--results-path={tmp_path / 'stock'}",
+    )  # fmt: skip
+    assert ours.returncode == 0, ours.stderr[-2000:]
+    assert stock.returncode == 0, stock.stderr[-2000:]
+    assert len(hypotheses(tmp_path / "ours")) == 8
+    assert hypotheses(tmp_path / "ours") == hypotheses(tmp_path / "stock")
+
+
+def test_no_test_sentence_is_dropped(differentiated, data, tmp_path, plugin):
+    done = fairseq(
+        "generate", data, *GENERATE, "--gen-subset=tst-COMMON", "--task=gist_speech_to_text",
+        "--required-batch-size-multiple=8", f"--path={differentiated.checkpoint}",
+        f"--results-path={tmp_path}", plugin=plugin,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(hypotheses(tmp_path)) == 64
+    scores = tmp_path / "scores.json"
+    arguments = ["--data", str(data), "--subset", "tst-COMMON", "-o", str(scores)]
+    assert gist(["score", f"tiny={tmp_path}", *arguments]) == 0
+    system = json.loads(scores.read_text())["systems"][0]
+    assert system["hypotheses"] == system["references"] == 64
+
+
+def test_validation_works_on_a_differentiated_checkpoint(differentiated, data, plugin):
+    done = fairseq(
+        "validate", data, "--task=gist_speech_to_text", "--config-yaml=config_st.yaml",
+        "--valid-subset=dev", "--max-tokens=4000", "--cpu", f"--path={differentiated.checkpoint}",
+        "--num-workers=0", plugin=plugin,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "loss_de" in done.stderr + done.stdout
+
+
+def test_interactive_takes_the_language_from_an_option(differentiated, data, plugin):
+    rows = (data / "tst-COMMON_de.tsv").read_text(encoding="utf-8").splitlines()[1:3]
+    audio = "".join(f"{data / row.split(chr(9))[1]}\n" for row in rows)
+    source = data / "interactive.txt"
+    source.write_text(audio)
+    arguments = [
+        data, "--task=gist_speech_to_text", "--config-yaml=config_st.yaml", "--prefix-size=1",
+        "--max-tokens=4000", "--cpu", "--beam=2", "--max-len-b=10", f"--input={source}",
+        f"--path={differentiated.checkpoint}",
+    ]  # fmt: skip
+    done = fairseq("interactive", *arguments, "--target-language=nl", plugin=plugin)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len([line for line in done.stdout.splitlines() if line.startswith("H-")]) == 2
+    refused = fairseq("interactive", *arguments, plugin=plugin)
+    assert refused.returncode == 1
+    last = refused.stderr.strip().splitlines()[-1]
+    assert last.startswith("fairseq-gist: error: --target-language: expected one of de, es")
+
+
+def test_averaging_keeps_the_plan_and_refuses_another(differentiated, train, tmp_path):
+    same = tmp_path / "average.pt"
+    path = str(differentiated.checkpoint)
+    assert gist(["average", path, path, "-o", str(same)]) == 0
+    assert_same_tensors(read_checkpoint(str(same))["model"], dict(differentiated.load()["model"]))
+
+    shared = train(tmp_path / "shared", "--max-update=2")
+    other = tmp_path / "other.pt"
+    assert gist(["average", path, str(shared.checkpoint), "-o", str(other)]) == 1
+    assert not other.exists()
+
+
+def test_finetuning_from_a_stock_checkpoint_with_a_plan_from_the_start(
+    differentiated, data, train, tmp_path
+):
+    stock = tmp_path / "stock"
+    model = [option.replace("gist_", "") for option in SMALL_MODEL]
+    trained = train(
+        stock, "--task=speech_to_text", "--criterion=label_smoothed_cross_entropy",
+        "--max-update=2", "--required-batch-size-multiple=1", model=model,
+    )  # fmt: skip
+    plan = tmp_path / "plan.json"
+    plan.write_text(plan_in_state(differentiated.load()["model"]).to_json())
+    tuned = train(
+        tmp_path / "tuned", f"--finetune-from-model={trained.checkpoint}", f"--sharing-plan={plan}",
+        "--max-update=1", "--lr=0.0", "--warmup-updates=1",
+    )  # fmt: skip
+    state = tuned.load()["model"]
+    assert plan_in_state(state).to_json() == plan.read_text()
+    original = trained.load()["model"]
+    for key, tensor in state.items():
+        if ".copies." in key:
+            path, _, name = key.partition(".copies.")
+            assert torch.equal(tensor, original[f"{path}.{name.split('.')[1]}"]), key
+
+
+def test_a_stock_checkpoint_resumes_with_its_optimizer(train, tmp_path):
+    model = [option.replace("gist_", "") for option in SMALL_MODEL]
+    stock = ["--task=speech_to_text", "--criterion=label_smoothed_cross_entropy"]
+    first = train(
+        tmp_path, *stock, "--max-update=2", "--required-batch-size-multiple=1", model=model
+    )
+    moments = first.load()["last_optimizer_state"]["state"]
+    assert moments[0]["step"] == 2
+    second = train(
+        tmp_path, "--criterion=label_smoothed_cross_entropy", "--max-update=8",
+        "--differentiate-at=7", "--gradient-window=4", "--gradient-chunks=4",
+    )  # fmt: skip
+    assert second.steps[0].update == 2
+    assert not plan_in_state(second.load()["model"]).is_shared
+
+
+def test_apply_keeps_the_function_and_show_prints_the_table(
+    differentiated, data, tmp_path, capsys
+):
+    statistics = differentiated.folder / "statistics.npz"
+    plan, split = tmp_path / "plan.json", tmp_path / "split.pt"
+    decide = ["plan", "gradient", "--statistics", str(statistics), "--size-budget", "1.3"]
+    assert gist([*decide, "-o", str(plan)]) == 0
+    task, model, _ = build(data)
+    shared = tmp_path / "shared.pt"
+    content = read_checkpoint(str(differentiated.checkpoint))
+    content = {**content, "model": model.state_dict(), "last_optimizer_state": None}
+    torch.save(content, shared)
+    assert gist(["apply", str(shared), str(plan), "-o", str(split)]) == 0
+    (loaded,), _ = checkpoint_utils.load_model_ensemble([str(split)], task=task)
+    from tests.e2e.helpers import batch_of
+
+    sample = batch_of(task, utterances=4)
+    before, after = (m.eval()(**sample["net_input"])[0] for m in (model, loaded))
+    assert (before - after).abs().max().item() == 0.0
+    capsys.readouterr()
+    for file in (plan, split):
+        assert gist(["show", str(file)]) == 0
+        table = capsys.readouterr().out
+        assert "decoder.layers.0.self_attn.q_proj" in table
+        assert "times the shared model's" in table

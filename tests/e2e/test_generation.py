@@ -1,0 +1,100 @@
+"""Beam search with languages mixed in a batch."""
+
+import pytest
+import torch
+from fairseq.sequence_generator import SequenceGenerator
+
+from fairseq_gist.errors import RoutingError
+from fairseq_gist.languages import LANGUAGE_TAG
+from tests.e2e.helpers import batch_of, build, differentiate_at_random
+
+
+@pytest.fixture
+def parts(data):
+    task, model, _ = build(data)
+    differentiate_at_random(model, task.languages).eval()
+    return task, model, batch_of(task, utterances=5, subset="tst-COMMON")
+
+
+def _translate(task, model, sample):
+    generator = SequenceGenerator([model], task.target_dictionary, beam_size=5, max_len_b=12)
+    prefix = sample["target"][:, :1]
+    hypotheses = task.inference_step(generator, [model], sample, prefix_tokens=prefix)
+    return [
+        [(hypothesis["tokens"].tolist(), hypothesis["score"].item()) for hypothesis in row]
+        for row in hypotheses
+    ]
+
+
+def _rows(sample, rows):
+    return {
+        "target": sample["target"][rows],
+        "net_input": {key: value[rows] for key, value in sample["net_input"].items()},
+    }
+
+
+def test_a_mixed_batch_gives_what_one_language_at_a_time_gives(parts):
+    task, model, sample = parts
+    mixed = _translate(task, model, sample)
+    ids = sample["net_input"]["lang_ids"]
+    largest = 0.0
+    for language in range(len(task.languages)):
+        rows = (ids == language).nonzero().flatten()
+        alone = _translate(task, model, _rows(sample, rows))
+        for row, hypotheses in zip(rows.tolist(), alone):
+            assert [tokens for tokens, _ in hypotheses] == [tokens for tokens, _ in mixed[row]]
+            differences = [abs(a[1] - b[1]) for a, b in zip(hypotheses, mixed[row])]
+            largest = max(largest, *differences)
+    assert largest == 0.0, f"scores differ by up to {largest}"
+
+
+def test_languages_translate_differently(parts):
+    task, model, sample = parts
+    mixed = _translate(task, model, sample)
+    bodies = {str([tokens[1:] for tokens, _ in row]) for row in mixed[:8]}
+    assert len(bodies) > 1
+
+
+def test_permuting_the_ids_alone_is_noticed(parts):
+    task, model, sample = parts
+    ids = sample["net_input"]["lang_ids"]
+    sample["net_input"]["lang_ids"] = ids.roll(1)
+    with pytest.raises(RoutingError, match="begins with the tag of"):
+        model(**sample["net_input"])
+    with pytest.raises(SystemExit, match="begins with the tag of"):
+        _translate(task, model, sample)
+
+
+def test_without_tags_permuted_ids_change_the_output(parts):
+    task, model, sample = parts
+    tags = [task.target_dictionary.index(LANGUAGE_TAG.format(one)) for one in task.languages]
+    tokens = sample["net_input"]["prev_output_tokens"]
+    for tag in tags:
+        tokens[tokens == tag] = task.target_dictionary.unk()
+    before = model(**sample["net_input"])[0]
+    sample["net_input"]["lang_ids"] = sample["net_input"]["lang_ids"].roll(1)
+    after = model(**sample["net_input"])[0]
+    assert (before - after).abs().max() > 1e-3
+
+
+def test_a_batch_without_ids_is_refused(parts):
+    _, model, sample = parts
+    del sample["net_input"]["lang_ids"]
+    with pytest.raises(RoutingError, match="came without lang_ids"):
+        model(**sample["net_input"])
+
+
+def test_activation_checkpointing_routes_the_recomputation(data):
+    results = []
+    for extra in ([], ["--checkpoint-activations"]):
+        task, model, criterion = build(data, *extra)
+        differentiate_at_random(model, task.languages)
+        model.train()
+        torch.manual_seed(7)
+        criterion(model, batch_of(task, utterances=3))[0].backward()
+        results.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    assert list(results[0]) == list(results[1])
+    largest = max(gradient.abs().max().item() for gradient in results[0].values())
+    for name, gradient in results[0].items():
+        difference = (gradient - results[1][name]).abs().max().item()
+        assert difference <= 1e-6 * largest, f"{name} differs by {difference}, largest {largest}"

@@ -1,0 +1,47 @@
+"""Parameter counts against those of Table 1 of Wang et al. (Interspeech 2022)."""
+
+from argparse import Namespace
+
+import pytest
+from fairseq.data import Dictionary
+from fairseq.models import ARCH_CONFIG_REGISTRY
+
+from fairseq_gist.models.gist_s2t_transformer import GistS2TTransformer
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.surgery.units import count_parameters, find_units, select_units
+
+LANGUAGES = ["de", "es", "fr", "it", "nl", "pt", "ro", "ru"]
+
+
+def build(arch):
+    dictionary = Dictionary()
+    for language in LANGUAGES:
+        dictionary.add_symbol(f"<lang:{language}>")
+    while len(dictionary) < 10_000:
+        dictionary.add_symbol(f"s{len(dictionary)}")
+    args = Namespace(input_feat_per_channel=80, input_channels=1)
+    args.max_source_positions, args.max_target_positions = 6000, 1024
+    args.conv_version, args.activation_fn = "s2t_transformer", "relu"
+    ARCH_CONFIG_REGISTRY[arch](args)
+    return GistS2TTransformer.build_model(args, Namespace(target_dictionary=dictionary))
+
+
+def test_medium_model_shared_and_split():
+    model = build("gist_s2t_transformer_m")
+    assert count_parameters(model) == 76_327_936
+    units = select_units(find_units(model))
+    assert "decoder.layer_norm" in units
+    plan = SharingPlan.language_specific(LANGUAGES, units)
+    sizes = {name: unit.parameters for name, unit in units.items()}
+    assert plan.size(76_327_936, sizes) == 252_904_448
+    apply_plan(model, plan, model.routing)
+    assert count_parameters(model) == 252_904_448
+
+
+@pytest.mark.parametrize("size", ["", "_xs", "_s", "_sp", "_m", "_mp", "_l"])
+def test_every_stock_size_has_its_counterpart(size):
+    stock, ours = Namespace(), Namespace()
+    ARCH_CONFIG_REGISTRY[f"s2t_transformer{size}"](stock)
+    ARCH_CONFIG_REGISTRY[f"gist_s2t_transformer{size}"](ours)
+    assert stock == ours
