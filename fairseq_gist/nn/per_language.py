@@ -7,6 +7,7 @@ that of the ordinary backward, done in pieces.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable, Optional, Tuple
 
 import torch
@@ -104,7 +105,8 @@ class _Linear(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_weight = ctx.to.add_up("weight", _outer, grad, x.to(grad.dtype))
         if ctx.has_bias and ctx.needs_input_grad[2]:
-            grad_bias = ctx.to.add_up("bias", _sum_rows, grad)
+            sum_rows = functools.partial(_sum_rows, shape=grad.shape[-1:])
+            grad_bias = ctx.to.add_up("bias", sum_rows, grad)
         return grad_x, grad_weight, grad_bias, None
 
 
@@ -134,11 +136,12 @@ class _LayerNorm(torch.autograd.Function):
             grad.contiguous(), x, ctx.shape, mean, rstd, weight, bias, [True, False, False]
         )[0]
         grad_weight = grad_bias = None
+        sum_rows = functools.partial(_sum_rows, shape=ctx.shape)
         if ctx.needs_input_grad[1]:
             normalised = (x - mean) * rstd
-            grad_weight = ctx.to.add_up("weight", _sum_rows, grad * normalised)
+            grad_weight = ctx.to.add_up("weight", sum_rows, grad * normalised)
         if ctx.needs_input_grad[2]:
-            grad_bias = ctx.to.add_up("bias", _sum_rows, grad)
+            grad_bias = ctx.to.add_up("bias", sum_rows, grad)
         return grad_x, grad_weight, grad_bias, None, None, None
 
 
@@ -171,5 +174,5 @@ def _outer(grad: Tensor, x: Tensor) -> Tensor:
     return grad.reshape(-1, grad.size(-1)).t().matmul(x.reshape(-1, x.size(-1)))
 
 
-def _sum_rows(grad: Tensor) -> Tensor:
-    return grad.reshape(-1, grad.size(-1)).sum(0)
+def _sum_rows(grad: Tensor, shape: Tuple[int, ...]) -> Tensor:
+    return grad.reshape(-1, *shape).sum(0)

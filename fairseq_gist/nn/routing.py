@@ -85,7 +85,7 @@ class LanguageBatch:
         """
         if rows == len(self._ids):
             return self._ids
-        if rows and len(self._ids) % rows == 0:
+        if 0 < rows < len(self._ids) and len(self._ids) % rows == 0:
             beam = len(self._ids) // rows
             firsts = self._ids[::beam]
             if self._ids == [first for first in firsts for _ in range(beam)]:

@@ -36,9 +36,7 @@ def wrapper(module, use_reentrant):
 
 def checkpointed(model, use_reentrant):
     for layer in model.decoder.layers:
-        checkpoint_routed(
-            layer, model.routing, lambda module: wrapper(module, use_reentrant)
-        )
+        checkpoint_routed(layer, model.routing, lambda module: wrapper(module, use_reentrant))
     return model
 
 

@@ -140,7 +140,9 @@ def test_scaling_the_output_in_place_changes_nothing():
     y = forward_recorded(leaf, x, batch, 0, "unit", sink)
     y *= 0.25
     y.sum().backward()
-    assert_close(sum(sink.sums["unit", "weight", one] for one in set(IDS)), expected["weight"], "sum")
+    assert_close(
+        sum(sink.sums["unit", "weight", one] for one in set(IDS)), expected["weight"], "sum"
+    )
     assert torch.equal(x.grad, expected_input)
 
 

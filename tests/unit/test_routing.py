@@ -79,7 +79,9 @@ def test_a_batch_is_current_inside_its_block_only():
     assert routing.current is None
     with pytest.raises(ValueError, match="stop"), routing.using(outer):
         raise ValueError("stop")
-    with pytest.raises(RoutingError, match="fc1 needs to know the language .* came without lang_ids"):
+    with pytest.raises(
+        RoutingError, match="fc1 needs to know the language .* came without lang_ids"
+    ):
         routing.batch("fc1")
 
 
