@@ -22,8 +22,14 @@ __all__ = ["RECORDABLE", "forward_recorded"]
 if hasattr(torch.amp, "custom_fwd"):
     _custom_fwd: Callable[..., Any] = torch.amp.custom_fwd(device_type="cuda")
     _custom_bwd: Callable[..., Any] = torch.amp.custom_bwd(device_type="cuda")
-else:
+elif torch.cuda.is_available():
     _custom_fwd, _custom_bwd = torch.cuda.amp.custom_fwd, torch.cuda.amp.custom_bwd
+else:  # torch 1.12 would warn in every backward that there is no CUDA
+
+    def _custom_fwd(function: Callable[..., Any]) -> Callable[..., Any]:
+        return function
+
+    _custom_bwd = _custom_fwd
 
 RECORDABLE = (nn.Linear, nn.LayerNorm, nn.Embedding)
 

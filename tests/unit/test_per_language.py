@@ -150,8 +150,8 @@ def test_scaling_the_output_in_place_changes_nothing():
     "module", [nn.Conv1d(2, 2, 1), nn.Embedding(3, 2, scale_grad_by_freq=True)]
 )
 def test_other_modules_are_refused(module):
+    batch = LanguageBatch(torch.tensor([0]), LANGUAGES)
     with pytest.raises(SurgeryError, match=r"fc1: .* for plain Linear, LayerNorm, Embedding, not"):
-        batch = LanguageBatch(torch.tensor([0]), LANGUAGES)
         forward_recorded(module, torch.zeros(1, 2, 2), batch, 0, "fc1", Sink())
 
 

@@ -162,7 +162,7 @@ def test_copies_share_no_memory_and_ties_hold_copy_by_copy(name):
 
 
 def test_what_was_frozen_stays_frozen():
-    model, _, lineage = operated("frozen")
+    _, _, lineage = operated("frozen")
     assert all(new.requires_grad == old.requires_grad for new, old in lineage.items())
     assert any(not new.requires_grad for new in lineage)
 
