@@ -19,7 +19,7 @@ def require_fairseq() -> None:
     if importlib.util.find_spec("fairseq") is None:
         raise OptionError("fairseq is not installed; run: pip install 'fairseq-gist[fairseq]'")
     try:
-        import fairseq  # noqa: F401, PLC0415
+        import fairseq  # noqa: F401
     except (OSError, ImportError, ValueError) as error:
         hint = ""
         if "torchaudio" in str(error):
@@ -31,7 +31,7 @@ def require_fairseq() -> None:
 
 def allow_own_checkpoints() -> None:
     """Let torch >= 2.6 load the checkpoints that fairseq writes: they hold a Namespace."""
-    import torch.serialization  # noqa: PLC0415
+    import torch.serialization
 
     if hasattr(torch.serialization, "add_safe_globals"):
         torch.serialization.add_safe_globals([argparse.Namespace])

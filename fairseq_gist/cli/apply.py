@@ -33,10 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Rewrite a checkpoint into the model a plan describes."""
-    from fairseq_gist.cli.checkpoint_models import gist_settings, model_from  # noqa: PLC0415
-    from fairseq_gist.surgery.apply import apply_plan  # noqa: PLC0415
-    from fairseq_gist.surgery.plan_buffer import plan_in_state  # noqa: PLC0415
-    from fairseq_gist.surgery.units import count_parameters  # noqa: PLC0415
+    from fairseq_gist.cli.checkpoint_models import gist_settings, model_from
+    from fairseq_gist.surgery.apply import apply_plan
+    from fairseq_gist.surgery.plan_buffer import plan_in_state
+    from fairseq_gist.surgery.units import count_parameters
 
     plan = SharingPlan.load(args.plan)
     content = read_checkpoint(args.checkpoint)

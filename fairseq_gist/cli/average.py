@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Average the models of the checkpoints; everything else is that of the last one."""
-    from fairseq_gist.surgery.average import average_states  # noqa: PLC0415
+    from fairseq_gist.surgery.average import average_states
 
     last: Any = None
 

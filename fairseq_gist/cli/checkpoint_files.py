@@ -21,7 +21,7 @@ def read_checkpoint(path: str) -> Dict[str, Any]:
     Raises:
         CheckpointError: when the file is missing or no fairseq checkpoint.
     """
-    import torch  # noqa: PLC0415
+    import torch
 
     if not Path(path).is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
@@ -39,7 +39,7 @@ def read_checkpoint(path: str) -> Dict[str, Any]:
 
 def write_checkpoint(content: Dict[str, Any], path: str) -> None:
     """Write a checkpoint, whole or not at all."""
-    import torch  # noqa: PLC0415
+    import torch
 
     with replacing(path) as temporary:
         torch.save(content, temporary)

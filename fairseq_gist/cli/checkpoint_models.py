@@ -51,10 +51,10 @@ def model_from(
     Raises:
         CheckpointError: when parameters and architecture don't belong together.
     """
-    from fairseq_gist.plugin import register  # noqa: PLC0415
+    from fairseq_gist.plugin import register
 
     register()
-    from fairseq_gist.models.gist_s2t_transformer import GistS2TTransformer  # noqa: PLC0415
+    from fairseq_gist.models.gist_s2t_transformer import GistS2TTransformer
 
     settings, state = gist_settings(content, path), dict(content["model"])
     settings.load_pretrained_encoder_from = None
@@ -76,7 +76,7 @@ def model_from(
 
 def _vocabulary_of(size: int, languages: Sequence[str]) -> Namespace:
     """Return what stands in for a task: a dictionary of ``size`` symbols, and the languages."""
-    from fairseq.data import Dictionary  # noqa: PLC0415
+    from fairseq.data import Dictionary
 
     dictionary = Dictionary()
     for language in languages:

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the stock model that one language has inside a checkpoint."""
-    from fairseq_gist.surgery.state import export_state  # noqa: PLC0415
+    from fairseq_gist.surgery.state import export_state
 
     content = read_checkpoint(args.checkpoint)
     settings = model_settings(content, args.checkpoint)
@@ -56,7 +56,9 @@ def run(args: argparse.Namespace) -> None:
     exported["args"] = None
     exported["cfg"] = _stock_settings(dict(content.get("cfg") or {}), settings, args.checkpoint)
     write_checkpoint(exported, args.output)
-    logger.info(f"{args.output}: the model of '{args.language}', as {exported['cfg']['model']['arch']}")
+    logger.info(
+        f"{args.output}: the model of '{args.language}', as {exported['cfg']['model']['arch']}"
+    )
 
 
 def _stock_settings(cfg: Dict[str, Any], model: Namespace, path: str) -> Dict[str, Any]:

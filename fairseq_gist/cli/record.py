@@ -37,23 +37,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure gradients per language and write the statistics."""
-    import torch  # noqa: PLC0415
+    import torch
 
-    from fairseq_gist.cli.checkpoint_models import model_from  # noqa: PLC0415
-    from fairseq_gist.plugin import register  # noqa: PLC0415
+    from fairseq_gist.cli.checkpoint_models import model_from
+    from fairseq_gist.plugin import register
 
     if args.chunks < 2:
         raise OptionError(f"--chunks: at least 2 are needed to see noise, found {args.chunks}")
     content = read_checkpoint(args.checkpoint)
     register()
-    from fairseq import utils  # noqa: PLC0415
+    from fairseq import utils
 
-    from fairseq_gist.surgery.units import find_units, select_units  # noqa: PLC0415
-    from fairseq_gist.training.differentiation import shared_parameters  # noqa: PLC0415
-    from fairseq_gist.training.held_out import measure  # noqa: PLC0415
-    from fairseq_gist.training.hook import MeasuringContext  # noqa: PLC0415
-    from fairseq_gist.training.recorder import GradientRecorder  # noqa: PLC0415
-    from fairseq_gist.training.window import watch_units  # noqa: PLC0415
+    from fairseq_gist.surgery.units import find_units, select_units
+    from fairseq_gist.training.differentiation import shared_parameters
+    from fairseq_gist.training.held_out import measure
+    from fairseq_gist.training.hook import MeasuringContext
+    from fairseq_gist.training.recorder import GradientRecorder
+    from fairseq_gist.training.window import watch_units
 
     task = _task(args)
     task.check_subset(args.subset)
@@ -65,7 +65,11 @@ def run(args: argparse.Namespace) -> None:
     recorder = GradientRecorder(model, units, task.languages, args.chunks, 1)
     watch_units(model, units.values(), model.routing)
     context = MeasuringContext(
-        model, _criterion(task), 1.0, utils.move_to_cuda if use_gpu else lambda sample: sample, False
+        model,
+        _criterion(task),
+        1.0,
+        utils.move_to_cuda if use_gpu else lambda sample: sample,
+        False,
     )
     measure(recorder, context, task, model.routing, args.subset)
     statistics = recorder.statistics(
@@ -80,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _task(args: argparse.Namespace) -> Any:
-    from fairseq_gist.tasks.gist_speech_to_text import (  # noqa: PLC0415
+    from fairseq_gist.tasks.gist_speech_to_text import (
         GistSpeechToTextConfig,
         GistSpeechToTextTask,
     )
@@ -95,7 +99,7 @@ def _task(args: argparse.Namespace) -> Any:
 
 
 def _criterion(task: Any) -> Any:
-    from fairseq_gist.criterions.gist_label_smoothed_cross_entropy import (  # noqa: PLC0415
+    from fairseq_gist.criterions.gist_label_smoothed_cross_entropy import (
         GistLabelSmoothedCrossEntropy,
     )
 

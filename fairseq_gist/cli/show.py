@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _from_checkpoint(path: str) -> Tuple[SharingPlan, Dict[str, int], int]:
-    from fairseq_gist.surgery.plan_buffer import plan_in_state  # noqa: PLC0415
-    from fairseq_gist.surgery.state import parameters_in_state, unit_sizes_in_state  # noqa: PLC0415
+    from fairseq_gist.surgery.plan_buffer import plan_in_state
+    from fairseq_gist.surgery.state import parameters_in_state, unit_sizes_in_state
 
     state = read_checkpoint(path)["model"]
     plan = plan_in_state(state)

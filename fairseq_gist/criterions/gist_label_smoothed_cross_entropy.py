@@ -85,7 +85,5 @@ class GistLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
                 for prefix in (_TOKENS, _LOSS, _CORRECT)
             )
             if tokens > 0:
-                metrics.log_scalar(
-                    f"loss_{language}", loss / tokens / math.log(2), tokens, round=3
-                )
+                metrics.log_scalar(f"loss_{language}", loss / tokens / math.log(2), tokens, round=3)
                 metrics.log_scalar(f"accuracy_{language}", 100 * correct / tokens, tokens, round=2)

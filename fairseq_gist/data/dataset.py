@@ -53,7 +53,7 @@ class LanguageDataset(SpeechToTextDataset):
         )
 
     def with_source(self, index: int, source: Tensor) -> LanguageItem:
-        """Return row ``index`` with ``source`` `[frames, features]`, loaded before, as its audio."""
+        """Return row ``index`` with ``source`` `[frames, features]`, already loaded, as audio."""
         self._source = source
         try:
             return self[index]
@@ -66,9 +66,7 @@ class LanguageDataset(SpeechToTextDataset):
         source: Tensor = super()._get_source_audio(index)
         return source
 
-    def collater(
-        self, samples: List[LanguageItem], return_order: bool = False
-    ) -> Dict[str, Any]:
+    def collater(self, samples: List[LanguageItem], return_order: bool = False) -> Dict[str, Any]:
         """Collate rows, the longest audio first, and add ``net_input["lang_ids"]``, `[batch]`."""
         if not samples:
             return {}

@@ -15,7 +15,7 @@ __all__ = ["MultiwayDataset", "group_by_audio"]
 
 
 def group_by_audio(audio: Sequence[str]) -> List[List[int]]:
-    """Return the rows that share their audio, `[utterances][rows]`, in order of first appearance."""
+    """Return the rows that share their audio, `[utterances][rows]`, by first appearance."""
     groups: Dict[str, List[int]] = {}
     for row, path in enumerate(audio):
         groups.setdefault(path, []).append(row)

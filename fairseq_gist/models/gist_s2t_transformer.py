@@ -136,7 +136,7 @@ class GistS2TTransformer(stock.S2TTransformerModel):
         parser.add_argument(
             "--offload-activations",
             action="store_true",
-            help="keep the inputs of recomputed layers in CPU memory (with --checkpoint-activations)",
+            help="recompute each decoder layer, its input kept in CPU memory",
         )
 
     @classmethod
@@ -154,7 +154,7 @@ class GistS2TTransformer(stock.S2TTransformerModel):
 
     @classmethod
     def build_decoder(cls, args: Any, task: Any, embed_tokens: Any) -> GistS2TDecoder:
-        """Build the decoder; its languages are the task's, or those with a tag in the vocabulary."""
+        """Build the decoder; languages are the task's, or those with a tag in the vocabulary."""
         dictionary = task.target_dictionary
         languages = getattr(task, "languages", None) or languages_of_vocabulary(dictionary.symbols)
         return GistS2TDecoder(args, dictionary, embed_tokens, Routing(languages))

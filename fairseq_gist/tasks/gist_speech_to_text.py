@@ -47,12 +47,8 @@ class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
     config_yaml: str = field(
         default="config.yaml", metadata={"help": "data configuration, in the manifests' folder"}
     )
-    max_source_positions: int = field(
-        default=6000, metadata={"help": "longest audio, in frames"}
-    )
-    max_target_positions: int = field(
-        default=1024, metadata={"help": "longest target, in tokens"}
-    )
+    max_source_positions: int = field(default=6000, metadata={"help": "longest audio, in frames"})
+    max_target_positions: int = field(default=1024, metadata={"help": "longest target, in tokens"})
     homogeneous_batches: bool = field(
         default=False, metadata={"help": "make every batch of rows of one language only"}
     )
@@ -108,7 +104,9 @@ class GistSpeechToTextTask(SpeechToTextTask):
 
     # -- data ---------------------------------------------------------------------------------
 
-    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
+    def load_dataset(
+        self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any
+    ) -> None:
         """Load the rows of ``split`` (subsets with commas between)."""
         is_train = split.startswith("train")
         with one_line_errors():
@@ -306,16 +304,14 @@ class GistSpeechToTextTask(SpeechToTextTask):
 
     def _target_language(self) -> str:
         language: Optional[str] = self.args.target_language
-        if language not in self.languages:
+        if language is None or language not in self.languages:
             found = "none was given" if language is None else f"found '{language}'"
             raise OptionError(
                 f"--target-language: expected one of {', '.join(self.languages)}, {found}"
             )
         return language
 
-    def build_dataset_for_inference(
-        self, src_tokens: Any, src_lengths: Any, **kwargs: Any
-    ) -> Any:
+    def build_dataset_for_inference(self, src_tokens: Any, src_lengths: Any, **kwargs: Any) -> Any:
         """Return a dataset of audio files for ``fairseq-interactive``."""
         with one_line_errors():
             if self.languages:

@@ -6,8 +6,10 @@ import logging
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+import numpy as np
 from torch import Tensor, nn
 
+from fairseq_gist.budget import parse_budget
 from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.plan import SharingPlan
@@ -27,6 +29,9 @@ from fairseq_gist.training.window import RecordingWindow, watch_units
 __all__ = ["Differentiation", "complete_plan", "shared_parameters"]
 
 logger = logging.getLogger(__name__)
+
+MOSTLY_NOISE = 0.25
+"""Share of gradients without a defined direction from which on a user is warned."""
 
 
 class Differentiation:
@@ -58,6 +63,7 @@ class Differentiation:
             )
         self._units()
         hook.check_trainer(trainer)
+        self._check_budgets()
         self._check_reachable()
 
     @property
@@ -95,6 +101,7 @@ class Differentiation:
         if moment is None:
             return
         statistics = self._gather(update_num)
+        self._warn_of_noise(statistics)
         self._save(statistics, moment)
         if self.options.differentiate_by == "shared":
             logger.info(f"update {update_num}: statistics recorded; nothing is split by 'shared'")
@@ -121,6 +128,22 @@ class Differentiation:
         self._log.update(statistics)
         return statistics
 
+    def _warn_of_noise(self, statistics: GradientStatistics) -> None:
+        own = np.einsum("ujj->uj", statistics.cosines())
+        noise = float(np.isnan(own).mean())
+        if noise > MOSTLY_NOISE:
+            advice = (
+                "; near the end of training the gradients of training batches mostly are: measure "
+                "on held-out data instead (--gradients-from multiway), or record longer "
+                "(--gradient-window)"
+                if self.options.gradients_from == "train"
+                else "; use more data"
+            )
+            logger.warning(
+                f"{noise:.0%} of the gradients (units x languages) can't be told from noise: their "
+                f"chunks agree no better than chance, and the plan owes much to it{advice}"
+            )
+
     def _statistics(self, recorder: GradientRecorder, update_num: int) -> GradientStatistics:
         provenance = {
             "gradients_from": self.options.gradients_from,
@@ -137,6 +160,15 @@ class Differentiation:
 
     def _units(self) -> Dict[str, Unit]:
         return select_units(find_units(self.model), self.options.units)
+
+    def _check_budgets(self) -> None:
+        shared = shared_parameters(self.model)
+        limits = [parse_budget(moment.budget, shared) for moment in self.moments]
+        if limits != sorted(limits):
+            raise OptionError(
+                f"--size-budget: {self.options.size_budget} falls, but a later differentiation can "
+                "only split further"
+            )
 
     def _check_reachable(self) -> None:
         if self.options.gradients_from != "train":

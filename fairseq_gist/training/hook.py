@@ -154,7 +154,11 @@ def check_trainer(trainer: Trainer) -> None:
             cfg.distributed_training.zero_sharding != "none"
         ),
     }
-    reasons = [f"--differentiate-at doesn't work with {reason}" for reason, is_set in refused.items() if is_set]
+    reasons = [
+        f"--differentiate-at doesn't work with {reason}"
+        for reason, is_set in refused.items()
+        if is_set
+    ]
     if reasons:
         raise OptionError("; ".join(reasons))
 

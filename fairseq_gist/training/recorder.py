@@ -153,9 +153,7 @@ class GradientRecorder:
             )
         tokens = self._tokens.numpy()
         chunk_of, language_of = np.nonzero(tokens > 0)
-        gram = np.stack(
-            [self._gram(unit, chunk_of, language_of) for unit in self.units]
-        )
+        gram = np.stack([self._gram(unit, chunk_of, language_of) for unit in self.units])
         return GradientStatistics(
             languages=self.languages,
             units=tuple(self.units),
@@ -169,8 +167,8 @@ class GradientRecorder:
         )
 
     def _gram(
-        self, unit: str, chunk_of: "np.ndarray[Any, Any]", language_of: "np.ndarray[Any, Any]"
-    ) -> "np.ndarray[Any, np.dtype[np.float64]]":
+        self, unit: str, chunk_of: np.ndarray[Any, Any], language_of: np.ndarray[Any, Any]
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return inner products of the probes, summed in fp64 over slices of columns."""
         size = self.units[unit].parameters
         probes = [

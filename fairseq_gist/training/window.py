@@ -66,7 +66,11 @@ class RecordingWindow:
         if self._loaded is None and left > per_chunk * self.chunks:
             return
         recorder = GradientRecorder(
-            model, units, self.routing.languages, self.chunks, per_chunk,
+            model,
+            units,
+            self.routing.languages,
+            self.chunks,
+            per_chunk,
             sum_over_processes(self.trainer),
         )
         if self._loaded is not None and recorder.fits(self._loaded):

@@ -85,9 +85,7 @@ def data(tmp_path_factory) -> Path:
 def train(data):
     """Train in this process: ``train(folder, *options)`` gives a :class:`Run`."""
 
-    def run(
-        folder: Path, *extra: str, model=None, recipe_changes=None, replace_data=False
-    ) -> Run:
+    def run(folder: Path, *extra: str, model=None, recipe_changes=None, replace_data=False) -> Run:
         changes = recipe_changes or {}
         recipe = [option for option in RECIPE if option.split("=")[0] not in changes]
         recipe += [f"{name}={value}" for name, value in changes.items()]

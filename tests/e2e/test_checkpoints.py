@@ -180,9 +180,7 @@ def test_a_stock_checkpoint_resumes_with_its_optimizer(train, tmp_path):
     assert not plan_in_state(second.load()["model"]).is_shared
 
 
-def test_apply_keeps_the_function_and_show_prints_the_table(
-    differentiated, data, tmp_path, capsys
-):
+def test_apply_keeps_the_function_and_show_prints_the_table(differentiated, data, tmp_path, capsys):
     statistics = differentiated.folder / "statistics.npz"
     plan, split = tmp_path / "plan.json", tmp_path / "split.pt"
     decide = ["plan", "gradient", "--statistics", str(statistics), "--size-budget", "1.3"]

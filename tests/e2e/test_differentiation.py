@@ -67,9 +67,7 @@ def test_gradients_from_held_out_data(train, tmp_path):
 
 def test_measuring_held_out_gradients_leaves_training_alone(train, tmp_path):
     common = ["--max-update=4", "--differentiate-at=2", "--differentiate-by=shared"]
-    held_out = train(
-        tmp_path / "held", *common, "--gradients-from=multiway", "--gradient-chunks=4"
-    )
+    held_out = train(tmp_path / "held", *common, "--gradients-from=multiway", "--gradient-chunks=4")
     plain = train(tmp_path / "plain", "--max-update=4")
     assert held_out.steps == plain.steps
 

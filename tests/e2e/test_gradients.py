@@ -1,5 +1,7 @@
 """Gradients per language on a real model, against splitting the batch by language."""
 
+import functools
+
 import pytest
 import torch
 
@@ -39,16 +41,15 @@ def _oracle(task, model, criterion, sample, chosen):
             "ntokens": 1,
             "net_input": {key: value[rows] for key, value in sample["net_input"].items()},
         }
-        caught = {}
+        caught = result[language] = {}
         handles = [
-            parameter.register_hook(lambda gradient, name=name: caught.update({name: gradient}))
+            parameter.register_hook(functools.partial(caught.__setitem__, name))
             for name, parameter in model.named_parameters()
         ]
         model.zero_grad()
         criterion(model, part)[0].backward()
         for handle in handles:
             handle.remove()
-        result[language] = caught
     return result
 
 
@@ -105,7 +106,10 @@ def test_encoding_once_gives_the_gradients_of_encoding_every_row(data):
         loss = criterion(model, sample)[0]
         loss.backward()
         gradients.append(
-            (loss.item(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None})
+            (
+                loss.item(),
+                {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None},
+            )
         )
     assert gradients[0][0] == pytest.approx(gradients[1][0], rel=1e-6)
     largest = max(gradient.norm() for gradient in gradients[0][1].values())
