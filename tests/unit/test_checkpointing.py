@@ -17,6 +17,9 @@ from tests.unit.zoo import Sink
 
 IDS = [2, 0, 3, 0, 1]
 
+# torch 1.12's own checkpointing warns where there is no CUDA
+pytestmark = pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'")
+
 
 def wrapper(module, use_reentrant):
     """Wrap as fairseq does: the layer's forward is replaced and gets arguments by name, too."""

@@ -273,3 +273,12 @@ def test_json_has_one_unit_a_line(plan):
     lines = plan.to_json().splitlines()
     assert '    "b": [["de", "nl"], ["es", "fr"]],' in lines
     assert '    "a": [["de", "es", "fr", "nl"]]' in lines
+
+
+def test_the_example_of_the_documentation_is_a_plan(repo_root):
+    page = (repo_root / "docs" / "plan-format.md").read_text(encoding="utf-8")
+    example = page.split("```json\n")[1].split("```")[0]
+    plan = SharingPlan.from_json(example)
+    assert plan.to_json() == example
+    sizes = plan.provenance["unit_parameters"]
+    assert plan.size(plan.provenance["shared_parameters"], sizes) == plan.provenance["parameters"]
