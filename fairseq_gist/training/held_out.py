@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any, List
 
@@ -60,6 +61,10 @@ def measure(
         criterion.train(criterion_was_training)
 
 
+def _precision(autocast: bool) -> Any:
+    return torch.autocast("cuda") if autocast else contextlib.nullcontext()
+
+
 def _run_chunk(
     recorder: GradientRecorder, context: Any, task: Any, routing: Routing, batches: List[Any]
 ) -> None:
@@ -67,7 +72,7 @@ def _run_chunk(
         sample = context.to_device(batch)
         recorder.count_tokens(tokens_per_language(sample, task, context.criterion, routing))
         routing.sink = recorder
-        with torch.enable_grad(), torch.autocast("cuda", enabled=context.autocast):
+        with torch.enable_grad(), _precision(context.autocast):
             loss, _, _ = context.criterion(context.model, sample)
             (loss * context.loss_scale).backward()
         routing.sink = None
