@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fairseq_gist.nn.per_language import forward_recorded
 from fairseq_gist.nn.routing import Routing
 
-__all__ = ["GroupedModule"]
+__all__ = ["GroupedModule", "fill_idle_gradients"]
 
 
 class GroupedModule(nn.Module):
@@ -75,3 +75,16 @@ class GroupedModule(nn.Module):
         for language, group in zip(self.routing.languages, self.group_of):
             groups[group].append(language)
         return " | ".join(" ".join(group) for group in groups)
+
+
+def fill_idle_gradients(model: nn.Module) -> None:
+    """Give copies whose languages were absent from an update a gradient of zero instead of none.
+
+    fairseq's fp16 optimizer and its distributed wrapper do so anyway; without this, whether
+    momentum moves an idle copy would depend on precision and on the number of processes.
+    """
+    for module in model.modules():
+        if isinstance(module, GroupedModule):
+            for parameter in module.copies.parameters():
+                if parameter.grad is None and parameter.requires_grad:
+                    parameter.grad = torch.zeros_like(parameter)

@@ -22,6 +22,7 @@ from fairseq_gist.data.manifest import ManifestReader
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.languages import LANGUAGE_TAG, languages_of_vocabulary
+from fairseq_gist.nn.grouped import fill_idle_gradients
 from fairseq_gist.nn.routing import LanguageBatch
 from fairseq_gist.nn.tags import check_tags
 from fairseq_gist.plan import SharingPlan
@@ -265,6 +266,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
 
     def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
         """Take a step, and differentiate after it if this is the moment."""
+        fill_idle_gradients(model)
         super().optimizer_step(optimizer, model, update_num)
         if self._differentiation is not None and hook.step_was_taken(optimizer):
             with one_line_errors():

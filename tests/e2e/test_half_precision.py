@@ -1,0 +1,24 @@
+"""Differentiating under fairseq's fp16 optimizer, whose fp32 master copies must follow."""
+
+import pytest
+
+from fairseq_gist.surgery.plan_buffer import plan_in_state
+
+HALF = ["--fp16", "--fp16-no-flatten-grads", "--fp16-init-scale=4"]
+SPLIT = ["--max-update=8", "--differentiate-at=6", "--gradient-window=4", "--gradient-chunks=4"]
+
+
+def test_the_next_batch_does_not_notice_the_split(train, tmp_path):
+    split = train(tmp_path / "split", *HALF, *SPLIT)
+    shared = train(tmp_path / "shared", *HALF, *SPLIT, "--differentiate-by=shared")
+    assert not plan_in_state(split.load()["model"]).is_shared
+    assert split.steps[:7] == shared.steps[:7]
+    assert split.steps[7] != shared.steps[7]
+
+
+def test_flat_master_copies_are_refused(train, tmp_path):
+    with pytest.raises(SystemExit, match="add --fp16-no-flatten-grads"):
+        train(tmp_path, "--fp16", *SPLIT)
+    assert not list(tmp_path.glob("*.pt"))
+
+

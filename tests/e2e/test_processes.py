@@ -1,0 +1,75 @@
+"""Two processes against one that takes their batches in turn."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+from fairseq import checkpoint_utils
+
+from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.surgery.plan_buffer import plan_in_state
+from tests.e2e.conftest import RECIPE, SMALL_MODEL
+
+OPTIONS = [
+    "--max-update=9",
+    "--differentiate-at=6",
+    "--gradient-window=4",
+    "--gradient-chunks=4",
+    "--dropout=0",
+    "--attention-dropout=0",
+    "--activation-dropout=0",
+    "--save-interval-updates=4",
+]
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_two_processes_decide_and_train_like_one(train, data, tmp_path, repo_root):
+    one = train(
+        tmp_path / "one", "--update-freq=2", *OPTIONS,
+        f"--save-gradient-statistics={tmp_path / 'one.npz'}",
+    )  # fmt: skip
+    port = _free_port()
+    program = "from fairseq_cli.train import cli_main; cli_main()"
+    ranks = [
+        subprocess.Popen(
+            [
+                sys.executable, "-W", "ignore", "-c", program, str(data),
+                "--user-dir", str(repo_root / "fairseq_gist"), "--task=gist_speech_to_text",
+                "--criterion=gist_label_smoothed_cross_entropy", *SMALL_MODEL, *RECIPE, *OPTIONS,
+                "--distributed-no-spawn", f"--distributed-rank={rank}",
+                "--distributed-world-size=2", "--distributed-backend=gloo",
+                f"--distributed-init-method=tcp://localhost:{port}",
+                "--ddp-backend=legacy_ddp", f"--save-dir={tmp_path / 'two'}",
+                f"--save-gradient-statistics={tmp_path / 'two.npz'}",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    outputs = [rank.communicate(timeout=300)[0] for rank in ranks]
+    for rank, output in zip(ranks, outputs):
+        assert rank.returncode == 0, output[-3000:]
+
+    single, double = (
+        GradientStatistics.load(tmp_path / f"{name}.npz") for name in ("one", "two")
+    )
+    scale = abs(single.gram).max()
+    difference = abs(single.gram - double.gram).max() / scale
+    assert difference < 1e-4, f"inner products differ by {difference} of the largest"
+    states = [
+        checkpoint_utils.load_checkpoint_to_cpu(str(path))["model"]
+        for path in (one.checkpoint, tmp_path / "two" / "checkpoint_last.pt")
+    ]
+    assert plan_in_state(states[0]) == plan_in_state(states[1])
+    for key, tensor in states[0].items():
+        worst = (tensor.double() - states[1][key].double()).abs().max().item()
+        assert worst < 1e-3, f"{key} differs by {worst}"
