@@ -37,8 +37,7 @@ def watch(module: nn.Module, routing: Routing, unit: str, path: str, batch_dim: 
             "language can't be recorded there; leave the unit out of --units"
         )
     routing.note(path)
-    if not _is_watched(module):
-        module.forward = functools.partial(_forward, module, routing, unit, batch_dim)
+    module.forward = functools.partial(_forward, module, routing, unit, batch_dim)
 
 
 def unwatch(module: nn.Module) -> None:

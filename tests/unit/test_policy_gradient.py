@@ -81,6 +81,25 @@ def test_planted_groups_are_found(chunks, noise):
     assert plan.provenance["statistics"] == {"update": 100}
 
 
+def test_a_language_with_one_chunk_is_not_debiased():
+    vectors = {unit: grouped(groups) for unit, groups in PLANTED.items()}
+    every = statistics_of(vectors)
+    kept = (every.probe_languages != LANGUAGES.index("nl")) | (every.probe_chunks == 0)
+    statistics = GradientStatistics(
+        every.languages,
+        every.units,
+        every.unit_parameters,
+        SHARED,
+        every.gram[:, kept][:, :, kept],
+        every.probe_languages[kept],
+        every.probe_chunks[kept],
+        every.probe_tokens[kept],
+    )
+    plan = gradient_plan(statistics, budget_for(PLANTED))
+    assert plan.provenance["debiased"] is False
+    assert plan == SharingPlan(LANGUAGES, PLANTED)
+
+
 def random_vectors(seed, units=4, languages=LANGUAGES):
     generator = np.random.default_rng(seed)
     return {

@@ -167,8 +167,9 @@ def test_what_was_frozen_stays_frozen():
     assert any(not new.requires_grad for new in lineage)
 
 
-def test_a_module_with_two_names_stays_one_module():
-    model, _, _ = operated("reused")
+@pytest.mark.parametrize("name", ["reused", "reused leaf"])
+def test_a_module_with_two_names_stays_one_module(name):
+    model, _, _ = operated(name)
     one, other = (module_at(model, f"decoder.layers.{layer}.fc1") for layer in (0, 1))
     assert isinstance(one, GroupedModule)
     assert one is other

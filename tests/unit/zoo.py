@@ -139,12 +139,26 @@ def reused() -> Model:
     return seeded(build)
 
 
+def reused_leaf() -> Model:
+    """Return a model in which two layers have one projection, and one norm."""
+
+    def build() -> Model:
+        model = Model(Routing(LANGUAGES))
+        first, second = model.decoder.layers
+        second.fc1 = first.fc1
+        second.final_layer_norm = first.self_attn_layer_norm
+        return model
+
+    return seeded(build)
+
+
 ALL: Dict[str, Callable[[], Model]] = {
     "tied": plain,
     "untied": lambda: plain(tied=False),
     "frozen": frozen,
     "unused": unused,
     "reused": reused,
+    "reused leaf": reused_leaf,
 }
 
 
