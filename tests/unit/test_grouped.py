@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fairseq_gist.errors import RoutingError
-from fairseq_gist.nn.grouped import GroupedModule
+from fairseq_gist.nn.grouped import GroupedModule, fill_idle_gradients
 from fairseq_gist.nn.routing import LanguageBatch, Routing
 from tests.unit.zoo import LANGUAGES, Sink
 
@@ -97,6 +97,19 @@ def test_a_copy_that_did_not_run_has_no_gradient():
     run(module, inputs("linear", 1, rows=2), [0, 2]).sum().backward()
     assert module.copies[1].weight.grad is None
     assert module.copies[0].weight.grad is not None
+
+
+def test_idle_copies_get_a_gradient_of_zero_and_nothing_else_does():
+    model = nn.ModuleDict({"grouped": grouped(), "unused": nn.Linear(2, 2)})
+    module = model["grouped"]
+    module.copies[1].bias.requires_grad_(False)
+    run(module, inputs("linear", 1, rows=2), [0, 2]).sum().backward()
+    busy = module.copies[0].weight.grad.clone()
+    fill_idle_gradients(model)
+    assert torch.equal(module.copies[0].weight.grad, busy)
+    assert torch.equal(module.copies[1].weight.grad, torch.zeros(4, 6, dtype=torch.float64))
+    assert module.copies[1].bias.grad is None
+    assert model["unused"].weight.grad is None
 
 
 @pytest.mark.parametrize("kind", LEAVES)
