@@ -75,6 +75,10 @@ class GistS2TDecoder(stock.TransformerDecoderScriptable):
         self.routing = routing
         self.tags = [dictionary.index(LANGUAGE_TAG.format(one)) for one in routing.languages]
         super().__init__(args, dictionary, embed_tokens)
+        for module in self.layers.modules():
+            if hasattr(module, "skip_embed_dim_check"):
+                # always the way a split layer has to go: the other rounds differently on torch 1.12
+                module.skip_embed_dim_check = True
 
     def build_decoder_layer(self, args: Any, no_encoder_attn: bool = False) -> Any:
         """Build one layer, with activation checkpointing that knows the languages."""

@@ -12,6 +12,7 @@ from fairseq_cli import train as fairseq_train
 
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.plugin import register
+from fairseq_gist.surgery.units import FAST_PATH_COPIES
 
 register()
 
@@ -136,9 +137,14 @@ def differentiated(train, tmp_path_factory) -> Run:
 
 
 def assert_same_tensors(one: dict, other: dict) -> None:
-    """Compare two state dicts bit for bit, naming the entry that differs most."""
+    """Compare two state dicts bit for bit, naming the entry that differs.
+
+    Left out is what fairseq 0.12.2 saves without using it: second copies of encoder layers, which
+    it fills in when it loads a checkpoint, and a tensor that it never initialises.
+    """
     assert list(one) == list(other)
     for key, tensor in one.items():
-        if torch.is_tensor(tensor):
+        unused = str(key).endswith((*FAST_PATH_COPIES, "_float_tensor"))
+        if torch.is_tensor(tensor) and not unused:
             difference = (tensor.double() - other[key].double()).abs().max().item()
             assert difference == 0.0, f"{key} differs by {difference}"
