@@ -177,6 +177,23 @@ class GradientStatistics:
                 result[:, index] = block[:, off_diagonal].mean(axis=1)
         return result
 
+    def is_signal(self) -> NDArray[np.bool_]:
+        """Return which gradients can be told from noise, `[units, languages]`.
+
+        Those whose inner products between different chunks are positive on average by more than
+        two standard errors. With two chunks there is one product, and its sign decides.
+        """
+        result = np.zeros((len(self.units), len(self.languages)), dtype=bool)
+        for index in range(len(self.languages)):
+            probes = np.flatnonzero(self.probe_languages == index)
+            one, other = np.triu_indices(len(probes), k=1)
+            products = self.gram[:, probes[one], probes[other]]
+            if len(one) == 0:
+                continue
+            error = products.std(axis=1, ddof=1) / np.sqrt(len(one)) if len(one) > 1 else 0.0
+            result[:, index] = products.mean(axis=1) > 2 * error
+        return result
+
     def select(self, units: Sequence[str]) -> GradientStatistics:
         """Return the statistics of ``units`` alone, in that order.
 

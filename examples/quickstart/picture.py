@@ -11,8 +11,8 @@ import numpy as np
 from fairseq_gist.statistics import GradientStatistics
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
-from matplotlib.colors import ListedColormap  # noqa: E402
+from matplotlib import pyplot
+from matplotlib.colors import ListedColormap
 
 
 def main(run: Path, target: Path) -> None:

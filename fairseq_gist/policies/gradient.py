@@ -33,8 +33,8 @@ def gradient_plan(
     """Return the plan that shares where gradients agree most and fits the budget.
 
     Cosines are debiased where every language has two chunks or more. A pair whose cosine is not
-    defined (a gradient that is zero, or nothing but noise) counts as 0: no reason to share, none
-    to split.
+    defined, or of whose gradients one can't be told from noise, counts as 0: no reason to share,
+    none to split.
 
     Args:
         statistics: of the units to decide on.
@@ -56,7 +56,7 @@ def gradient_plan(
 
     copies = len(statistics.languages) - 1
     size = statistics.shared_parameters + kept_parameters + sum(parameters.values()) * copies
-    for _, unit, one, other in _descending(statistics, statistics.cosines(debiased)):
+    for _, unit, one, other in _descending(statistics, _trusted_cosines(statistics, debiased)):
         if size <= limit:
             break
         if (unit, one, other) not in blocked and groups.join(unit, one, other):
@@ -81,6 +81,15 @@ def gradient_plan(
     )
 
 
+def _trusted_cosines(statistics: GradientStatistics, debiased: bool) -> NDArray[np.float64]:
+    """Return cosines, 0 where they would compare noise."""
+    cosines = np.nan_to_num(statistics.cosines(debiased), nan=0.0)
+    if debiased:
+        signal = statistics.is_signal()
+        cosines[~(signal[:, :, None] & signal[:, None, :])] = 0.0
+    return cosines
+
+
 def _descending(statistics: GradientStatistics, cosines: NDArray[np.float64]) -> List[Similarity]:
     """Return all quadruplets, most similar first.
 
@@ -91,8 +100,8 @@ def _descending(statistics: GradientStatistics, cosines: NDArray[np.float64]) ->
     for u, unit in enumerate(statistics.units):
         for j, one in enumerate(statistics.languages):
             for k in range(j + 1, len(statistics.languages)):
-                cosine = float(np.nan_to_num(cosines[u, j, k], nan=0.0))
-                quadruplets.append((-round(cosine, 12), unit, one, statistics.languages[k]))
+                cosine = round(float(cosines[u, j, k]), 12)
+                quadruplets.append((-cosine, unit, one, statistics.languages[k]))
     return sorted(quadruplets)
 
 

@@ -81,7 +81,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
     def __init__(self, args: Any, tgt_dict: Any) -> None:
         super().__init__(args, tgt_dict)
         if getattr(args, "languages", None):
-            self.languages = sorted({one.strip() for one in args.languages.split(",")})
+            self.languages = sorted(set(args.languages.replace(",", " ").split()))
         else:
             self.languages = languages_of_vocabulary(tgt_dict.symbols)
         self._differentiation: Optional[Differentiation] = None

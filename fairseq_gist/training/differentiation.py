@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-import numpy as np
 from torch import Tensor, nn
 
 from fairseq_gist.budget import parse_budget
@@ -31,7 +30,7 @@ __all__ = ["Differentiation", "complete_plan", "shared_parameters"]
 logger = logging.getLogger(__name__)
 
 MOSTLY_NOISE = 0.25
-"""Share of gradients without a defined direction from which on a user is warned."""
+"""Share of gradients that can't be told from noise from which on a user is warned."""
 
 
 class Differentiation:
@@ -106,7 +105,9 @@ class Differentiation:
         if self.options.differentiate_by == "shared":
             logger.info(f"update {update_num}: statistics recorded; nothing is split by 'shared'")
             return
-        plan = gradient_plan(statistics, moment.budget, within=plan_of(self.model))
+        before = plan_of(self.model)
+        within = None if before is None else complete_plan(self.model, before)
+        plan = gradient_plan(statistics, moment.budget, within)
         plan = complete_plan(self.model, plan, update=update_num)
         text = hook.same_on_all_processes(self.trainer, plan.to_json())
         self._become(SharingPlan.from_json(text))
@@ -129,8 +130,7 @@ class Differentiation:
         return statistics
 
     def _warn_of_noise(self, statistics: GradientStatistics) -> None:
-        own = np.einsum("ujj->uj", statistics.cosines())
-        noise = float(np.isnan(own).mean())
+        noise = 1.0 - float(statistics.is_signal().mean())
         if noise > MOSTLY_NOISE:
             advice = (
                 "; near the end of training the gradients of training batches mostly are: measure "

@@ -196,7 +196,9 @@ def test_apply_keeps_the_function_and_show_prints_the_table(differentiated, data
 
     sample = batch_of(task, utterances=4)
     before, after = (m.eval()(**sample["net_input"])[0] for m in (model, loaded))
-    assert (before - after).abs().max().item() == 0.0
+    # products of matrices with fewer rows may round differently
+    difference = (before - after).abs().max().item()
+    assert difference < 5e-6, f"logits differ by {difference}"
     capsys.readouterr()
     for file in (plan, split):
         assert gist(["show", str(file)]) == 0

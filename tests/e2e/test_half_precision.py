@@ -20,5 +20,3 @@ def test_flat_master_copies_are_refused(train, tmp_path):
     with pytest.raises(SystemExit, match="add --fp16-no-flatten-grads"):
         train(tmp_path, "--fp16", *SPLIT)
     assert not list(tmp_path.glob("*.pt"))
-
-

@@ -59,9 +59,7 @@ def test_two_processes_decide_and_train_like_one(train, data, tmp_path, repo_roo
     for rank, output in zip(ranks, outputs):
         assert rank.returncode == 0, output[-3000:]
 
-    single, double = (
-        GradientStatistics.load(tmp_path / f"{name}.npz") for name in ("one", "two")
-    )
+    single, double = (GradientStatistics.load(tmp_path / f"{name}.npz") for name in ("one", "two"))
     scale = abs(single.gram).max()
     difference = abs(single.gram - double.gram).max() / scale
     assert difference < 1e-4, f"inner products differ by {difference} of the largest"

@@ -283,3 +283,38 @@ def test_other_contents_are_refused_with_the_name_of_the_file(probes, tmp_path, 
     assert zipfile.is_zipfile(path)
     with pytest.raises(StatisticsError, match=f"edited.npz: .*{message}|edited.npz: .*unsized"):
         GradientStatistics.load(path)
+
+
+def _of_vectors(vectors):
+    """Statistics of one unit from gradients `[languages, chunks, parameters]`."""
+    languages, chunks, size = vectors.shape
+    flat = vectors.reshape(-1, size)
+    return GradientStatistics(
+        languages=tuple("abcdefgh"[:languages]),
+        units=("unit",),
+        unit_parameters=np.array([size]),
+        shared_parameters=size,
+        gram=(flat @ flat.T)[None],
+        probe_languages=np.repeat(np.arange(languages), chunks),
+        probe_chunks=np.tile(np.arange(chunks), languages),
+        probe_tokens=np.ones(languages * chunks),
+    )
+
+
+def test_signal_is_told_from_noise():
+    noise = np.random.default_rng(3).normal(size=(2, 8, 500))
+    noise[0] += 1.0
+    noise[1, 4:] -= noise[1, :4]  # chunks that cancel, as those of a converged model
+    assert _of_vectors(noise).is_signal().tolist() == [[True, False]]
+
+
+def test_noise_is_seldom_taken_for_signal():
+    source = np.random.default_rng(5)
+    taken = [_of_vectors(source.normal(size=(4, 8, 300))).is_signal().mean() for _ in range(50)]
+    assert np.mean(taken) < 0.15, f"{np.mean(taken):.0%} of pure noise was taken for signal"
+
+
+def test_two_chunks_decide_by_the_sign_of_their_product():
+    vectors = np.ones((2, 2, 3))
+    vectors[1, 1] *= -1
+    assert _of_vectors(vectors).is_signal().tolist() == [[True, False]]
