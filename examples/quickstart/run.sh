@@ -16,6 +16,14 @@ size_budget=${SIZE_BUDGET:-2.0}  # times the shared model
 seed=${SEED:-1}
 languages=(de es fr it nl pt ro ru)
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} PYTHONWARNINGS=ignore
+# of fairseq's log: losses without those of single languages, validation, what is recorded and decided
+progress='
+  /\.train \| \{|checkpoint_utils|fairseq\.trainer/d
+  /train_inner|valid on|gradient|differentiated|[Ee]rror|^decoder|^plan|^copies|^most/ {
+    s/^.*INFO \| (train_inner|fairseq_gist[a-z._]*) \| //
+    s/ ?\|? (loss|accuracy|cos)_[a-z_]*[= ][-0-9.]+,?//g
+    p
+  }'
 say() { printf '\n== %s\n' "$*"; }
 
 for tool in fairseq-gist fairseq-train fairseq-generate; do
@@ -54,9 +62,7 @@ train() {
     --validate-interval 1000 --validate-interval-updates 350 --save-interval 1000 \
     --save-interval-updates 100 --keep-interval-updates 1 --no-epoch-checkpoints \
     --log-interval 50 --log-format simple "$@" 2>&1 |
-    tee -a "$out/$name.log" | grep --line-buffered -vE "train \| \{|checkpoint_utils|fairseq.trainer" |
-    grep --line-buffered -E 'train_inner|valid on|gradient|differentiated|[Ee]rror|^decoder|^plan|^copies|^most' |
-    sed -u -E 's/^.*INFO \| (train_inner|fairseq_gist[a-z._]*) \| //; s/ ?\|? (loss|accuracy|cos)_[a-z_]*[= ][-0-9.]+,?//g'
+    tee -a "$out/$name.log" | sed -u -n -E "$progress"
   touch "$out/$name/done"
 }
 

@@ -82,7 +82,7 @@ class Differentiation:
         moment = next((m for m in self.moments if m.update > update_num), None)
         if moment is None or self.options.gradients_from != "train":
             return
-        self.window.prepare(self.model, self._units(), update_num, moment.update)
+        self.window.prepare(self.model, self._units, update_num, moment.update)
         if not is_dummy:
             self.window.open(tokens)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict, Iterable, Mapping, Optional
+from typing import Any, Callable, Dict, Iterable, Mapping, Optional
 
 from torch import Tensor, nn
 
@@ -52,9 +52,15 @@ class RecordingWindow:
         self._loaded: Optional[Dict[str, Any]] = None
 
     def prepare(
-        self, model: nn.Module, units: Mapping[str, Unit], update_num: int, moment: int
+        self,
+        model: nn.Module,
+        find_units: Callable[[], Mapping[str, Unit]],
+        update_num: int,
+        moment: int,
     ) -> None:
         """Begin to record if ``update_num`` is where the window before ``moment`` begins.
+
+        ``find_units`` is asked for the units only then: this is called for every batch.
 
         Raises:
             OptionError: when the updates that are left don't make the chunks asked for.
@@ -65,6 +71,7 @@ class RecordingWindow:
         per_chunk = max(1, min(self.updates, left) // self.chunks)
         if self._loaded is None and left > per_chunk * self.chunks:
             return
+        units = find_units()
         recorder = GradientRecorder(
             model,
             units,
