@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+from typing import Any
 
 from fairseq_gist.errors import OptionError
 
-__all__ = ["allow_own_checkpoints", "require_fairseq"]
+__all__ = ["allow_own_checkpoints", "require_fairseq", "use_plain_layer_norms"]
 
 
 def require_fairseq() -> None:
@@ -35,3 +36,19 @@ def allow_own_checkpoints() -> None:
 
     if hasattr(torch.serialization, "add_safe_globals"):
         torch.serialization.add_safe_globals([argparse.Namespace])
+
+
+def use_plain_layer_norms(model: Any) -> None:
+    """Put torch's LayerNorm, with the same parameters, in the place of apex's fused one.
+
+    fairseq takes apex's where it finds it and a GPU, and a model would have other units, and a
+    split one other checkpoints, on a machine with apex than on one without.
+    """
+    from torch import nn
+
+    for parent in list(model.modules()):
+        for name, module in list(parent.named_children()):
+            if type(module).__name__ == "FusedLayerNorm":
+                plain = nn.LayerNorm(module.normalized_shape, eps=module.eps)
+                plain.weight, plain.bias = module.weight, module.bias
+                setattr(parent, name, plain)

@@ -32,7 +32,17 @@ for tool in fairseq-gist fairseq-train fairseq-generate; do
     exit 1
   }
 done
+if ((split_at <= common || split_at > updates)); then
+  echo "run.sh: expected COMMON < SPLIT_AT <= UPDATES, found $common, $split_at, $updates" >&2
+  exit 1
+fi
 mkdir -p "$out"
+settings="updates $updates, split at $split_at, common $common, budget $size_budget, seed $seed"
+if [ -e "$out/settings" ] && [ "$(cat "$out/settings")" != "$settings" ]; then
+  echo "run.sh: $out was made with: $(cat "$out/settings"); choose another OUT, or remove it" >&2
+  exit 1
+fi
+echo "$settings" >"$out/settings"
 data=$out/data
 started=$SECONDS
 
@@ -62,7 +72,10 @@ train() {
     --validate-interval 1000 --validate-interval-updates 350 --save-interval 1000 \
     --save-interval-updates 100 --keep-interval-updates 1 --no-epoch-checkpoints \
     --log-interval 50 --log-format simple "$@" 2>&1 |
-    tee -a "$out/$name.log" | sed -u -n -E "$progress"
+    tee -a "$out/$name.log" | sed -u -n -E "$progress" || {
+      tail -3 "$out/$name.log" >&2
+      exit 1
+    }
   touch "$out/$name/done"
 }
 

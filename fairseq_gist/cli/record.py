@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--subset", default="multiway", help="default %(default)s")
     parser.add_argument("--chunks", type=int, default=8, help="default %(default)s")
+    parser.add_argument(
+        "--max-tokens", type=int, default=20000, help="frames a batch (default %(default)s)"
+    )
     parser.add_argument("--units", metavar="REGEX", help="module paths (default: the decoder's)")
     parser.add_argument("--cpu", action="store_true", help="don't use a GPU")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
@@ -56,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     from fairseq_gist.training.window import watch_units
 
     task = _task(args)
-    task.check_subset(args.subset)
+    task.check_subset(args.subset, args.chunks)
     model = model_from(content, args.checkpoint, task.languages, task)
     use_gpu = torch.cuda.is_available() and not args.cpu
     if use_gpu:
@@ -65,11 +68,13 @@ def run(args: argparse.Namespace) -> None:
     recorder = GradientRecorder(model, units, task.languages, args.chunks, 1)
     watch_units(model, units.values(), model.routing)
     context = MeasuringContext(
-        model,
-        _criterion(task),
-        1.0,
-        utils.move_to_cuda if use_gpu else lambda sample: sample,
-        False,
+        model=model,
+        criterion=_criterion(task),
+        loss_scale=1.0,
+        to_device=utils.move_to_cuda if use_gpu else lambda sample: sample,
+        autocast=False,
+        max_tokens=args.max_tokens,
+        max_sentences=None,
     )
     measure(recorder, context, task, model.routing, args.subset)
     statistics = recorder.statistics(

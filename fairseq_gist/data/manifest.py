@@ -71,7 +71,10 @@ class ManifestReader:
             languages = [i for dataset in datasets for i in dataset.language_ids or ()]
         resampled = is_train and len(datasets) > 1 and self.config.sampling_alpha != 1.0
         if multiway and languages is None:
-            raise DataError("--multiway-batches: the data has no languages to bring together")
+            raise DataError(
+                f"subset '{subsets}': rows can't be brought together by utterance, as the "
+                "vocabulary has no language tags; use --languages"
+            )
         if resampled and (multiway or homogeneous):
             raise OptionError(
                 "the YAML's sampling_alpha draws rows anew every epoch, which "

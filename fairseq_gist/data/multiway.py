@@ -61,7 +61,7 @@ class MultiwayDataset(RowDataset):
         if not samples:
             return {}
         samples = sorted(samples, key=lambda items: -items[0].source.size(0))
-        # equal lengths keep their order below, so rows stay in this one
+        # the stock collater orders by length; the ids say where everything went
         flat = [item for items in samples for item in items]
         heads = [items[0] for items in samples]
         batch = self.rows.collater(
@@ -72,7 +72,10 @@ class MultiwayDataset(RowDataset):
         )
         order = batch["id"]
         audio = self.rows.collater(
-            [LanguageItem(i, item.source, item.target, None, 0) for i, item in enumerate(heads)]
+            [
+                LanguageItem(i, item.source, item.target, item.speaker_id, 0)
+                for i, item in enumerate(heads)
+            ]
         )
         utterance = torch.tensor([u for u, items in enumerate(samples) for _ in items])
         place = torch.empty(len(heads), dtype=torch.long)

@@ -65,6 +65,11 @@ class RowDataset(FairseqDataset):
         with augmentation_seed(self.seed, epoch, index):
             return self.load(index)
 
+    @property
+    def language_indices(self) -> List[int]:
+        """Indices of the languages that occur, ascending."""
+        return [] if self.languages is None else np.unique(self.languages).tolist()
+
     def load(self, index: int) -> LanguageItem:
         """Return row ``index``, numbered through all subsets."""
         item: LanguageItem = self.rows[index]

@@ -12,6 +12,7 @@ from fairseq.modules.checkpoint_activations import checkpoint_wrapper
 from torch import Tensor
 
 from fairseq_gist.boundary import one_line_errors
+from fairseq_gist.compat import use_plain_layer_norms
 from fairseq_gist.errors import OptionError
 from fairseq_gist.languages import LANGUAGE_TAG, languages_of_vocabulary
 from fairseq_gist.nn.checkpointing import checkpoint_routed
@@ -127,6 +128,7 @@ class GistS2TTransformer(stock.S2TTransformerModel):
     def __init__(self, encoder: GistS2TEncoder, decoder: GistS2TDecoder) -> None:
         super().__init__(encoder, decoder)
         self.routing = encoder.routing = decoder.routing
+        use_plain_layer_norms(self)
 
     @staticmethod
     def add_args(parser: Any) -> None:

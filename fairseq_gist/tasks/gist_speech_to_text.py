@@ -27,6 +27,7 @@ from fairseq_gist.nn.routing import LanguageBatch
 from fairseq_gist.nn.tags import check_tags
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.surgery.plan_buffer import plan_of
 from fairseq_gist.training import hook
 from fairseq_gist.training.differentiation import Differentiation
 from fairseq_gist.training.options import DifferentiationOptions, moments
@@ -85,6 +86,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
         else:
             self.languages = languages_of_vocabulary(tgt_dict.symbols)
         self._differentiation: Optional[Differentiation] = None
+        self._trainer: Any = None
 
     @classmethod
     def add_args(cls, parser: Any) -> None:
@@ -98,8 +100,6 @@ class GistSpeechToTextTask(SpeechToTextTask):
             moments(args)
             if args.homogeneous_batches and args.multiway_batches:
                 raise OptionError("--homogeneous-batches and --multiway-batches exclude each other")
-            if args.sharing_plan:
-                SharingPlan.load(args.sharing_plan)
         task: GistSpeechToTextTask = super().setup_task(args, **kwargs)
         return task
 
@@ -182,9 +182,21 @@ class GistSpeechToTextTask(SpeechToTextTask):
             self.dataset_to_epoch_iter[dataset] = iterator
         return iterator
 
-    def check_subset(self, subset: str) -> None:
-        """Raise DataError unless ``subset`` can be read."""
-        self._held_out(subset)
+    def check_subset(self, subset: str, chunks: int) -> None:
+        """Raise DataError unless gradients can be measured on ``subset``."""
+        dataset = self._held_out(subset)
+        if len(dataset) < chunks:
+            raise DataError(
+                f"--gradients-from {subset}: {len(dataset)} utterances don't make {chunks} chunks "
+                "(--gradient-chunks)"
+            )
+        found = {self.languages[index] for index in dataset.language_indices}
+        missing = sorted(set(self.languages) - found)
+        if missing:
+            raise DataError(
+                f"--gradients-from {subset}: it has no row of language '{missing[0]}', which the "
+                "model has"
+            )
 
     def _held_out(self, subset: str) -> RowDataset:
         try:
@@ -192,11 +204,27 @@ class GistSpeechToTextTask(SpeechToTextTask):
         except FileNotFoundError as error:
             raise DataError(f"--gradients-from {subset}: {error}") from None
 
-    def measuring_batches(self, subset: str, chunks: int) -> Iterator[Dict[str, Any]]:
-        """Yield the batches of held-out data, at least ``chunks`` of them where it has the rows."""
+    def measuring_batches(
+        self,
+        subset: str,
+        chunks: int,
+        max_tokens: Optional[int] = None,
+        max_sentences: Optional[int] = None,
+    ) -> Iterator[Dict[str, Any]]:
+        """Yield the batches of held-out data, enough of them for ``chunks``.
+
+        Args:
+            subset: name of the data.
+            chunks: how many chunks the batches are for.
+            max_tokens: frames of audio a batch.
+            max_sentences: utterances a batch.
+        """
         dataset = self._held_out(subset)
+        enough = max(1, len(dataset) // (2 * chunks))
         batches = dataset.batch_by_size(
-            dataset.ordered_indices(), max_sentences=max(1, len(dataset) // (2 * chunks))
+            dataset.ordered_indices(),
+            max_tokens=max_tokens,
+            max_sentences=min(enough, max_sentences or enough),
         )
         for batch in batches:
             yield dataset.collater([dataset[index] for index in batch])
@@ -207,6 +235,8 @@ class GistSpeechToTextTask(SpeechToTextTask):
         """Build the model, rewritten by ``--sharing-plan`` where one is given."""
         with one_line_errors():
             model = super().build_model(args, from_checkpoint)
+            if self.args.multiway_batches:
+                self._routing(model)
             if self.args.sharing_plan and not from_checkpoint:
                 apply_plan(model, SharingPlan.load(self.args.sharing_plan), self._routing(model))
             return model
@@ -222,14 +252,19 @@ class GistSpeechToTextTask(SpeechToTextTask):
 
     def trainer_built(self, trainer: Any) -> None:
         """Take notice of the trainer (called by the hook)."""
+        self._trainer = trainer
         if self.args.differentiate_at:
             with one_line_errors():
+                hook.check_distributed(trainer)
                 self._differentiation = Differentiation(
                     self.args, trainer, self, self._routing(trainer.get_model())
                 )
 
     def optimizer_built(self, optimizer: Any) -> None:
         """Follow an optimizer that the trainer has built (called by the hook)."""
+        if plan_of(self._trainer.get_model()) is not None:
+            with one_line_errors():
+                hook.check_distributed(self._trainer)
         if self._differentiation is not None:
             hook.observe(optimizer, self._differentiation.window)
 
@@ -249,20 +284,33 @@ class GistSpeechToTextTask(SpeechToTextTask):
         **kwargs: Any,
     ) -> Any:
         """Run forward and backward, gradients recorded where that is due."""
+        sample = _for_model(sample, model)
         if self._differentiation is None:
             return super().train_step(
                 sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
             )
         with one_line_errors():
             routing = self._differentiation.routing
-            tokens = tokens_per_language(sample, self, criterion, routing)
-            self._differentiation.before_backward(update_num, tokens, ignore_grad)
+            self._differentiation.before_backward(
+                update_num,
+                lambda: tokens_per_language(sample, self, criterion, routing),
+                ignore_grad,
+            )
         try:
             return super().train_step(
                 sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
             )
+        except Exception as error:
+            if not isinstance(error, RuntimeError):
+                # the trainer writes a checkpoint now, in this process alone
+                self._differentiation.window.abandon()
+            raise
         finally:
             self._differentiation.after_backward()
+
+    def valid_step(self, sample: Dict[str, Any], model: Any, criterion: Any) -> Any:
+        """Return the loss of a validation batch."""
+        return super().valid_step(_for_model(sample, model), model, criterion)
 
     def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
         """Take a step, and differentiate after it if this is the moment."""
@@ -290,6 +338,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
             if ids is not None and prefix_tokens is not None and prefix_tokens.size(1) > 0:
                 tags = [self.tgt_dict.index(LANGUAGE_TAG.format(one)) for one in self.languages]
                 check_tags(LanguageBatch(ids, self.languages), prefix_tokens[:, 0], tags)
+        sample = _for_model(sample, models[0])
         return super().inference_step(generator, models, sample, prefix_tokens, constraints)
 
     def _into_target_language(self, sample: Dict[str, Any], prefix_tokens: Any) -> Any:
@@ -319,3 +368,11 @@ class GistSpeechToTextTask(SpeechToTextTask):
             if self.languages:
                 self._target_language()
         return audio_dataset(self.data_cfg, src_tokens, src_lengths)
+
+
+def _for_model(sample: Dict[str, Any], model: Any) -> Dict[str, Any]:
+    """Return ``sample``, for a stock model without language ids, which it doesn't know."""
+    if not sample or hasattr(model, "routing"):
+        return sample
+    net_input = {key: value for key, value in sample["net_input"].items() if key != "lang_ids"}
+    return {**sample, "net_input": net_input}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 from torch import Tensor, nn
 
@@ -52,6 +52,7 @@ class Differentiation:
         self.options, self.trainer, self.task, self.routing = options, trainer, task, routing
         self.moments = moments(options)
         self._log = SimilarityLog()
+        self._has_begun = False
         self.window = RecordingWindow(
             trainer, routing, options.gradient_window, options.gradient_chunks
         )
@@ -71,20 +72,27 @@ class Differentiation:
         model: nn.Module = self.trainer.get_model()
         return model
 
-    def before_backward(self, update_num: int, tokens: Tensor, is_dummy: bool) -> None:
+    def before_backward(
+        self, update_num: int, count_tokens: Callable[[], Tensor], is_dummy: bool
+    ) -> None:
         """Prepare to record a batch.
 
         Args:
             update_num: updates made so far.
-            tokens: the batch's target tokens, `[languages]`.
+            count_tokens: returns the batch's target tokens, `[languages]`.
             is_dummy: whether the batch is there to keep processes in step only.
+
+        Raises:
+            OptionError: when a checkpoint has brought the run past its moments without a split.
         """
+        if not self._has_begun:
+            self._check_not_missed(update_num)
         moment = next((m for m in self.moments if m.update > update_num), None)
         if moment is None or self.options.gradients_from != "train":
             return
         self.window.prepare(self.model, self._units, update_num, moment.update)
         if not is_dummy:
-            self.window.open(tokens)
+            self.window.open(count_tokens)
 
     def after_backward(self) -> None:
         """Stop recording until the next batch."""
@@ -92,14 +100,13 @@ class Differentiation:
 
     def after_update(self, update_num: int) -> None:
         """Differentiate if ``update_num`` updates, this one included, are one of the moments."""
-        recorder = self.window.recorder
-        if self.window.completed_round and recorder is not None and recorder.has_all_languages:
-            self._log.update(self._statistics(recorder, update_num))
-        self._log.write()
         moment = next((m for m in self.moments if m.update == update_num), None)
-        if moment is None:
+        statistics = None if moment is None else self._gather(update_num)
+        if statistics is not None:
+            self._log.update(statistics)
+        self._log.write()
+        if moment is None or statistics is None:
             return
-        statistics = self._gather(update_num)
         self._warn_of_noise(statistics)
         self._save(statistics, moment)
         if self.options.differentiate_by == "shared":
@@ -125,9 +132,7 @@ class Differentiation:
         )
         watch_units(self.model, units.values(), self.routing)
         measure(recorder, hook.measuring_context(self.trainer), self.task, self.routing, source)
-        statistics = self._statistics(recorder, update_num)
-        self._log.update(statistics)
-        return statistics
+        return self._statistics(recorder, update_num)
 
     def _warn_of_noise(self, statistics: GradientStatistics) -> None:
         noise = 1.0 - float(statistics.is_signal().mean())
@@ -164,6 +169,13 @@ class Differentiation:
     def _check_budgets(self) -> None:
         shared = shared_parameters(self.model)
         limits = [parse_budget(moment.budget, shared) for moment in self.moments]
+        size = count_parameters(self.model)
+        if size > limits[0]:
+            raise OptionError(
+                f"--size-budget: {self.moments[0].budget} is {limits[0]:,} parameters, but by "
+                f"--sharing-plan the model has {size:,} already; a differentiation can only split "
+                "further"
+            )
         if limits != sorted(limits):
             raise OptionError(
                 f"--size-budget: {self.options.size_budget} falls, but a later differentiation can "
@@ -172,13 +184,23 @@ class Differentiation:
 
     def _check_reachable(self) -> None:
         if self.options.gradients_from != "train":
-            self.task.check_subset(self.options.gradients_from)
+            self.task.check_subset(self.options.gradients_from, self.options.gradient_chunks)
         last = self.trainer.cfg.optimization.max_update
         late = [moment.update for moment in self.moments if last and moment.update > last]
         if late:
             logger.warning(
                 f"--differentiate-at {late[0]} is after the last update (--max-update {last}): "
                 "the model will not be split then"
+            )
+
+    def _check_not_missed(self, update_num: int) -> None:
+        self._has_begun = True
+        missed = [moment.update for moment in self.moments if moment.update <= update_num]
+        splits = self.options.differentiate_by != "shared"
+        if missed and splits and plan_of(self.model) is None:
+            raise OptionError(
+                f"--differentiate-at {missed[-1]}: the checkpoint, of update {update_num}, was "
+                "never split; name a later update, or start from an earlier checkpoint"
             )
 
     def _save(self, statistics: GradientStatistics, moment: Moment) -> None:

@@ -37,7 +37,9 @@ def measure(
         DataError: when the subset has fewer batches than there are chunks.
     """
     model, criterion = context.model, context.criterion
-    batches = list(task.measuring_batches(subset, recorder.chunks))
+    batches = list(
+        task.measuring_batches(subset, recorder.chunks, context.max_tokens, context.max_sentences)
+    )
     if len(batches) < recorder.chunks:
         raise DataError(
             f"subset '{subset}' makes {len(batches)} batches, fewer than --gradient-chunks "

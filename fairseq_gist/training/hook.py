@@ -23,6 +23,7 @@ from fairseq_gist.training.optimizer import loss_scale, observe, step_was_taken
 __all__ = [
     "REQUIRED_ATTRIBUTES",
     "MeasuringContext",
+    "check_distributed",
     "check_trainer",
     "install",
     "is_first_process",
@@ -163,19 +164,31 @@ def check_trainer(trainer: Trainer) -> None:
         raise OptionError("; ".join(reasons))
 
 
+def check_distributed(trainer: Trainer) -> None:
+    """Raise OptionError where fairseq's distributed wrapper can't train copies without rows."""
+    options = trainer.cfg.distributed_training
+    if (
+        trainer.data_parallel_world_size > 1
+        and options.ddp_backend in ("c10d", "pytorch_ddp")
+        and not options.find_unused_parameters
+    ):
+        raise OptionError(
+            f"--ddp-backend {options.ddp_backend}: a batch may have no row for a copy, which this "
+            "backend can't train; add --find-unused-parameters, or use --ddp-backend legacy_ddp"
+        )
+
+
 class OptimizerState(NamedTuple):
     """What is carried from one optimizer to the next."""
 
     optimizer: Any
-    scheduler: Dict[str, Any]
+    scheduler: Any
     lr: float
 
 
 def optimizer_state(trainer: Trainer) -> OptimizerState:
-    """Return the optimizer as it is now, the scheduler's state and the learning rate."""
-    return OptimizerState(
-        trainer.optimizer, trainer.lr_scheduler.state_dict(), trainer.optimizer.get_lr()
-    )
+    """Return optimizer and scheduler as they are now, and the learning rate."""
+    return OptimizerState(trainer.optimizer, trainer.lr_scheduler, trainer.optimizer.get_lr())
 
 
 def rebuild_optimizer(
@@ -192,8 +205,13 @@ def rebuild_optimizer(
     scaler = getattr(old, "scaler", None)
     if scaler is not None:
         _carry_scaler(old, new)
-    trainer.lr_scheduler.load_state_dict(before.scheduler)
-    trainer.optimizer.set_lr(before.lr)
+    # the scheduler itself goes on: its state dict lacks warm-up factors and patience
+    scheduler = before.scheduler
+    scheduler.optimizer = new
+    if hasattr(scheduler, "lr_scheduler"):
+        scheduler.lr_scheduler.optimizer = new.optimizer
+    trainer._lr_scheduler = scheduler  # noqa: SLF001
+    new.set_lr(before.lr)
 
 
 def _carry_scaler(old: Any, new: Any) -> None:
@@ -231,6 +249,8 @@ class MeasuringContext(NamedTuple):
     loss_scale: float
     to_device: Callable[[Any], Any]
     autocast: bool
+    max_tokens: Optional[int]
+    max_sentences: Optional[int]
 
 
 def measuring_context(trainer: Trainer) -> MeasuringContext:
@@ -241,4 +261,6 @@ def measuring_context(trainer: Trainer) -> MeasuringContext:
         loss_scale(trainer.optimizer),
         lambda sample: trainer._prepare_sample(sample)[0],  # noqa: SLF001
         bool(trainer.cfg.common.amp),
+        trainer.cfg.dataset.max_tokens_valid,
+        trainer.cfg.dataset.batch_size_valid,
     )

@@ -109,6 +109,7 @@ def moments(options: DifferentiationOptions) -> List[Moment]:
         )
     problems.extend(_budget_problems(options.size_budget))
     updates = _updates(options.differentiate_at, problems)
+    problems.extend(_room_problems(options, updates))
     budgets = options.size_budget.split(",")
     if updates and len(budgets) not in (1, len(updates)):
         problems.append(
@@ -137,7 +138,20 @@ def _updates(text: Optional[str], problems: List[str]) -> List[int]:
         )
     if updates != sorted(set(updates)):
         problems.append(f"--differentiate-at: updates must rise, found '{text}'")
+        return []
     return updates
+
+
+def _room_problems(options: DifferentiationOptions, updates: List[int]) -> List[str]:
+    """Find moments too close to the one before for recording in between."""
+    if options.gradients_from != "train":
+        return []
+    return [
+        f"--differentiate-at: {later - earlier} updates between {earlier} and {later} don't make "
+        f"{options.gradient_chunks} chunks (--gradient-chunks)"
+        for earlier, later in zip([0, *updates], updates)
+        if 0 < later - earlier < options.gradient_chunks
+    ]
 
 
 def _budget_problems(text: str) -> List[str]:

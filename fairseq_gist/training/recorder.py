@@ -69,11 +69,6 @@ class GradientRecorder:
         """Whether every chunk has all its updates."""
         return self.rounds >= self.updates_per_chunk
 
-    @property
-    def has_all_languages(self) -> bool:
-        """Whether every language occurred so far (in this process)."""
-        return bool((self._tokens.sum(0) > 0).all())
-
     def add(self, unit: str, part: str, language: int, gradient: Tensor) -> None:
         """Add a gradient of the update under way; see :class:`nn.routing.GradientSink`."""
         if unit not in self._layout:
@@ -97,8 +92,8 @@ class GradientRecorder:
             held.zero_()
         self._update_tokens.zero_()
 
-    def finish_update(self, loss_scale: float = 1.0) -> bool:
-        """Add the update under way to the chunk whose turn it is; True when a round is complete.
+    def finish_update(self, loss_scale: float = 1.0) -> None:
+        """Add the update under way to the chunk whose turn it is.
 
         Args:
             loss_scale: by how much the loss was multiplied for the backward passes.
@@ -113,7 +108,6 @@ class GradientRecorder:
         self._tokens[chunk] += self._update_tokens
         self.discard_update()
         self.updates += 1
-        return self.updates % self.chunks == 0
 
     def gather(self) -> None:
         """Sum what was recorded over all processes; every process must call this.
@@ -194,10 +188,6 @@ class GradientRecorder:
             "sums": self._sums,
             "tokens": self._tokens,
         }
-
-    def fits(self, state: Mapping[str, Any]) -> bool:
-        """Whether ``state`` is of the same units and languages as this recorder."""
-        return state["units"] == list(self.units) and state["languages"] == list(self.languages)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what was gathered before; chunks are as in the state."""

@@ -48,7 +48,7 @@ class RecordingWindow:
         self.trainer, self.routing = trainer, routing
         self.updates, self.chunks = updates, chunks
         self.recorder: Optional[GradientRecorder] = None
-        self.completed_round = False
+        self._moment = 0
         self._loaded: Optional[Dict[str, Any]] = None
 
     def prepare(
@@ -69,8 +69,14 @@ class RecordingWindow:
             return
         left = moment - update_num
         per_chunk = max(1, min(self.updates, left) // self.chunks)
-        if self._loaded is None and left > per_chunk * self.chunks:
+        loaded = self._take_loaded(find_units, moment)
+        if loaded is None and left > per_chunk * self.chunks:
             return
+        if loaded is None and left < self.chunks:
+            raise OptionError(
+                f"--differentiate-at {moment}: {left} updates are left to record gradients in, but "
+                f"--gradient-chunks is {self.chunks}; differentiate later"
+            )
         units = find_units()
         recorder = GradientRecorder(
             model,
@@ -80,24 +86,43 @@ class RecordingWindow:
             per_chunk,
             sum_over_processes(self.trainer),
         )
-        if self._loaded is not None and recorder.fits(self._loaded):
-            recorder.load_state_dict(self._loaded)
+        if loaded is not None:
+            recorder.load_state_dict(loaded)
             if not is_first_process(self.trainer):
                 recorder.forget()
-        elif left < self.chunks:
-            raise OptionError(
-                f"--differentiate-at {moment}: {left} updates are left to record gradients in, but "
-                f"--gradient-chunks is {self.chunks}; differentiate later"
-            )
-        self._loaded = None
-        self.recorder = recorder
+        self.recorder, self._moment = recorder, moment
         watch_units(model, recorder.units.values(), self.routing)
         logger.info(f"recording gradients on {len(units)} units until update {moment}")
 
-    def open(self, tokens: Tensor) -> None:
-        """Take the gradients of the next backward pass, over ``tokens`` `[languages]` tokens."""
+    def _take_loaded(
+        self, find_units: Callable[[], Mapping[str, Unit]], moment: int
+    ) -> Optional[Dict[str, Any]]:
+        """Return what a checkpoint had gathered, if it was gathered for this."""
+        loaded, self._loaded = self._loaded, None
+        if loaded is None:
+            return None
+        wanted = {
+            "moment": moment,
+            "chunks": self.chunks,
+            "languages": list(self.routing.languages),
+            "units": list(find_units()),
+        }
+        different = [name for name, value in wanted.items() if loaded.get(name) != value]
+        if not different:
+            return loaded
+        logger.warning(
+            f"the checkpoint's half recorded gradients are dropped: they are of other "
+            f"{' and '.join(different)}"
+        )
+        return None
+
+    def open(self, count_tokens: Callable[[], Tensor]) -> None:
+        """Take the gradients of the next backward pass.
+
+        ``count_tokens`` returns the target tokens it is over, `[languages]`.
+        """
         if self.recorder is not None and not self.recorder.is_complete:
-            self.recorder.count_tokens(tokens)
+            self.recorder.count_tokens(count_tokens())
             self.routing.sink = self.recorder
 
     def close(self) -> None:
@@ -116,17 +141,19 @@ class RecordingWindow:
         recorder.gather()
         return recorder
 
+    def abandon(self) -> None:
+        """Forget everything: this process is about to fail, and others won't wait for it."""
+        self.recorder, self._loaded = None, None
+
     # what the optimizer reports
 
     def update_finished(self, loss_scale: float) -> None:
         """Take the update's gradients into a chunk."""
-        self.completed_round = False
         if self.recorder is not None and not self.recorder.is_complete:
-            self.completed_round = self.recorder.finish_update(loss_scale)
+            self.recorder.finish_update(loss_scale)
 
     def update_dropped(self) -> None:
         """Forget the update's gradients."""
-        self.completed_round = False
         if self.recorder is not None:
             self.recorder.discard_update()
 
@@ -139,7 +166,9 @@ class RecordingWindow:
 
     def recording_state(self) -> Optional[Dict[str, Any]]:
         """Return what was gathered so far, for the checkpoint."""
-        return self._loaded if self.recorder is None else self.recorder.state_dict()
+        if self.recorder is None:
+            return self._loaded
+        return {"moment": self._moment, **self.recorder.state_dict()}
 
     def load_recording_state(self, state: Dict[str, Any]) -> None:
         """Go on, at the next step, with what a checkpoint has gathered."""

@@ -86,9 +86,12 @@ def data(tmp_path_factory) -> Path:
 def train(data):
     """Train in this process: ``train(folder, *options)`` gives a :class:`Run`."""
 
-    def run(folder: Path, *extra: str, model=None, recipe_changes=None, replace_data=False) -> Run:
+    def run(
+        folder: Path, *extra: str, model=None, recipe_changes=None, drop=(), replace_data=False
+    ) -> Run:
         changes = recipe_changes or {}
-        recipe = [option for option in RECIPE if option.split("=")[0] not in changes]
+        replaced = {*changes, *drop}
+        recipe = [option for option in RECIPE if option.split("=")[0] not in replaced]
         recipe += [f"{name}={value}" for name, value in changes.items()]
         arguments = [
             *([] if replace_data else [str(data)]),

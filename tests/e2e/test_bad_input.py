@@ -27,7 +27,7 @@ SPLIT = ["--differentiate-at=6", "--gradient-window=4", "--gradient-chunks=4", "
         (["--units=encoder.nothing"], "matches none of the"),
         (["--units=("], "is no regular expression"),
         (["--store-ema"], "--store-ema: its shadow model can't follow a split"),
-        (["--differentiate-at=2"], "2 updates are left to record gradients in"),
+        (["--differentiate-at=2"], "2 updates between 0 and 2 don't make 4 chunks"),
         (["--gradients-from=nowhere"], "--gradients-from nowhere"),
         (["--homogeneous-batches", "--multiway-batches"], "exclude each other"),
         (["--sharing-plan=missing.json"], "cannot read the sharing plan missing.json"),

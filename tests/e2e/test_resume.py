@@ -1,5 +1,8 @@
 """A run that is stopped and resumed against one that never was, bit for bit."""
 
+import json
+import logging
+
 import pytest
 
 from fairseq_gist.surgery.plan_buffer import plan_in_state
@@ -60,3 +63,51 @@ def test_augmentation_does_not_depend_on_the_order_of_loading(data):
     other_epoch = rows[3 * len(rows) + 7].source
     assert (once == again).all()
     assert not (once == other_epoch).all()
+
+
+def test_a_moment_that_has_passed_is_told(train, tmp_path):
+    train(tmp_path, "--max-update=5")
+    with pytest.raises(SystemExit, match="the checkpoint, of update 5, was never split"):
+        train(
+            tmp_path, "--max-update=8", "--differentiate-at=4", "--gradient-window=4",
+            "--gradient-chunks=4",
+        )  # fmt: skip
+
+
+def test_gradients_gathered_for_another_moment_are_dropped(train, tmp_path, caplog):
+    window = ["--gradient-window=8", "--gradient-chunks=4", "--differentiate-by=shared"]
+    first = train(tmp_path, "--max-update=5", "--differentiate-at=10", *window)
+    assert first.load()["last_optimizer_state"]["gist_recording"]["moment"] == 10
+    second = train(tmp_path, "--max-update=6", "--differentiate-at=18", *window)
+    assert "half recorded gradients are dropped: they are of other moment" in caplog.text
+    assert "gist_recording" not in second.load()["last_optimizer_state"]
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        ["--lr-scheduler=fixed", "--warmup-updates=3"],
+        ["--lr-scheduler=polynomial_decay", "--warmup-updates=3", "--total-num-update=50"],
+        ["--lr-scheduler=reduce_lr_on_plateau"],
+        ["--lr-scheduler=cosine", "--warmup-updates=3"],
+    ],
+    ids=lambda schedule: schedule[0].partition("=")[2],
+)
+def test_every_schedule_goes_on_after_a_split(train, tmp_path, schedule, caplog):
+    """Learning rates over two epochs, split against not split."""
+    rates = []
+    for policy in ("gradient", "shared"):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, logger="fairseq"):
+            train(
+                tmp_path / policy, "--max-update=16", "--differentiate-at=6",
+                "--gradient-window=4", "--gradient-chunks=4", f"--differentiate-by={policy}",
+                "--log-format=json", "--max-tokens=9000",
+                recipe_changes=dict(option.split("=") for option in schedule),
+                drop=["--warmup-updates", "--max-tokens"],
+            )  # fmt: skip
+        lines = [json.loads(r.getMessage()) for r in caplog.records if r.name == "train_inner"]
+        rates.append([line["lr"] for line in lines])
+    assert len(rates[0]) == 16
+    assert lines[-1]["epoch"] > 1
+    assert rates[0] == rates[1]
