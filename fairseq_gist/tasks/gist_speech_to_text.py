@@ -5,8 +5,6 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Optional
 
-import torch
-from fairseq.data.audio.speech_to_text_dataset import SpeechToTextDataset
 from fairseq.dataclass import FairseqDataclass
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.tasks import register_task
@@ -17,8 +15,9 @@ import fairseq_gist.criterions.gist_label_smoothed_cross_entropy  # noqa: F401
 from fairseq_gist import compat
 from fairseq_gist.boundary import one_line_errors
 from fairseq_gist.data.batches import epoch_batches
-from fairseq_gist.data.inference import audio_dataset
+from fairseq_gist.data.inference import audio_dataset, put_language, without_languages
 from fairseq_gist.data.manifest import ManifestReader
+from fairseq_gist.data.measuring import check_measurable, measuring_batches
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.languages import LANGUAGE_TAG, languages_of_vocabulary
@@ -184,19 +183,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
 
     def check_subset(self, subset: str, chunks: int) -> None:
         """Raise DataError unless gradients can be measured on ``subset``."""
-        dataset = self._held_out(subset)
-        if len(dataset) < chunks:
-            raise DataError(
-                f"--gradients-from {subset}: {len(dataset)} utterances don't make {chunks} chunks "
-                "(--gradient-chunks)"
-            )
-        found = {self.languages[index] for index in dataset.language_indices}
-        missing = sorted(set(self.languages) - found)
-        if missing:
-            raise DataError(
-                f"--gradients-from {subset}: it has no row of language '{missing[0]}', which the "
-                "model has"
-            )
+        check_measurable(self._held_out(subset), subset, self.languages, chunks)
 
     def _held_out(self, subset: str) -> RowDataset:
         try:
@@ -204,30 +191,9 @@ class GistSpeechToTextTask(SpeechToTextTask):
         except FileNotFoundError as error:
             raise DataError(f"--gradients-from {subset}: {error}") from None
 
-    def measuring_batches(
-        self,
-        subset: str,
-        chunks: int,
-        max_tokens: Optional[int] = None,
-        max_sentences: Optional[int] = None,
-    ) -> Iterator[Dict[str, Any]]:
-        """Yield the batches of held-out data, enough of them for ``chunks``.
-
-        Args:
-            subset: name of the data.
-            chunks: how many chunks the batches are for.
-            max_tokens: frames of audio a batch.
-            max_sentences: utterances a batch.
-        """
-        dataset = self._held_out(subset)
-        enough = max(1, len(dataset) // (2 * chunks))
-        batches = dataset.batch_by_size(
-            dataset.ordered_indices(),
-            max_tokens=max_tokens,
-            max_sentences=min(enough, max_sentences or enough),
-        )
-        for batch in batches:
-            yield dataset.collater([dataset[index] for index in batch])
+    def measuring_batches(self, subset: str, *limits: Any) -> Iterator[Dict[str, Any]]:
+        """Yield the batches of held-out data; see :func:`data.measuring.measuring_batches`."""
+        return measuring_batches(self._held_out(subset), *limits)
 
     # -- model and training -------------------------------------------------------------------
 
@@ -343,15 +309,10 @@ class GistSpeechToTextTask(SpeechToTextTask):
 
     def _into_target_language(self, sample: Dict[str, Any], prefix_tokens: Any) -> Any:
         language = self._target_language()
-        audio = sample["net_input"]["src_tokens"]
-        rows = audio.size(0)
-        sample["net_input"]["lang_ids"] = torch.full(
-            (rows,), self.languages.index(language), dtype=torch.long, device=audio.device
-        )
-        if prefix_tokens is not None or not self.data_cfg.prepend_tgt_lang_tag:
-            return prefix_tokens
-        tag = SpeechToTextDataset.get_lang_tag_idx(language, self.tgt_dict)
-        return torch.full((rows, 1), tag, dtype=torch.long, device=audio.device)
+        tag = self.tgt_dict.index(LANGUAGE_TAG.format(language))
+        prefix = put_language(sample, self.languages.index(language), tag)
+        keep = prefix_tokens is not None or not self.data_cfg.prepend_tgt_lang_tag
+        return prefix_tokens if keep else prefix
 
     def _target_language(self) -> str:
         language: Optional[str] = self.args.target_language
@@ -371,8 +332,4 @@ class GistSpeechToTextTask(SpeechToTextTask):
 
 
 def _for_model(sample: Dict[str, Any], model: Any) -> Dict[str, Any]:
-    """Return ``sample``, for a stock model without language ids, which it doesn't know."""
-    if not sample or hasattr(model, "routing"):
-        return sample
-    net_input = {key: value for key, value in sample["net_input"].items() if key != "lang_ids"}
-    return {**sample, "net_input": net_input}
+    return sample if hasattr(model, "routing") else without_languages(sample)

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from fairseq import checkpoint_utils
+from fairseq.sequence_generator import SequenceGenerator
 
 from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.surgery.plan_buffer import plan_in_state, plan_of
 from tests.e2e.conftest import SMALL_MODEL, assert_same_tensors
-from tests.e2e.helpers import build
+from tests.e2e.helpers import batch_of, build
 
 GENERATE = [
     "--config-yaml=config_st.yaml",
@@ -192,8 +193,6 @@ def test_apply_keeps_the_function_and_show_prints_the_table(differentiated, data
     torch.save(content, shared)
     assert gist(["apply", str(shared), str(plan), "-o", str(split)]) == 0
     (loaded,), _ = checkpoint_utils.load_model_ensemble([str(split)], task=task)
-    from tests.e2e.helpers import batch_of
-
     sample = batch_of(task, utterances=4)
     before, after = (m.eval()(**sample["net_input"])[0] for m in (model, loaded))
     # products of matrices with fewer rows may round differently
@@ -205,3 +204,15 @@ def test_apply_keeps_the_function_and_show_prints_the_table(differentiated, data
         table = capsys.readouterr().out
         assert "decoder.layers.0.self_attn.q_proj" in table
         assert "times the shared model's" in table
+
+
+def test_a_stock_model_works_under_our_task(train, data, tmp_path):
+    model = [option.replace("gist_", "") for option in SMALL_MODEL]
+    run = train(tmp_path, "--max-update=2", model=model)
+    task, _, _ = build(data)
+    (stock,), _ = checkpoint_utils.load_model_ensemble([str(run.checkpoint)], task=task)
+    assert type(stock).__name__ == "S2TTransformerModel"
+    sample = batch_of(task, utterances=2, subset="tst-COMMON")
+    generator = SequenceGenerator([stock], task.target_dictionary, beam_size=2, max_len_b=5)
+    prefix = sample["target"][:, :1]
+    assert len(task.inference_step(generator, [stock], sample, prefix_tokens=prefix)) == 16
