@@ -30,12 +30,6 @@ logger = logging.getLogger(__name__)
 
 _PREFIX = "gist_"
 _OWN_MODEL_OPTIONS = ("checkpoint_activations", "offload_activations", "user_dir")
-_STOCK_TASK_OPTIONS = (
-    "data",
-    "config_yaml",
-    "max_source_positions",
-    "max_target_positions",
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,9 +67,8 @@ def _stock_settings(cfg: Dict[str, Any], model: Namespace, path: str) -> Dict[st
     settings = {key: value for key, value in vars(model).items() if key not in own}
     names = {"arch": _plain(model.arch), "_name": "s2t_transformer", "task": "speech_to_text"}
     cfg["model"] = {**settings, **names}
-    task = _as_dict(cfg.get("task"))
-    kept = {key: task[key] for key in _STOCK_TASK_OPTIONS if key in task}
-    cfg["task"] = {**kept, "task": "speech_to_text", "_name": "speech_to_text"}
+    # a legacy task's settings are all there are
+    cfg["task"] = {**settings, "task": "speech_to_text", "_name": "speech_to_text"}
     criterion = _as_dict(cfg.get("criterion"))
     if criterion.get("_name"):
         cfg["criterion"] = {**criterion, "_name": _plain(criterion["_name"])}

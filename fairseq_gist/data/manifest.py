@@ -92,7 +92,10 @@ class ManifestReader:
 
     def _subset(self, name: str, is_train: bool) -> LanguageDataset:
         manifest = str(Path(self.root) / f"{name}.tsv")
-        rows = SpeechToTextDatasetCreator._load_samples_from_tsv(self.root, name)  # noqa: SLF001
+        try:
+            rows = SpeechToTextDatasetCreator._load_samples_from_tsv(self.root, name)  # noqa: SLF001
+        except ValueError:
+            raise DataError(f"{manifest}: expected columns and rows, found none") from None
         languages = self._languages_of(rows, name, manifest)
         audio_root = Path(self.config.audio_root)
         try:

@@ -16,14 +16,13 @@ def check_measurable(
     """Raise DataError unless ``dataset`` makes enough chunks and has every language."""
     if len(dataset) < chunks:
         raise DataError(
-            f"--gradients-from {subset}: {len(dataset)} utterances don't make {chunks} chunks "
-            "(--gradient-chunks)"
+            f"subset '{subset}': {len(dataset)} utterances don't make {chunks} chunks; give it "
+            "more, or ask for fewer chunks"
         )
     missing = sorted(set(languages) - {languages[index] for index in dataset.language_indices})
     if missing:
         raise DataError(
-            f"--gradients-from {subset}: it has no row of language '{missing[0]}', which the model "
-            "has"
+            f"subset '{subset}': it has no row of language '{missing[0]}', which the model has"
         )
 
 

@@ -100,7 +100,19 @@ class GistSpeechToTextTask(SpeechToTextTask):
             if args.homogeneous_batches and args.multiway_batches:
                 raise OptionError("--homogeneous-batches and --multiway-batches exclude each other")
         task: GistSpeechToTextTask = super().setup_task(args, **kwargs)
+        with one_line_errors():
+            task.check_languages()
         return task
+
+    def check_languages(self) -> None:
+        """Raise OptionError for a language of ``--languages`` without a tag in the vocabulary."""
+        tagged = languages_of_vocabulary(self.tgt_dict.symbols)
+        unknown = [one for one in self.languages if one not in tagged]
+        if self.data_cfg.prepend_tgt_lang_tag and unknown:
+            raise OptionError(
+                f"--languages: '{unknown[0]}' has no tag '{LANGUAGE_TAG.format(unknown[0])}' in "
+                f"the vocabulary, which has {', '.join(tagged)}"
+            )
 
     # -- data ---------------------------------------------------------------------------------
 
@@ -189,7 +201,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
         try:
             return self._reader().read(subset, is_train=False, epoch=1, multiway=True)
         except FileNotFoundError as error:
-            raise DataError(f"--gradients-from {subset}: {error}") from None
+            raise DataError(f"subset '{subset}': {error}") from None
 
     def measuring_batches(self, subset: str, *limits: Any) -> Iterator[Dict[str, Any]]:
         """Yield the batches of held-out data; see :func:`data.measuring.measuring_batches`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
@@ -185,6 +186,7 @@ class Differentiation:
     def _check_reachable(self) -> None:
         if self.options.gradients_from != "train":
             self.task.check_subset(self.options.gradients_from, self.options.gradient_chunks)
+        self._check_writable()
         last = self.trainer.cfg.optimization.max_update
         late = [moment.update for moment in self.moments if last and moment.update > last]
         if late:
@@ -192,6 +194,18 @@ class Differentiation:
                 f"--differentiate-at {late[0]} is after the last update (--max-update {last}): "
                 "the model will not be split then"
             )
+
+    def _check_writable(self) -> None:
+        path = self.options.save_gradient_statistics
+        if path is None:
+            return
+        folder = Path(path).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OptionError(f"--save-gradient-statistics {path}: {error}") from None
+        if Path(path).is_dir() or not os.access(folder, os.W_OK):
+            raise OptionError(f"--save-gradient-statistics {path}: this file can't be written")
 
     def _check_not_missed(self, update_num: int) -> None:
         self._has_begun = True

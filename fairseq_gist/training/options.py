@@ -4,7 +4,7 @@
 from dataclasses import dataclass, field
 from typing import List, Optional
 
-from fairseq_gist.budget import parse_budget
+from fairseq_gist.budget import check_budget
 from fairseq_gist.errors import OptionError
 
 __all__ = ["POLICIES", "DifferentiationOptions", "Moment", "moments"]
@@ -159,7 +159,7 @@ def _budget_problems(text: str) -> List[str]:
     problems = []
     for word in text.split(","):
         try:
-            parse_budget(word, shared_parameters=1)
+            check_budget(word)
         except OptionError as error:
             problems.append(str(error))
     return problems

@@ -81,6 +81,11 @@ def test_exported_gives_the_hypotheses_of_the_differentiated(
     )  # fmt: skip
     assert ours.returncode == 0, ours.stderr[-2000:]
     assert stock.returncode == 0, stock.stderr[-2000:]
+    validated = fairseq(
+        "validate", data, "--task=speech_to_text", "--config-yaml=config_st.yaml",
+        "--valid-subset=dev_de", "--batch-size=8", "--cpu", f"--path={exported}", "--num-workers=0",
+    )  # fmt: skip
+    assert validated.returncode == 0, validated.stderr[-2000:]
     assert len(hypotheses(tmp_path / "ours")) == 8
     assert hypotheses(tmp_path / "ours") == hypotheses(tmp_path / "stock")
 
