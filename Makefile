@@ -39,7 +39,7 @@ endif
 # Torch threads fight over the cores with the processes of pytest-xdist.
 pytest = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest tests $(PYTEST_ARGS)
 
-.PHONY: help venv demo test test-all test-slow test-modern test-classic lint format clean \
+.PHONY: help venv demo bench test test-all test-slow test-modern test-classic lint format clean \
 	which-modern which-classic
 
 help:  ## list the targets
@@ -49,6 +49,9 @@ venv: .venv/.done  ## build .venv with the pinned versions for the Python it fin
 
 demo: .venv/.done  ## make a corpus, train, differentiate and score; OUT=DIR
 	PATH="$(CURDIR)/.venv/bin:$$PATH" examples/quickstart/run.sh "$(OUT)"
+
+bench: .venv/.done  ## measure what the plugin costs and saves (half an hour); writes bench.json
+	.venv/bin/python -W ignore -m benchmarks
 
 test: .venv/.done  ## the fast tests
 	$(call pytest,.venv) -m "not slow"

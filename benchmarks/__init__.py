@@ -1,0 +1,1 @@
+"""Measurements of what the plugin costs and saves; ``python -m benchmarks --help``."""

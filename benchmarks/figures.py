@@ -1,0 +1,149 @@
+"""Figures, and how two ways to do the same are compared fairly on a noisy machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Union
+
+from tqdm import tqdm
+
+from fairseq_gist.files import replacing
+
+__all__ = ["Figure", "compare", "read_figures", "write_figures"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """One measured number.
+
+    Attributes:
+        name: what it is called in ``bench.json``.
+        value: the median over the pairs, or the number itself.
+        unit: what it counts.
+        a: what was measured, in words.
+        b: what it was measured against; empty where there is nothing to compare.
+        pairs: how many pairs of measurements (of single ones where there is no b).
+        minimum: smallest of them.
+        maximum: largest of them.
+        cpu: the same number by CPU time instead of wall time, None where it makes no sense.
+        target: what it was meant to be, such as ``<= 1.05``.
+        details: further numbers, by name.
+    """
+
+    name: str
+    value: float
+    unit: str
+    a: str
+    b: str
+    pairs: int
+    minimum: float
+    maximum: float
+    cpu: Optional[float] = None
+    target: str = ""
+    details: Dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_met(self) -> Optional[bool]:
+        """Whether the target is met, None without one."""
+        if not self.target:
+            return None
+        sign, _, limit = self.target.partition(" ")
+        return self.value <= float(limit) if sign == "<=" else self.value >= float(limit)
+
+
+class _Time(NamedTuple):
+    wall: float
+    cpu: float
+
+
+def _time(action: Callable[[], Any]) -> _Time:
+    wall, cpu = time.perf_counter(), time.process_time()
+    action()
+    return _Time(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def compare(
+    name: str,
+    a: Callable[[], Any],
+    b: Callable[[], Any],
+    *,
+    says_a: str,
+    says_b: str,
+    pairs: int,
+    faster: bool = False,
+    target: str = "",
+    details: Optional[Dict[str, Any]] = None,
+) -> Figure:
+    """Time ``a`` and ``b`` in turn, in this process, and return the median ratio of their times.
+
+    Who goes first changes from pair to pair, so a machine that grows slower favours neither; a
+    first pair is thrown away.
+
+    Args:
+        name: of the figure.
+        a: what is measured.
+        b: what it is measured against.
+        says_a: a in words.
+        says_b: b in words.
+        pairs: how many pairs.
+        faster: give how many times faster a is than b, instead of a's time over b's.
+        target: such as ``<= 1.05``.
+        details: further numbers to keep.
+    """
+    a()
+    b()
+    times_a: List[_Time] = []
+    times_b: List[_Time] = []
+    for pair in tqdm(range(pairs), desc=name, unit="pair"):
+        if pair % 2:
+            times_b.append(_time(b))
+            times_a.append(_time(a))
+        else:
+            times_a.append(_time(a))
+            times_b.append(_time(b))
+    over, under = (times_b, times_a) if faster else (times_a, times_b)
+    ratios = [x.wall / y.wall for x, y in zip(over, under)]
+    return Figure(
+        name=name,
+        value=statistics.median(ratios),
+        unit="times as fast" if faster else "of the time",
+        a=says_a,
+        b=says_b,
+        pairs=pairs,
+        minimum=min(ratios),
+        maximum=max(ratios),
+        cpu=statistics.median(x.cpu / y.cpu for x, y in zip(over, under)),
+        target=target,
+        details={
+            "seconds_a": statistics.median(t.wall for t in times_a),
+            "seconds_b": statistics.median(t.wall for t in times_b),
+            **(details or {}),
+        },
+    )
+
+
+def write_figures(path: Union[str, Path], figures: Sequence[Figure]) -> None:
+    """Write ``figures`` as JSON, one object each, whole or not at all."""
+    content = []
+    for figure in figures:
+        entry = dataclasses.asdict(figure)
+        entry["min"], entry["max"] = entry.pop("minimum"), entry.pop("maximum")
+        content.append(entry)
+    with replacing(path) as temporary:
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        Path(temporary).write_text(text + "\n", encoding="utf-8")
+
+
+def read_figures(path: Union[str, Path]) -> List[Figure]:
+    """Read what :func:`write_figures` wrote; nothing where there is no file."""
+    if not Path(path).exists():
+        return []
+    figures = []
+    for entry in json.loads(Path(path).read_text(encoding="utf-8")):
+        entry["minimum"], entry["maximum"] = entry.pop("min"), entry.pop("max")
+        figures.append(Figure(**entry))
+    return figures
