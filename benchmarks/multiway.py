@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import List
 
-
 from benchmarks import setting
 from benchmarks.figures import Figure, compare
 

@@ -129,7 +129,7 @@ def one_row_each(sample: Sample, with_languages: bool) -> Sample:
 def split(setup: Setup, groups: int) -> SharingPlan:
     """Give the languages' ``groups`` equal groups their own copies of the whole decoder."""
     parts = [list(LANGUAGES[start::groups]) for start in range(groups)]
-    units = {name: parts for name in select_units(find_units(setup.model))}
+    units = dict.fromkeys(select_units(find_units(setup.model)), parts)
     plan = SharingPlan(LANGUAGES, units)
     apply_plan(setup.model, plan, setup.model.routing)
     return plan
