@@ -18,6 +18,7 @@ BENCHMARKS: Dict[str, str] = {
     "encode_once_m": "multiway:training",
     "grouped_mixed": "grouped:mixed",
     "grouped_single": "grouped:single",
+    "generation_grouped": "generation:beam_search",
 }
 """What can be run, by the name of its first figure: module and function in this package.
 
