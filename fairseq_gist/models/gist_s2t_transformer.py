@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
+import torch
 from fairseq import checkpoint_utils
 from fairseq.models import register_model, register_model_architecture
 from fairseq.models.speech_to_text import s2t_transformer as stock
@@ -17,6 +18,8 @@ from fairseq_gist.errors import OptionError
 from fairseq_gist.languages import LANGUAGE_TAG, languages_of_vocabulary
 from fairseq_gist.nn.checkpointing import checkpoint_routed
 from fairseq_gist.nn.routing import LanguageBatch, Routing
+from fairseq_gist.nn.shared import read_source_once
+from fairseq_gist.nn.sources import SourceRows, partitions_in
 from fairseq_gist.nn.tags import check_tags
 from fairseq_gist.surgery.state import reconcile
 
@@ -27,6 +30,13 @@ class GistS2TEncoder(stock.S2TTransformerEncoder):
     """The stock encoder, which passes the languages on and encodes an utterance once."""
 
     routing: Routing
+
+    def __init__(self, args: Any) -> None:
+        super().__init__(args)
+        self._rows: Optional[SourceRows] = None
+        for layer in self.transformer_layers:
+            layer.register_forward_pre_hook(self._before_layer)
+        self.transformer_layers[-1].register_forward_hook(self._after_layers)
 
     def forward(
         self,
@@ -46,26 +56,66 @@ class GistS2TEncoder(stock.S2TTransformerEncoder):
             utterances: utterance of each row, `[rows]`; None where every row has its own.
 
         Returns:
-            fairseq's encoder output with one entry a row, and ``lang_ids`` in it.
+            fairseq's encoder output with ``lang_ids`` in it. Where rows share the encoding of
+            their utterance, it has one entry for each that differs, and ``source_of`` says which
+            is each row's, `[rows]`.
         """
-        if utterances is not None and self.routing.in_encoder:
-            src_tokens = src_tokens.index_select(0, utterances)
-            src_lengths = src_lengths.index_select(0, utterances)
-            utterances = None
         batch = None
-        if lang_ids is not None and self.routing.in_encoder:
+        if utterances is not None and lang_ids is not None:
+            count = src_tokens.size(0)
+            self._rows = SourceRows(utterances, lang_ids, count, self.routing.languages)
+        elif lang_ids is not None and self.routing.in_encoder:
             batch = LanguageBatch(lang_ids, self.routing.languages)
-        with self.routing.using(batch):
-            out = super().forward(src_tokens, src_lengths, return_all_hiddens)
-        if utterances is not None:
-            out = super().reorder_encoder_out(out, utterances)
+        try:
+            with self.routing.using(batch):
+                out = super().forward(src_tokens, src_lengths, return_all_hiddens)
+            out["source_of"] = self._finish_rows(out)
+        finally:
+            self._rows = None
         out["lang_ids"] = [] if lang_ids is None else [lang_ids]
         return out
 
+    def _before_layer(self, layer: Any, inputs: Any) -> Any:
+        x, padding_mask, *others = inputs
+        if self._rows is None or padding_mask is None:
+            return None
+        return self._keep_apart([layer], x), self._of_rows(padding_mask), *others
+
+    def _after_layers(self, layer: Any, inputs: Any, output: Tensor) -> Any:
+        if self._rows is None or self.layer_norm is None:
+            return None
+        return self._keep_apart([self.layer_norm], output)
+
+    def _keep_apart(self, modules: List[Any], x: Tensor) -> Tensor:
+        """Return ``x`` with the rows that ``modules`` need, `[frames, sources, channels]`."""
+        if self._rows is None or not self.routing.in_encoder:
+            return x
+        repeats = self._rows.keep_apart(partitions_in(modules, self.routing))
+        self.routing.current = self._rows.languages()
+        return x if repeats is None else x.index_select(1, repeats)
+
+    def _of_rows(self, padding_mask: Tensor) -> Tensor:
+        if self._rows is None or not self.routing.in_encoder:
+            return padding_mask
+        return padding_mask.index_select(0, self._rows.utterance_of)
+
+    def _finish_rows(self, out: Dict[str, List[Tensor]]) -> List[Tensor]:
+        if self._rows is None:
+            return []
+        if self.routing.in_encoder:
+            out["encoder_padding_mask"] = [
+                self._of_rows(mask) for mask in out["encoder_padding_mask"]
+            ]
+        source_of = self._rows.source_of
+        return [] if source_of is None else [source_of]
+
     def reorder_encoder_out(self, encoder_out: Any, new_order: Tensor) -> Any:
-        """Reorder the rows, their languages with them."""
-        out = super().reorder_encoder_out(encoder_out, new_order)
+        """Reorder the rows, their languages with them; afterwards each has its own encoding."""
+        source_of = encoder_out["source_of"]
+        order = source_of[0].index_select(0, new_order) if source_of else new_order
+        out = super().reorder_encoder_out(encoder_out, order)
         out["lang_ids"] = [ids.index_select(0, new_order) for ids in encoder_out["lang_ids"]]
+        out["source_of"] = []
         return out
 
 
@@ -80,6 +130,9 @@ class GistS2TDecoder(stock.TransformerDecoderScriptable):
             if hasattr(module, "skip_embed_dim_check"):
                 # always the way a split layer has to go: the other rounds differently on torch 1.12
                 module.skip_embed_dim_check = True
+            if getattr(module, "encoder_attn", None) is not None:
+                read_source_once(module.encoder_attn.k_proj, routing)
+                read_source_once(module.encoder_attn.v_proj, routing)
 
     def build_decoder_layer(self, args: Any, no_encoder_attn: bool = False) -> Any:
         """Build one layer, with activation checkpointing that knows the languages."""
@@ -108,7 +161,10 @@ class GistS2TDecoder(stock.TransformerDecoderScriptable):
             RoutingError: when a row's language isn't the one its language tag names.
         """
         ids = (encoder_out or {}).get("lang_ids")
-        batch = LanguageBatch(ids[0], self.routing.languages) if ids else None
+        batch = None
+        if ids:
+            batch = self._languages_of(encoder_out)
+            encoder_out = self._with_mask_of_rows(encoder_out)
         # in beam search, hypotheses of probability 0 may have any token in the tag's place
         if batch is not None and incremental_state is None and prev_output_tokens.size(1) > 1:
             check_tags(batch, prev_output_tokens[:, 1], self.tags)
@@ -119,6 +175,20 @@ class GistS2TDecoder(stock.TransformerDecoderScriptable):
                 incremental_state=incremental_state,
                 **kwargs,
             )
+
+    def _languages_of(self, encoder_out: Any) -> LanguageBatch:
+        source_of = encoder_out.get("source_of")
+        return LanguageBatch(
+            encoder_out["lang_ids"][0], self.routing.languages, source_of[0] if source_of else None
+        )
+
+    @staticmethod
+    def _with_mask_of_rows(encoder_out: Any) -> Any:
+        """Attention masks the keys and values of rows, which it projects from those of sources."""
+        masks, source_of = encoder_out["encoder_padding_mask"], encoder_out.get("source_of")
+        if not masks or not source_of:
+            return encoder_out
+        return {**encoder_out, "encoder_padding_mask": [masks[0].index_select(0, source_of[0])]}
 
 
 @register_model("gist_s2t_transformer")
@@ -178,6 +248,14 @@ class GistS2TTransformer(stock.S2TTransformerModel):
             src_tokens, src_lengths, lang_ids=lang_ids, utterances=utterances
         )
         return self.decoder(prev_output_tokens, encoder_out=encoder_out)
+
+    def get_ctc_output(self, net_output: Any, sample: Any) -> Any:
+        """Return the stock model's, with one entry for each row of the batch."""
+        out = net_output[1]["encoder_out"]
+        if out.get("source_of"):
+            every = torch.arange(out["source_of"][0].size(0), device=out["source_of"][0].device)
+            out = self.encoder.reorder_encoder_out(out, every)
+        return super().get_ctc_output((net_output[0], {"encoder_out": out}), sample)
 
     def upgrade_state_dict_named(self, state_dict: Dict[str, Tensor], name: str) -> None:
         """Become, before a state dict is loaded, the model that its sharing plan describes."""

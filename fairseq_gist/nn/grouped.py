@@ -27,6 +27,7 @@ class GroupedModule(nn.Module):
         path: module path of this module, named in errors.
         batch_dim: where the rows are in the input: 1 inside fairseq's layers (time first), 0 for
             embeddings and output projection.
+        reads_source: whether the input is the encoder's output, of which rows may share a row.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class GroupedModule(nn.Module):
         unit: str,
         path: str,
         batch_dim: int,
+        reads_source: bool = False,
     ) -> None:
         super().__init__()
         self.copies = nn.ModuleList(copies)
@@ -45,29 +47,40 @@ class GroupedModule(nn.Module):
         self.unit = unit
         self.path = path
         self.batch_dim = batch_dim
+        self.reads_source = reads_source
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the module's output for ``x``, row order kept.
+        """Return the module's output for ``x``, one row for every row of the batch, order kept.
 
         Raises:
             RoutingError: when the rows' languages are unknown or don't fit the rows.
         """
         batch = self.routing.batch(self.path)
-        parts = batch.partition(self.group_of, x.size(self.batch_dim), self.path)
+        once = self.reads_source and batch.source_of is not None
+        rows = len(batch) if once else x.size(self.batch_dim)
+        parts = batch.partition(self.group_of, rows, self.path)
+        sink = self.routing.sink if torch.is_grad_enabled() else None
         outputs = []
-        for group, rows, languages in zip(parts.groups, parts.rows, parts.batches):
-            own = x if len(parts.groups) == 1 else x.index_select(self.batch_dim, rows)
+        for group, own_rows, languages in zip(
+            parts.groups, parts.sources if once else parts.rows, parts.batches
+        ):
+            own = x
+            if len(own_rows) < x.size(self.batch_dim):
+                own = x.index_select(self.batch_dim, own_rows)
             copy = self.copies[group]
-            sink = self.routing.sink if torch.is_grad_enabled() else None
             if sink is None:
                 outputs.append(copy(own))
             else:
                 outputs.append(
-                    forward_recorded(copy, own, languages, self.batch_dim, self.unit, sink)
+                    forward_recorded(
+                        copy, own, languages, self.batch_dim, self.unit, sink, self.reads_source
+                    )
                 )
-        if len(outputs) == 1:
-            return outputs[0]
-        return torch.cat(outputs, dim=self.batch_dim).index_select(self.batch_dim, parts.inverse)
+        order = parts.spread if once and sink is None else parts.inverse
+        if len(outputs) > 1:
+            return torch.cat(outputs, dim=self.batch_dim).index_select(self.batch_dim, order)
+        whole: Tensor = outputs[0]
+        return whole if order is parts.inverse else whole.index_select(self.batch_dim, order)
 
     def extra_repr(self) -> str:
         """Say which languages share a copy."""

@@ -8,7 +8,7 @@ that of the ordinary backward, done in pieces.
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +41,7 @@ def forward_recorded(
     batch_dim: int,
     unit: str,
     sink: GradientSink,
+    reads_source: bool = False,
 ) -> Tensor:
     """Run ``module`` on ``x`` so that its backward hands each language's gradient to ``sink``.
 
@@ -48,14 +49,18 @@ def forward_recorded(
         module: a Linear, LayerNorm or Embedding.
         x: input with its rows along ``batch_dim``.
         batch: the languages of the rows.
+        batch_dim: see ``x``.
         unit: the name under which the gradients are handed on.
+        sink: takes them.
+        reads_source: whether the input is the encoder's output, which has one row a source where
+            rows of the batch share theirs (``batch.source_of``); the output has one a row.
     """
-    rows = batch.by_language(x.size(batch_dim), unit)
+    source_of = batch.source_of if reads_source else None
+    once = source_of is not None
+    rows = batch.by_language(len(batch) if once else x.size(batch_dim), unit)
     to = _Destination(sink, unit, rows, batch_dim)
     if isinstance(module, nn.Linear):
-        y = _Linear.apply(x, module.weight, module.bias, to)
-        # fairseq scales queries in place, which must not touch what this function returned
-        return y.clone()
+        return _Linear.apply(x, module.weight, module.bias, source_of, to)
     if isinstance(module, nn.LayerNorm):
         return _LayerNorm.apply(
             x, module.weight, module.bias, module.normalized_shape, module.eps, to
@@ -76,17 +81,34 @@ class _Destination:
     def __init__(self, sink: GradientSink, unit: str, rows: RowPartition, batch_dim: int) -> None:
         self.sink, self.unit, self.rows, self.batch_dim = sink, unit, rows, batch_dim
 
-    def add_up(self, part: str, gradient_of: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-        """Sum ``gradient_of(rows of each tensor)`` over the languages, handing on every part."""
+    def add_up(
+        self,
+        part: str,
+        gradient_of: Callable[..., Tensor],
+        grad: Tensor,
+        x: Optional[Tensor] = None,
+        x_rows: Sequence[Tensor] = (),
+    ) -> Tensor:
+        """Sum ``gradient_of(grad, x)`` over the languages, handing on every language's part.
+
+        Args:
+            part: name of the parameter.
+            gradient_of: takes one language's rows of ``grad`` and, where given, of ``x``.
+            grad: gradient of the module's output.
+            x: its input.
+            x_rows: each language's rows in ``x``, where they aren't those in ``grad``.
+        """
         total: Optional[Tensor] = None
         alone = len(self.rows.groups) == 1
-        for language, index in zip(self.rows.groups, self.rows.rows):
-            selected = (
-                tensors if alone else [t.index_select(self.batch_dim, index) for t in tensors]
-            )
+        for position, (language, index) in enumerate(zip(self.rows.groups, self.rows.rows)):
+            selected = [grad if alone else grad.index_select(self.batch_dim, index)]
+            if x is not None and x_rows:
+                selected.append(x.index_select(self.batch_dim, x_rows[position]))
+            elif x is not None:
+                selected.append(x if alone else x.index_select(self.batch_dim, index))
             gradient = gradient_of(*selected)
             self.sink.add(self.unit, part, language, gradient)
-            total = gradient if total is None else total + gradient
+            total = gradient if total is None else total.add_(gradient)
         if total is None:
             raise SurgeryError(f"{self.unit}: a batch without rows has no gradient")
         return total
@@ -96,24 +118,40 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     @_custom_fwd
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Optional[Tensor], to: _Destination
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Optional[Tensor],
+        source_of: Optional[Tensor],
+        to: _Destination,
     ) -> Tensor:
-        ctx.save_for_backward(x, weight)
+        ctx.save_for_backward(x, weight, source_of)
         ctx.has_bias, ctx.to = bias is not None, to
-        return F.linear(x, weight, bias)
+        y = F.linear(x, weight, bias)
+        if source_of is not None:
+            return y.index_select(to.batch_dim, source_of)
+        # fairseq scales queries in place, which autograd allows unless they are a view
+        return y.clone() if y._is_view() else y  # noqa: SLF001
 
     @staticmethod
     @_custom_bwd
     def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
-        x, weight = ctx.saved_tensors
-        grad_x = grad.matmul(weight) if ctx.needs_input_grad[0] else None
-        grad_weight = grad_bias = None
+        x, weight, source_of = ctx.saved_tensors
+        to: _Destination = ctx.to
+        grad_x = grad_weight = grad_bias = None
+        if ctx.needs_input_grad[0]:
+            of_source = grad
+            if source_of is not None:
+                shape = [*x.shape[:-1], grad.size(-1)]
+                of_source = grad.new_zeros(shape).index_add_(to.batch_dim, source_of, grad)
+            grad_x = of_source.matmul(weight)
         if ctx.needs_input_grad[1]:
-            grad_weight = ctx.to.add_up("weight", _outer, grad, x.to(grad.dtype))
+            x_rows = () if source_of is None else to.rows.source_rows
+            grad_weight = to.add_up("weight", _outer, grad, x.to(grad.dtype), x_rows)
         if ctx.has_bias and ctx.needs_input_grad[2]:
             sum_rows = functools.partial(_sum_rows, shape=grad.shape[-1:])
-            grad_bias = ctx.to.add_up("bias", sum_rows, grad)
-        return grad_x, grad_weight, grad_bias, None
+            grad_bias = to.add_up("bias", sum_rows, grad)
+        return grad_x, grad_weight, grad_bias, None, None
 
 
 class _LayerNorm(torch.autograd.Function):

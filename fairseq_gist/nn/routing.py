@@ -23,7 +23,10 @@ class GradientSink(Protocol):
     """Takes the gradients of single languages during a backward pass."""
 
     def add(self, unit: str, part: str, language: int, gradient: Tensor) -> None:
-        """Add ``gradient`` of one language to parameter ``part`` of ``unit``."""
+        """Add ``gradient`` of one language to parameter ``part`` of ``unit``.
+
+        The tensor is the caller's and changes afterwards: what is kept must be a copy.
+        """
 
 
 @dataclass(frozen=True)
@@ -35,26 +38,38 @@ class RowPartition:
         rows: for each of them the positions of its rows, each `[rows of the group]`.
         inverse: puts the groups' rows, one group after the other, back in order, `[rows]`.
         batches: for each of them the languages of its rows.
+        source_rows: for each of them the source of each of its rows, `[rows of the group]`; empty
+            where every row has its own.
+        sources: for each of them the sources that its rows need, each once; empty likewise.
+        spread: puts the outputs for ``sources``, one group after the other, in the place of every
+            row that needs them, `[rows]`; None likewise.
     """
 
     groups: Tuple[int, ...]
     rows: Tuple[Tensor, ...]
     inverse: Tensor
     batches: Tuple[LanguageBatch, ...]
+    source_rows: Tuple[Tensor, ...] = ()
+    sources: Tuple[Tensor, ...] = ()
+    spread: Optional[Tensor] = None
 
 
 class LanguageBatch:
     """The languages of the rows of one forward pass.
 
     Args:
-        ids: index of each row's language, `[batch]`, any integer type.
+        ids: index of each row's language, `[rows]`, any integer type.
         languages: the model's languages, in the order that the indices mean.
+        source_of: where several rows share a row of the encoder's output, the position of each
+            row's there, `[rows]`. Modules that read the encoder's output then run once a source.
 
     Raises:
         RoutingError: when the ids are no vector of integers, or one is none of the languages.
     """
 
-    def __init__(self, ids: Tensor, languages: Sequence[str]) -> None:
+    def __init__(
+        self, ids: Tensor, languages: Sequence[str], source_of: Optional[Tensor] = None
+    ) -> None:
         if ids.dim() != 1 or ids.is_floating_point():
             raise RoutingError(
                 f"lang_ids: expected one integer a row, found {ids.dtype} of shape "
@@ -69,6 +84,8 @@ class LanguageBatch:
                 f"lang_ids: {wrong[0]} is none of the {len(self.languages)} languages "
                 f"({', '.join(self.languages)})"
             )
+        self.source_of = source_of
+        self._sources: Optional[List[int]] = None if source_of is None else source_of.tolist()
         self._partitions: Dict[Tuple[Tuple[int, ...], int], RowPartition] = {}
 
     def __len__(self) -> int:
@@ -106,7 +123,8 @@ class LanguageBatch:
         key = (group_of, rows)
         found = self._partitions.get(key)
         if found is None:
-            found = self._partitions[key] = self._divide(group_of, self.ids(rows, module))
+            ids = self.ids(rows, module)
+            found = self._partitions[key] = self._divide(group_of, ids)
         return found
 
     def by_language(self, rows: int, module: str) -> RowPartition:
@@ -119,21 +137,52 @@ class LanguageBatch:
             members.setdefault(group_of[language], []).append(row)
         groups = tuple(sorted(members))
         order = [row for group in groups for row in members[group]]
-        inverse = [0] * len(order)
-        for position, row in enumerate(order):
-            inverse[row] = position
-        whole = torch.tensor(ids, dtype=torch.long)
+        rows = tuple(self._index(members[group]) for group in groups)
+        inverse = self._index(_inverse(order))
+        if self._sources is None or len(ids) != len(self._ids):
+            batches = [self._part([ids[row] for row in members[group]]) for group in groups]
+            return RowPartition(groups, rows, inverse, tuple(batches))
+        batches, source_rows, sources = [], [], []
+        spread = [0] * len(ids)
+        start = 0
+        for group in groups:
+            of_rows = [self._sources[row] for row in members[group]]
+            needed = sorted(set(of_rows))
+            place = {source: index for index, source in enumerate(needed)}
+            local = [place[source] for source in of_rows]
+            for row, index in zip(members[group], local):
+                spread[row] = start + index
+            start += len(needed)
+            batches.append(self._part([ids[row] for row in members[group]], local))
+            source_rows.append(self._index(of_rows))
+            sources.append(self._index(needed))
         return RowPartition(
-            groups=groups,
-            rows=tuple(torch.tensor(members[group]).to(self.device) for group in groups),
-            inverse=torch.tensor(inverse, dtype=torch.long).to(self.device),
-            batches=tuple(self._part(whole[members[group]]) for group in groups),
+            groups,
+            rows,
+            inverse,
+            tuple(batches),
+            tuple(source_rows),
+            tuple(sources),
+            self._index(spread),
         )
 
-    def _part(self, ids: Tensor) -> LanguageBatch:
-        part = LanguageBatch(ids, self.languages)
+    def _index(self, positions: List[int]) -> Tensor:
+        return torch.tensor(positions, dtype=torch.long).to(self.device)
+
+    def _part(self, ids: List[int], source_of: Optional[List[int]] = None) -> LanguageBatch:
+        sources = None if source_of is None else torch.tensor(source_of)
+        part = LanguageBatch(torch.tensor(ids), self.languages, sources)
         part.device = self.device
+        if sources is not None:
+            part.source_of = sources.to(self.device)
         return part
+
+
+def _inverse(order: Sequence[int]) -> List[int]:
+    inverse = [0] * len(order)
+    for position, row in enumerate(order):
+        inverse[row] = position
+    return inverse
 
 
 class Routing:
@@ -142,33 +191,28 @@ class Routing:
     Attributes:
         languages: the model's languages; their positions are the ids.
         sink: takes gradients per language while they are recorded, else None.
-        in_encoder: whether a module of the encoder needs the languages, so that the encoder must
-            run once a row rather than once an utterance.
+        in_encoder: whether a module of the encoder may need the languages.
+        current: the batch whose forward is under way, if its languages are known.
     """
 
     def __init__(self, languages: Sequence[str]) -> None:
         self.languages = tuple(languages)
         self.sink: Optional[GradientSink] = None
         self.in_encoder = False
-        self._batch: Optional[LanguageBatch] = None
+        self.current: Optional[LanguageBatch] = None
 
     def note(self, path: str) -> None:
         """Take note that the module at ``path`` will ask for the languages."""
         self.in_encoder = self.in_encoder or path.startswith("encoder.")
 
-    @property
-    def current(self) -> Optional[LanguageBatch]:
-        """The batch whose forward is under way, if its languages are known."""
-        return self._batch
-
     @contextlib.contextmanager
     def using(self, batch: Optional[LanguageBatch]) -> Iterator[None]:
         """Make ``batch`` the current one inside the block."""
-        before, self._batch = self._batch, batch
+        before, self.current = self.current, batch
         try:
             yield
         finally:
-            self._batch = before
+            self.current = before
 
     def batch(self, module: str) -> LanguageBatch:
         """Return the current batch.
@@ -176,9 +220,9 @@ class Routing:
         Raises:
             RoutingError: when no forward that knows its languages is under way.
         """
-        if self._batch is None:
+        if self.current is None:
             raise RoutingError(
                 f"{module} needs to know the language of every row, but this batch came without "
                 "lang_ids; use --task gist_speech_to_text, or put them into net_input"
             )
-        return self._batch
+        return self.current

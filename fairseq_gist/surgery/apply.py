@@ -12,7 +12,7 @@ from torch.nn import Parameter
 from fairseq_gist.errors import PlanError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
-from fairseq_gist.nn.shared import unwatch
+from fairseq_gist.nn.shared import release
 from fairseq_gist.plan import Partition, SharingPlan
 from fairseq_gist.surgery.plan_buffer import plan_of, store_plan
 from fairseq_gist.surgery.units import (
@@ -57,7 +57,7 @@ def apply_plan(model: nn.Module, plan: SharingPlan, routing: Routing) -> Lineage
     ]
     for unit in split:
         for path in unit.paths:
-            unwatch(module_at(model, path))
+            release(module_at(model, path))
         _split(model, unit, plan, routing, replacements, lineage)
     for path, module in replacements.items():
         replace_module(model, path, module)
@@ -163,7 +163,13 @@ def _split(
             copies.append(child)
             _tie(parent, child, group, tied, lineage)
         built[id(old)] = replacements[path] = GroupedModule(
-            copies, group_of, routing, unit.name, path, Unit.batch_dim(path)
+            copies,
+            group_of,
+            routing,
+            unit.name,
+            path,
+            Unit.batch_dim(path),
+            Unit.reads_source(path),
         )
 
 

@@ -63,6 +63,11 @@ class Unit:
         """Return where the rows of the batch are in the input of the module at ``path``."""
         return 0 if path.rsplit(".", 1)[-1] in _BATCH_FIRST else 1
 
+    @staticmethod
+    def reads_source(path: str) -> bool:
+        """Return whether the input of the module at ``path`` is the encoder's output."""
+        return path.endswith((".encoder_attn.k_proj", ".encoder_attn.v_proj"))
+
 
 def module_at(model: nn.Module, path: str) -> nn.Module:
     """Return the submodule at ``path`` (``a.b.0.c``)."""

@@ -12,7 +12,7 @@ from torch import nn
 from fairseq_gist.errors import RoutingError, SurgeryError
 from fairseq_gist.nn.per_language import forward_recorded
 from fairseq_gist.nn.routing import LanguageBatch, Routing
-from fairseq_gist.nn.shared import unwatch, watch
+from fairseq_gist.nn.shared import release, watch
 from fairseq_gist.surgery.units import Unit, find_units, module_at
 from tests.unit import zoo
 from tests.unit.zoo import LANGUAGES, Sink
@@ -231,9 +231,9 @@ def test_unwatching_gives_the_forward_back():
     model = watched(zoo.plain())
     for unit in find_units(model).values():
         for path in unit.paths:
-            unwatch(module_at(model, path))
+            release(module_at(model, path))
             assert "forward" not in vars(module_at(model, path))
-            unwatch(module_at(model, path))
+            release(module_at(model, path))
     model.routing.sink = Sink()
     tokens, targets = zoo.batch(IDS)
     zoo.loss(model, tokens, targets, IDS).backward()
@@ -245,7 +245,7 @@ def test_a_forward_that_other_code_replaced_is_left_alone():
     theirs = leaf.forward = functools.partial(nn.Linear.forward, leaf)
     with pytest.raises(SurgeryError, match=r"fc1: its forward was replaced by functools\.partial"):
         watch(leaf, routing, "fc1", "fc1", 1)
-    unwatch(leaf)
+    release(leaf)
     assert leaf.forward is theirs
 
 
