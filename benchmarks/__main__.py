@@ -19,6 +19,9 @@ BENCHMARKS: Dict[str, str] = {
     "grouped_mixed": "grouped:mixed",
     "grouped_single": "grouped:single",
     "generation_grouped": "generation:beam_search",
+    "grouped_step_2": "growth:steps",
+    "checkpoint_bytes": "checkpoints:sizes",
+    "policy_128x1000": "policies:cost",
 }
 """What can be run, by the name of its first figure: module and function in this package.
 
