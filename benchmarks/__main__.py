@@ -19,6 +19,7 @@ BENCHMARKS: Dict[str, str] = {
     "grouped_mixed": "grouped:mixed",
     "grouped_single": "grouped:single",
     "generation_grouped": "generation:beam_search",
+    "policy_128x1000": "policies:cost",
     "grouped_step_2": "growth:steps",
     "checkpoint_bytes": "checkpoints:sizes",
     "policy_128x1000": "policies:cost",

@@ -3,6 +3,8 @@
 A *probe* is one gradient vector that is compared: that of one language on one chunk of data,
 normalised per target token. The inner products between all the probes of a unit (their Gram
 matrix) are enough for every cosine, and several chunks a language tell signal from noise.
+With many languages and units the Gram matrices fill gigabytes, so whatever is computed from them
+goes unit by unit or language by language.
 ``docs/statistics-format.md`` describes the file.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Mapping, Sequence, Tuple, Union
@@ -76,12 +79,11 @@ class GradientStatistics:
     def __post_init__(self) -> None:
         self._check_names()
         self._check_arrays()
-        finite = np.isfinite(self.gram).all(axis=(1, 2))
-        if not finite.all():
-            unit = self.units[int(np.flatnonzero(~finite)[0])]
-            raise StatisticsError(
-                f"gradient statistics: unit '{unit}' has a gradient that isn't finite"
-            )
+        for unit, own in zip(self.units, self.gram):
+            if not np.isfinite(own).all():
+                raise StatisticsError(
+                    f"gradient statistics: unit '{unit}' has a gradient that isn't finite"
+                )
         recorded = set(self.probe_languages.tolist())
         unknown = recorded - set(range(len(self.languages)))
         if unknown:
@@ -102,7 +104,7 @@ class GradientStatistics:
                 "gradient statistics: languages should be in alphabetical order, each once; found "
                 f"{', '.join(self.languages)}"
             )
-        twice = [unit for unit in self.units if self.units.count(unit) > 1]
+        twice = [unit for unit, times in Counter(self.units).items() if times > 1]
         if twice:
             raise StatisticsError(f"gradient statistics: unit '{twice[0]}' is listed twice")
 
@@ -143,9 +145,11 @@ class GradientStatistics:
         if debiased:
             allowed = (self.probe_chunks[:, None] != self.probe_chunks[None, :]).astype(np.float64)
         counts = member @ allowed @ member.T
-        sums = member @ (self.gram * allowed) @ member.T
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.where(counts > 0, sums / counts, np.nan), dtype=np.float64)
+        products = np.empty((len(self.units), *counts.shape))
+        for own, mean in zip(self.gram, products):
+            mean[...] = member @ (own * allowed) @ member.T
+        products /= np.where(counts > 0, counts, np.nan)
+        return products
 
     def cosines(self, debiased: bool = True) -> Floats:
         """Return the cosines of the languages' gradients, `[units, languages, languages]`.
@@ -157,24 +161,24 @@ class GradientStatistics:
         products = self.products(debiased)
         squares = np.einsum("ujj->uj", products)
         norms = np.sqrt(np.where(squares > 0, squares, np.nan))
-        cosines: Floats = products / (norms[:, :, None] * norms[:, None, :])
-        return np.clip(cosines, -1.0, 1.0)
+        products /= norms[:, :, None] * norms[:, None, :]
+        return np.clip(products, -1.0, 1.0, out=products)
 
     def self_similarity(self) -> Floats:
         """Return the mean cosine between different chunks of one language, `[units, languages]`.
 
         Near 1: the chunks agree, the gradient is signal; near 0: mostly noise. NaN with one chunk.
         """
-        norms = np.sqrt(np.einsum("upp->up", self.gram))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            cosines = self.gram / (norms[:, :, None] * norms[:, None, :])
         result = np.full((len(self.units), len(self.languages)), np.nan)
         for index in range(len(self.languages)):
             probes = np.flatnonzero(self.probe_languages == index)
             if len(probes) > 1:
-                block = cosines[np.ix_(np.arange(len(self.units)), probes, probes)]
+                products = self.gram[np.ix_(np.arange(len(self.units)), probes, probes)]
+                norms = np.sqrt(np.einsum("upp->up", products))
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    cosines = products / (norms[:, :, None] * norms[:, None, :])
                 off_diagonal = ~np.eye(len(probes), dtype=bool)
-                result[:, index] = block[:, off_diagonal].mean(axis=1)
+                result[:, index] = cosines[:, off_diagonal].mean(axis=1)
         return result
 
     def is_signal(self) -> NDArray[np.bool_]:

@@ -5,14 +5,19 @@ order of their gradients' cosine similarity, the most similar first; a pair join
 two languages are in, until the model is no larger than the budget. That is single-linkage
 agglomeration with one order over all the units. The paper leaves the stopping rule and the way
 pairs become groups open; this is our reading.
+
+Single linkage on one unit only ever joins along the edges of its minimum spanning tree, whatever
+the other units do. So each unit's tree is found alone, and only the trees' edges, fewer than units
+times languages, are put into one order.
 """
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.hierarchy import linkage
 
 from fairseq_gist.budget import parse_budget
 from fairseq_gist.errors import OptionError, StatisticsError
@@ -21,7 +26,7 @@ from fairseq_gist.statistics import GradientStatistics
 
 __all__ = ["gradient_plan"]
 
-Similarity = Tuple[float, str, str, str]
+Join = Tuple[float, str, str, str]
 """Negated cosine, unit, and the two languages: sorts most similar first, ties by name."""
 
 
@@ -51,16 +56,16 @@ def gradient_plan(
     debiased = min(statistics.chunks_per_language.values()) > 1
     parameters = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
     groups = _Groups(statistics.units, statistics.languages)
-    blocked = _separated(statistics, within)
+    _check_languages(statistics, within)
     kept, kept_parameters = _undecided(statistics, within)
 
     copies = len(statistics.languages) - 1
     size = statistics.shared_parameters + kept_parameters + sum(parameters.values()) * copies
-    for _, unit, one, other in _descending(statistics, _trusted_cosines(statistics, debiased)):
+    for _, unit, one, other in sorted(_joins(statistics, debiased, within)):
         if size <= limit:
             break
-        if (unit, one, other) not in blocked and groups.join(unit, one, other):
-            size -= parameters[unit]
+        groups.join(unit, one, other)
+        size -= parameters[unit]
     if size > limit:
         raise OptionError(
             f"--size-budget: {budget} is {limit:,} parameters, but the plan so far already has "
@@ -83,45 +88,46 @@ def gradient_plan(
 
 def _trusted_cosines(statistics: GradientStatistics, debiased: bool) -> NDArray[np.float64]:
     """Return cosines, 0 where they would compare noise."""
-    cosines = np.nan_to_num(statistics.cosines(debiased), nan=0.0)
+    cosines = np.nan_to_num(statistics.cosines(debiased), copy=False, nan=0.0)
     if debiased:
         signal = statistics.is_signal()
         cosines[~(signal[:, :, None] & signal[:, None, :])] = 0.0
     return cosines
 
 
-def _descending(statistics: GradientStatistics, cosines: NDArray[np.float64]) -> List[Similarity]:
-    """Return all quadruplets, most similar first.
+def _joins(
+    statistics: GradientStatistics, debiased: bool, within: Optional[SharingPlan]
+) -> Iterator[Join]:
+    """Yield the pairs that would join two groups of a unit if there were no budget.
 
     Equal similarities are ordered by the names of unit and languages, and cosines are compared at
     twelve digits, so that the order is the same on every machine.
     """
-    quadruplets = []
-    for u, unit in enumerate(statistics.units):
-        for j, one in enumerate(statistics.languages):
-            for k in range(j + 1, len(statistics.languages)):
-                cosine = round(float(cosines[u, j, k]), 12)
-                quadruplets.append((-cosine, unit, one, statistics.languages[k]))
-    return sorted(quadruplets)
+    languages = statistics.languages
+    one, other = np.triu_indices(len(languages), k=1)
+    if len(one) == 0:
+        return
+    for unit, cosines in zip(statistics.units, _trusted_cosines(statistics, debiased)):
+        # Python's round is correct to the last digit, numpy's isn't
+        distances = np.array([-round(cosine, 12) for cosine in cosines[one, other].tolist()])
+        if within is not None and unit in within.units:
+            group = np.array(within.group_of(unit))
+            distances[group[one] != group[other]] = np.inf  # after all others
+        # ranks in place of distances have no ties; the pairs are listed in the order of their names
+        order = np.argsort(distances, kind="stable")
+        rank = np.empty(len(order))
+        rank[order] = np.arange(len(order))
+        for pair in order[linkage(rank, "single")[:, 2].astype(np.intp)]:
+            if np.isfinite(distances[pair]):
+                yield float(distances[pair]), unit, languages[one[pair]], languages[other[pair]]
 
 
-def _separated(
-    statistics: GradientStatistics, within: Optional[SharingPlan]
-) -> Set[Tuple[str, str, str]]:
-    if within is None:
-        return set()
-    if within.languages != statistics.languages:
+def _check_languages(statistics: GradientStatistics, within: Optional[SharingPlan]) -> None:
+    if within is not None and within.languages != statistics.languages:
         raise StatisticsError(
             f"the statistics are for languages {', '.join(statistics.languages)}, the plan so far "
             f"for {', '.join(within.languages)}"
         )
-    return {
-        (unit, one, other)
-        for unit, partition in within.units.items()
-        for one in statistics.languages
-        for other in statistics.languages
-        if not any(one in group and other in group for group in partition)
-    }
 
 
 def _undecided(
@@ -133,8 +139,9 @@ def _undecided(
     if within is None:
         return kept, more
     sizes: Mapping[str, int] = within.provenance.get("unit_parameters", {})
+    decided = set(statistics.units)
     for unit, partition in within.units.items():
-        if unit in statistics.units:
+        if unit in decided:
             continue
         kept[unit] = partition
         if len(partition) == 1:
@@ -157,15 +164,12 @@ class _Groups:
             unit: {language: [language] for language in languages} for unit in units
         }
 
-    def join(self, unit: str, one: str, other: str) -> bool:
-        """Join the two languages' groups; False when they are one already."""
+    def join(self, unit: str, one: str, other: str) -> None:
+        """Join the groups of two languages, which are not in one yet."""
         groups = self._group[unit]
-        if groups[one] is groups[other]:
-            return False
         joined = groups[one] + groups[other]
         for language in joined:
             groups[language] = joined
-        return True
 
     def of(self, unit: str) -> List[List[str]]:
         """Return the unit's groups."""

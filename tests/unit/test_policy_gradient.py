@@ -1,6 +1,8 @@
-"""The gradient-guided policy: planted groups, invariances, and the budget."""
+"""The gradient-guided policy: the definition, planted groups, invariances, and the budget."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 import pytest
@@ -98,6 +100,87 @@ def test_a_language_with_one_chunk_is_not_debiased():
     plan = gradient_plan(statistics, budget_for(PLANTED))
     assert plan.provenance["debiased"] is False
     assert plan == SharingPlan(LANGUAGES, PLANTED)
+
+
+def by_the_definition(statistics, limit, within):
+    """Sort all pairs on all units and join from the top; None when the limit is never met."""
+    languages, units = statistics.languages, statistics.units
+    sizes = dict(zip(units, statistics.unit_parameters.tolist()))
+    debiased = min(statistics.chunks_per_language.values()) > 1
+    cosines, is_signal = statistics.cosines(debiased), statistics.is_signal()
+    pairs = []
+    for (u, unit), (j, one), (k, other) in itertools.product(
+        enumerate(units), enumerate(languages), enumerate(languages)
+    ):
+        together = within.units.get(unit, [languages])
+        if j < k and any(one in group and other in group for group in together):
+            is_noise = debiased and not (is_signal[u, j] and is_signal[u, k])
+            cosine = 0.0 if is_noise or np.isnan(cosines[u, j, k]) else float(cosines[u, j, k])
+            pairs.append((-round(cosine, 12), unit, one, other))
+
+    groups = {unit: [{language} for language in languages] for unit in units}
+    size = statistics.shared_parameters + sum(sizes.values()) * (len(languages) - 1)
+    for _, unit, one, other in sorted(pairs):
+        joined = [group for group in groups[unit] if one in group or other in group]
+        if size > limit and len(joined) == 2:
+            groups[unit] = [group for group in groups[unit] if group not in joined]
+            groups[unit].append(joined[0] | joined[1])
+            size -= sizes[unit]
+    return SharingPlan(languages, groups) if size <= limit else None
+
+
+def with_ties(generator, languages, units, chunks, noise):
+    """Return statistics with few distinct cosines that differ in the last digits, and zeros."""
+    corners = generator.integers(-1, 2, size=(units, len(languages), 4))
+    turn, _ = np.linalg.qr(generator.normal(size=(4, 4)))
+    names = [f"unit{u}" for u in generator.permutation(units)]
+    vectors = {name: dict(zip(languages, own @ turn)) for name, own in zip(names, corners)}
+    sizes = dict(zip(names, generator.integers(1, 500, size=units).tolist()))
+    return statistics_of(vectors, sizes, chunks, noise, languages)
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 8),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.sampled_from([0.0, 0.8]),
+    st.booleans(),
+)
+def test_plans_are_those_of_the_definition(seed, count, units, chunks, noise, is_later):
+    generator = np.random.default_rng(seed)
+    languages = [f"l{index}" for index in range(count)]
+    statistics = with_ties(generator, languages, units, chunks, noise)
+    within = SharingPlan(languages, {})
+    if is_later:
+        parts = {unit: generator.integers(0, 3, size=count) for unit in statistics.units[1:]}
+        within = SharingPlan(
+            languages,
+            {
+                unit: [[languages[i] for i in np.flatnonzero(part == p)] for p in set(part)]
+                for unit, part in parts.items()
+            },
+        )
+    everything = sum(statistics.unit_parameters.tolist()) * (count - 1)
+    limit = SHARED + int(everything * generator.uniform())
+    expected = by_the_definition(statistics, limit, within)
+    if expected is None:
+        with pytest.raises(OptionError, match="the plan so far already has"):
+            gradient_plan(statistics, str(limit), within)
+    else:
+        plan = gradient_plan(statistics, str(limit), within)
+        assert plan == expected, f"{plan.to_json()} instead of {expected.to_json()}"
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.8])
+def test_plans_of_many_languages_are_those_of_the_definition(noise):
+    languages = [f"l{index:02}" for index in range(40)]
+    statistics = with_ties(np.random.default_rng(1), languages, 5, 2, noise)
+    shared = SharingPlan.shared(languages, statistics.units)
+    for limit in (SHARED, SHARED + 7_000, SHARED + 20_000):
+        expected = by_the_definition(statistics, limit, shared)
+        assert gradient_plan(statistics, str(limit)) == expected
 
 
 def random_vectors(seed, units=4, languages=LANGUAGES):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 import zipfile
 from dataclasses import replace
 
@@ -146,6 +147,28 @@ def test_self_similarity_is_the_mean_cosine_between_chunks(probes):
             a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in itertools.combinations(own, 2)
         ]
         assert found[u, j] == pytest.approx(np.mean(cosines), rel=1e-12)
+
+
+def test_little_memory_is_used_beside_the_gram_matrices():
+    languages = tuple(f"l{index}" for index in range(10))
+    units = tuple(f"unit{index}" for index in range(100))
+    vectors = np.random.default_rng(4).normal(size=(40, 100, 3))
+    statistics = statistics_of(
+        dict(zip(itertools.product(languages, range(4)), vectors)), languages, units
+    )
+    for name, action in {
+        "checks": lambda: replace(statistics),
+        "cosines": statistics.cosines,
+        "self-similarity": statistics.self_similarity,
+        "is_signal": statistics.is_signal,
+    }.items():
+        tracemalloc.start()
+        try:
+            action()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < statistics.gram.nbytes / 3, f"{name}: {peak:,} bytes at the peak"
 
 
 def test_chunks_are_counted_a_language(probes):
