@@ -16,12 +16,13 @@ from benchmarks.table import as_table
 BENCHMARKS: Dict[str, str] = {
     "recording_step": "recording:step",
     "encode_once_m": "multiway:training",
+    "record_vs_per_language": "multiway:held_out",
     "grouped_mixed": "grouped:mixed",
     "grouped_single": "grouped:single",
     "generation_grouped": "generation:beam_search",
-    "policy_128x1000": "policies:cost",
     "grouped_step_2": "growth:steps",
     "checkpoint_bytes": "checkpoints:sizes",
+    "filterbank_core_seconds": "preparation:filterbanks",
     "policy_128x1000": "policies:cost",
 }
 """What can be run, by the name of its first figure: module and function in this package.
