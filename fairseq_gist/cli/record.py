@@ -34,6 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-tokens", type=int, default=20000, help="frames a batch (default %(default)s)"
     )
     parser.add_argument("--units", metavar="REGEX", help="module paths (default: the decoder's)")
+    parser.add_argument(
+        "--sketch-dim",
+        type=int,
+        default=0,
+        metavar="N",
+        help="keep N numbers of every unit's gradient instead of all (default: all)",
+    )
+    parser.add_argument(
+        "--statistics-device",
+        default="cpu",
+        metavar="{cpu,model}",
+        help="where gradients are kept (default %(default)s)",
+    )
     parser.add_argument("--cpu", action="store_true", help="don't use a GPU")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
 
@@ -44,9 +57,13 @@ def run(args: argparse.Namespace) -> None:
 
     from fairseq_gist.cli.checkpoint_models import model_from
     from fairseq_gist.plugin import register
+    from fairseq_gist.training.options import storage_problems
 
     if args.chunks < 2:
         raise OptionError(f"--chunks: at least 2 are needed to see noise, found {args.chunks}")
+    problems = storage_problems(args.sketch_dim, args.statistics_device)
+    if problems:
+        raise OptionError("; ".join(problems))
     content = read_checkpoint(args.checkpoint)
     register()
     from fairseq import utils
@@ -65,7 +82,16 @@ def run(args: argparse.Namespace) -> None:
     if use_gpu:
         model = model.cuda()
     units = select_units(find_units(model), args.units)
-    recorder = GradientRecorder(model, units, task.languages, args.chunks, 1)
+    recorder = GradientRecorder(
+        model,
+        units,
+        task.languages,
+        args.chunks,
+        1,
+        device=args.statistics_device,
+        sketch_dim=args.sketch_dim,
+    )
+    logger.info(f"measuring gradients per language on '{args.subset}': {recorder}")
     watch_units(model, units.values(), model.routing)
     context = MeasuringContext(
         model=model,

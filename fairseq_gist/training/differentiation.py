@@ -55,7 +55,12 @@ class Differentiation:
         self._log = SimilarityLog()
         self._has_begun = False
         self.window = RecordingWindow(
-            trainer, routing, options.gradient_window, options.gradient_chunks
+            trainer,
+            routing,
+            options.gradient_window,
+            options.gradient_chunks,
+            device=options.statistics_device,
+            sketch_dim=options.sketch_dim,
         )
         if len(routing.languages) < 2:
             raise OptionError(
@@ -126,13 +131,20 @@ class Differentiation:
         source = self.options.gradients_from
         if source == "train":
             return self._statistics(self.window.finish(), update_num)
-        logger.info(f"measuring gradients per language on '{source}'")
-        units = self._units()
+        units, context = self._units(), hook.measuring_context(self.trainer)
         recorder = GradientRecorder(
-            self.model, units, self.routing.languages, self.options.gradient_chunks, 1
+            self.model,
+            units,
+            self.routing.languages,
+            self.options.gradient_chunks,
+            1,
+            device=self.options.statistics_device,
+            sketch_dim=self.options.sketch_dim,
+            is_scaled=context.loss_scale != 1.0,
         )
+        logger.info(f"measuring gradients per language on '{source}': {recorder}")
         watch_units(self.model, units.values(), self.routing)
-        measure(recorder, hook.measuring_context(self.trainer), self.task, self.routing, source)
+        measure(recorder, context, self.task, self.routing, source)
         return self._statistics(recorder, update_num)
 
     def _warn_of_noise(self, statistics: GradientStatistics) -> None:

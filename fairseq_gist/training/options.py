@@ -7,10 +7,20 @@ from typing import List, Optional
 from fairseq_gist.budget import check_budget
 from fairseq_gist.errors import OptionError
 
-__all__ = ["POLICIES", "DifferentiationOptions", "Moment", "moments"]
+__all__ = [
+    "DEVICES",
+    "POLICIES",
+    "DifferentiationOptions",
+    "Moment",
+    "moments",
+    "storage_problems",
+]
 
 POLICIES = ("gradient", "shared")
+DEVICES = ("cpu", "model")
 MINIMUM_CHUNKS = 4
+MINIMUM_SKETCH = 64
+"""Below it a cosine would err by more than an eighth."""
 
 
 @dataclass
@@ -55,6 +65,21 @@ class DifferentiationOptions:
         metadata={
             "help": "number of chunks the recorded data is divided into; differences between the "
             "chunks of a language tell its gradient from noise (at least 4)"
+        },
+    )
+    sketch_dim: int = field(
+        default=0,
+        metadata={
+            "help": "keep this many numbers of every unit's gradient, a random projection, instead "
+            "of all: memory no longer depends on the model's size, and a cosine errs by about one "
+            "over the root of it, such as 0.016 for 4096 (default: 0, keep gradients whole)"
+        },
+    )
+    statistics_device: str = field(
+        default="cpu",
+        metadata={
+            "help": "where recorded gradients are kept: 'cpu', in main memory, or 'model', on the "
+            "device of the model, which saves the way there in every update"
         },
     )
     units: Optional[str] = field(
@@ -107,6 +132,7 @@ def moments(options: DifferentiationOptions) -> List[Moment]:
             f"--gradient-window: {options.gradient_window} updates can't be divided into "
             f"{options.gradient_chunks} chunks (--gradient-chunks)"
         )
+    problems.extend(storage_problems(options.sketch_dim, options.statistics_device))
     problems.extend(_budget_problems(options.size_budget))
     updates = _updates(options.differentiate_at, problems)
     problems.extend(_room_problems(options, updates))
@@ -121,6 +147,22 @@ def moments(options: DifferentiationOptions) -> List[Moment]:
     if len(budgets) == 1:
         budgets = budgets * len(updates)
     return [Moment(update, budget.strip()) for update, budget in zip(updates, budgets)]
+
+
+def storage_problems(sketch_dim: int, statistics_device: str) -> List[str]:
+    """Return what is wrong with how recorded gradients are to be kept, a line each."""
+    problems = []
+    if sketch_dim != 0 and sketch_dim < MINIMUM_SKETCH:
+        problems.append(
+            f"--sketch-dim: at least {MINIMUM_SKETCH} are needed to tell cosines apart, or 0 to "
+            f"keep gradients whole, found {sketch_dim}"
+        )
+    if statistics_device not in DEVICES:
+        problems.append(
+            f"--statistics-device: expected one of {', '.join(DEVICES)}, found "
+            f"'{statistics_device}'"
+        )
+    return problems
 
 
 def _updates(text: Optional[str], problems: List[str]) -> List[int]:

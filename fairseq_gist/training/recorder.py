@@ -2,8 +2,8 @@
 
 Updates are dealt out to the chunks in turn, so that every chunk sees the whole window and the
 model's drift in it does not make chunks differ. Within a chunk gradients are summed per language
-and divided by the language's target tokens: one probe. Every probe is kept whole, in fp32, until
-the window is over; memory is languages x (chunks + 1) x the units' parameters.
+and divided by the language's target tokens: one probe. Probes are kept until the window is over, in
+fp32, whole or as sketches; memory is languages x chunks x the numbers kept of the units.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from fairseq_gist.errors import StatisticsError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.statistics import GradientStatistics
 from fairseq_gist.surgery.units import Unit, module_at
+from fairseq_gist.training.sketch import Sketch
 
 __all__ = ["GradientRecorder"]
 
@@ -29,6 +30,11 @@ Reduce = Callable[[Tensor], Tensor]
 class GradientRecorder:
     """Takes gradients per language as they appear, and turns them into statistics.
 
+    Gradients are added straight to the sums of the chunk whose turn it is. Where that can't be, the
+    update under way is collected in a buffer of its own on the model's device, and costs another
+    pass over it: under a loss scale, which has to be taken out, and where the sums are on another
+    device.
+
     Args:
         model: whose units are recorded.
         units: the units.
@@ -36,6 +42,9 @@ class GradientRecorder:
         chunks: how many chunks there will be.
         updates_per_chunk: how many updates make one.
         reduce: sums a tensor over the processes of a distributed run.
+        device: ``cpu`` or ``model``: where sums are kept.
+        sketch_dim: numbers to keep of every unit for a language and chunk; 0 keeps all.
+        is_scaled: whether losses are multiplied by a scale for their backward passes.
     """
 
     def __init__(
@@ -46,18 +55,45 @@ class GradientRecorder:
         chunks: int,
         updates_per_chunk: int,
         reduce: Optional[Reduce] = None,
+        *,
+        device: str = "cpu",
+        sketch_dim: int = 0,
+        is_scaled: bool = False,
     ) -> None:
         self.units = dict(units)
         self.languages = tuple(languages)
         self.chunks, self.updates_per_chunk = chunks, updates_per_chunk
+        self.sketch_dim = sketch_dim
         self._reduce = reduce
-        self._device = next(model.parameters()).device
+        self._model_device = next(model.parameters()).device
+        self._device = self._model_device if device == "model" else torch.device(device)
+        self._is_buffered = is_scaled or self._device != self._model_device
         self._layout = {name: _layout(model, unit) for name, unit in units.items()}
-        self._update: Dict[str, Tensor] = {}
+        self._sizes = {name: unit.parameters for name, unit in units.items()}
+        self._sketch: Optional[Sketch] = None
+        if sketch_dim:
+            self._sketch = Sketch(sketch_dim, max(self._sizes.values()))
+            self._sizes = {name: self._sketch.size(size) for name, size in self._sizes.items()}
+        self._buffer: Dict[str, Tensor] = {}
         self._update_tokens = torch.zeros(len(languages), dtype=torch.float64)
+        self._is_under_way = False
         self._sums: List[Dict[str, Tensor]] = [{} for _ in range(chunks)]
         self._tokens = torch.zeros(chunks, len(languages), dtype=torch.float64)
         self.updates = 0
+
+    @property
+    def memory(self) -> Dict[str, int]:
+        """Bytes that recorded gradients take once every chunk has an update, by device."""
+        chunk = 4 * len(self.languages) * sum(self._sizes.values())
+        taken = {str(self._device): self.chunks * chunk}
+        if self._is_buffered:
+            where = str(self._model_device)
+            taken[where] = taken.get(where, 0) + chunk
+        return taken
+
+    def __str__(self) -> str:
+        memory = " and ".join(f"{_size(size)} on {where}" for where, size in self.memory.items())
+        return f"{len(self.units)} units, {memory}"
 
     @property
     def rounds(self) -> int:
@@ -73,41 +109,70 @@ class GradientRecorder:
         """Add a gradient of the update under way; see :class:`nn.routing.GradientSink`."""
         if unit not in self._layout:
             return
+        self._is_under_way = True
         start, stop = self._layout[unit][part]
-        held = self._update.get(unit)
-        if held is None:
-            size = (len(self.languages), self.units[unit].parameters)
-            held = self._update[unit] = torch.zeros(
-                size, dtype=torch.float32, device=gradient.device
-            )
-        held[language, start:stop].add_(gradient.detach().reshape(-1).float())
+        sums = self._buffer if self._is_buffered else self._sums[self.updates % self.chunks]
+        if unit not in sums:
+            sums[unit] = self._zeros(unit, gradient.device)
+        held, flat = sums[unit][language], gradient.detach().reshape(-1)
+        if self._sketch is None:
+            held[start:stop].add_(flat)
+        else:
+            self._sketch.add(held, flat, start)
+
+    def _zeros(self, unit: str, device: torch.device) -> Tensor:
+        size = (len(self.languages), self._sizes[unit])
+        return torch.zeros(size, dtype=torch.float32, device=device)
 
     def count_tokens(self, tokens: Tensor) -> None:
         """Count target tokens of the update under way, `[languages]`."""
         self._update_tokens += tokens.to("cpu", torch.float64)
 
     def discard_update(self) -> None:
-        """Forget the update under way: it overflowed, or was never applied."""
-        for held in self._update.values():
-            held.zero_()
+        """Forget the update under way: it overflowed, or was never applied.
+
+        Without a buffer its gradients can't be told from the chunk's earlier ones any more, and the
+        chunk loses those too, with their tokens: its probes are of fewer updates, but not biased.
+        """
+        if self._is_under_way and not self._is_buffered:
+            chunk = self.updates % self.chunks
+            self._sums[chunk].clear()
+            self._tokens[chunk] = 0.0
+        elif self._is_under_way:
+            for held in self._buffer.values():
+                held.zero_()
+        self._begin_update()
+
+    def _begin_update(self) -> None:
         self._update_tokens.zero_()
+        self._is_under_way = False
 
     def finish_update(self, loss_scale: float = 1.0) -> None:
-        """Add the update under way to the chunk whose turn it is.
+        """Count the update under way into the chunk whose turn it is.
 
         Args:
             loss_scale: by how much the loss was multiplied for the backward passes.
+
+        Raises:
+            ValueError: for a scale that the recorder wasn't told to expect.
         """
         chunk = self.updates % self.chunks
-        for unit, held in self._update.items():
-            held.div_(loss_scale)
-            if unit in self._sums[chunk]:
-                self._sums[chunk][unit] += held.to(self._sums[chunk][unit].device)
-            else:
-                self._sums[chunk][unit] = held.to("cpu", copy=True)
+        if self._is_buffered:
+            self._empty_buffer(self._sums[chunk], loss_scale)
+        elif loss_scale != 1.0:
+            raise ValueError(f"a loss scale of {loss_scale}, but the recorder expects none")
         self._tokens[chunk] += self._update_tokens
-        self.discard_update()
+        self._begin_update()
         self.updates += 1
+
+    def _empty_buffer(self, sums: Dict[str, Tensor], loss_scale: float) -> None:
+        for unit, held in self._buffer.items():
+            update = held.div_(loss_scale).to(self._device)
+            if unit in sums:
+                sums[unit].add_(update)
+            else:
+                sums[unit] = update.clone() if update is held else update
+            held.zero_()
 
     def gather(self) -> None:
         """Sum what was recorded over all processes; every process must call this.
@@ -116,11 +181,18 @@ class GradientRecorder:
         """
         if self._reduce is None:
             return
-        self._tokens = self._reduce(self._tokens.to(self._device)).cpu()
+        self._take_back()
+        self._tokens = self._reduce(self._tokens.to(self._model_device)).cpu()
         for sums in self._sums:
-            for unit, size in self.units.items():
-                part = sums.get(unit, torch.zeros(len(self.languages), size.parameters))
-                sums[unit] = self._reduce(part.to(self._device)).cpu()
+            for unit in self.units:
+                part = sums.get(unit)
+                part = self._zeros(unit, self._model_device) if part is None else part
+                sums[unit] = self._reduce(part.to(self._model_device)).to(self._device)
+
+    def _take_back(self) -> None:
+        """Take gradients of an unfinished update out of the sums: a run that fails is saved so."""
+        if self._is_under_way and not self._is_buffered:
+            self.discard_update()
 
     def forget(self) -> None:
         """Drop what was recorded: another process has it."""
@@ -135,7 +207,7 @@ class GradientRecorder:
 
         Args:
             shared_parameters: parameters of the model when everything is shared.
-            provenance: where the data came from.
+            provenance: where the data came from; the width of sketches is added.
 
         Raises:
             StatisticsError: when a chunk has no update, or a language never occurred.
@@ -147,6 +219,7 @@ class GradientRecorder:
             )
         tokens = self._tokens.numpy()
         chunk_of, language_of = np.nonzero(tokens > 0)
+        kept = {"sketch_dim": self.sketch_dim} if self.sketch_dim else {}
         gram = np.stack([self._gram(unit, chunk_of, language_of) for unit in self.units])
         return GradientStatistics(
             languages=self.languages,
@@ -157,44 +230,56 @@ class GradientRecorder:
             probe_languages=language_of.astype(np.int64),
             probe_chunks=chunk_of.astype(np.int64),
             probe_tokens=tokens[chunk_of, language_of].astype(np.float64),
-            provenance=dict(provenance or {}),
+            provenance={**(provenance or {}), **kept},
         )
 
     def _gram(
         self, unit: str, chunk_of: np.ndarray[Any, Any], language_of: np.ndarray[Any, Any]
     ) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return inner products of the probes, summed in fp64 over slices of columns."""
-        size = self.units[unit].parameters
+        size = self._sizes[unit]
+        absent = self._zeros(unit, self._device)
         probes = [
-            self._sums[chunk][unit][language] if unit in self._sums[chunk] else torch.zeros(size)
+            self._sums[chunk].get(unit, absent)[language]
             for chunk, language in zip(chunk_of, language_of)
         ]
-        tokens = self._tokens[chunk_of, language_of][:, None]
+        tokens = self._tokens[chunk_of, language_of][:, None].to(self._device)
         gram = np.zeros((len(probes), len(probes)))
         for start in range(0, size, _COLUMNS_AT_ONCE):
             part = torch.stack([probe[start : start + _COLUMNS_AT_ONCE] for probe in probes])
             part = part.double() / tokens
-            gram += (part @ part.t()).numpy()
+            gram += (part @ part.t()).cpu().numpy()
         return gram
 
     def state_dict(self) -> Dict[str, Any]:
-        """Return everything gathered so far, on the CPU."""
+        """Return everything gathered so far, on the CPU, without an unfinished update."""
+        self._take_back()
         return {
             "units": list(self.units),
             "languages": list(self.languages),
             "chunks": self.chunks,
             "updates_per_chunk": self.updates_per_chunk,
             "updates": self.updates,
-            "sums": self._sums,
+            "sketch_dim": self.sketch_dim,
+            "sums": [{unit: held.cpu() for unit, held in sums.items()} for sums in self._sums],
             "tokens": self._tokens,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what was gathered before; chunks are as in the state."""
+        """Go on from what was gathered before, in the state's own tensors; chunks are as there."""
         self.chunks, self.updates_per_chunk = state["chunks"], state["updates_per_chunk"]
         self.updates = state["updates"]
-        self._sums = [dict(sums) for sums in state["sums"]]
+        self._sums = [
+            {unit: held.to(self._device) for unit, held in sums.items()} for sums in state["sums"]
+        ]
         self._tokens = state["tokens"].clone()
+
+
+def _size(number: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number / 1e3:.1f} kB"
 
 
 def _layout(model: nn.Module, unit: Unit) -> Dict[str, Tuple[int, int]]:

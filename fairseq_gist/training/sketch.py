@@ -2,9 +2,9 @@
 
 Coordinate i of a vector is multiplied by a random sign s(i) and added to bucket i mod w of the
 sketch. Two coordinates that meet in a bucket have signs that agree as often as not, so over the
-signs the product of two sketches is, on average, the product of the vectors; for vectors x and y its
-standard error is at most about √((|x|²|y|² + (x·y)²) / w). Sketches are linear: that of a sum is
-the sum of the sketches.
+signs the product of two sketches is, on average, the product of the vectors. For vectors x and y
+its standard error is about √((|x|²|y|² + (x·y)²) / w). Sketches are linear: that of a sum is the
+sum of the sketches.
 
 The width w is a prime. Weight matrices are flattened row by row, and a column of one with d columns
 is every d-th coordinate: where d and w have a common factor, as powers of two have, it would meet

@@ -42,11 +42,23 @@ class RecordingWindow:
         routing: of its model.
         updates: length of the window.
         chunks: into how many chunks it is divided.
+        device: where gradients are kept, see :class:`GradientRecorder`.
+        sketch_dim: numbers to keep of every unit, 0 for all.
     """
 
-    def __init__(self, trainer: Any, routing: Routing, updates: int, chunks: int) -> None:
+    def __init__(
+        self,
+        trainer: Any,
+        routing: Routing,
+        updates: int,
+        chunks: int,
+        *,
+        device: str = "cpu",
+        sketch_dim: int = 0,
+    ) -> None:
         self.trainer, self.routing = trainer, routing
         self.updates, self.chunks = updates, chunks
+        self.device, self.sketch_dim = device, sketch_dim
         self.recorder: Optional[GradientRecorder] = None
         self._moment = 0
         self._loaded: Optional[Dict[str, Any]] = None
@@ -85,6 +97,9 @@ class RecordingWindow:
             self.chunks,
             per_chunk,
             sum_over_processes(self.trainer),
+            device=self.device,
+            sketch_dim=self.sketch_dim,
+            is_scaled=_has_loss_scale(self.trainer.optimizer),
         )
         if loaded is not None:
             recorder.load_state_dict(loaded)
@@ -92,7 +107,7 @@ class RecordingWindow:
                 recorder.forget()
         self.recorder, self._moment = recorder, moment
         watch_units(model, recorder.units.values(), self.routing)
-        logger.info(f"recording gradients on {len(units)} units until update {moment}")
+        logger.info(f"recording gradients until update {moment}: {recorder}")
 
     def _take_loaded(
         self, find_units: Callable[[], Mapping[str, Unit]], moment: int
@@ -106,8 +121,10 @@ class RecordingWindow:
             "chunks": self.chunks,
             "languages": list(self.routing.languages),
             "units": list(find_units()),
+            "sketch_dim": self.sketch_dim,
         }
-        different = [name for name, value in wanted.items() if loaded.get(name) != value]
+        found = {"sketch_dim": 0, **loaded}
+        different = [name for name, value in wanted.items() if found.get(name) != value]
         if not different:
             return loaded
         logger.warning(
@@ -173,3 +190,8 @@ class RecordingWindow:
     def load_recording_state(self, state: Dict[str, Any]) -> None:
         """Go on, at the next step, with what a checkpoint has gathered."""
         self.recorder, self._loaded = None, state
+
+
+def _has_loss_scale(optimizer: Any) -> bool:
+    """Whether ``optimizer`` ever scales a loss: fp16 and AMP do, bf16 doesn't."""
+    return getattr(optimizer, "scaler", None) is not None

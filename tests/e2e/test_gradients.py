@@ -27,7 +27,7 @@ def _recorded(task, model, criterion, sample, chosen):
     criterion(model, sample)[0].backward()
     model.routing.sink = None
     ordinary = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-    return recorder._update, ordinary
+    return recorder._sums[0], ordinary
 
 
 def _oracle(task, model, criterion, sample, chosen):

@@ -28,6 +28,18 @@ def test_all_problems_are_told_at_once():
         moments(options)
 
 
+@pytest.mark.parametrize("sketch_dim", [-4096, 1, 63])
+def test_a_useless_sketch_is_refused(sketch_dim):
+    with pytest.raises(OptionError, match=f"--sketch-dim: at least 64 .* found {sketch_dim}$"):
+        moments(DifferentiationOptions(sketch_dim=sketch_dim))
+    assert moments(DifferentiationOptions(sketch_dim=64)) == []
+
+
+def test_an_unknown_place_for_statistics_is_refused():
+    with pytest.raises(OptionError, match="--statistics-device: expected one of cpu, model"):
+        moments(DifferentiationOptions(statistics_device="gpu"))
+
+
 def test_every_option_is_documented(repo_root):
     page = (repo_root / "docs" / "training.md").read_text(encoding="utf-8")
     for option in fields(DifferentiationOptions):

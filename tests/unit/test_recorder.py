@@ -1,4 +1,6 @@
-"""The recorder: chunks, normalisation per token, overflow, checkpoints."""
+"""The recorder: chunks, normalisation per token, overflow, checkpoints, sketches."""
+
+import copy
 
 import pytest
 import torch
@@ -11,10 +13,24 @@ from fairseq_gist.training.recorder import GradientRecorder
 LANGUAGES = ["de", "es"]
 
 
-@pytest.fixture
-def recorder():
+def _recorder(**options):
     model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
-    return GradientRecorder(model, find_units(model), LANGUAGES, chunks=2, updates_per_chunk=2)
+    return GradientRecorder(model, find_units(model), LANGUAGES, 2, 2, **options)
+
+
+@pytest.fixture(params=[False, True], ids=["straight", "buffered"])
+def recorder(request):
+    return _recorder(is_scaled=request.param)
+
+
+@pytest.fixture
+def straight():
+    return _recorder()
+
+
+@pytest.fixture
+def buffered():
+    return _recorder(is_scaled=True)
 
 
 def _update(recorder, gradients, tokens, scale=1.0):
@@ -41,11 +57,27 @@ def test_updates_are_dealt_out_in_turn_and_divided_by_tokens(recorder):
     assert statistics.unit_parameters.tolist() == [8, 4]
 
 
-def test_the_loss_scale_is_removed(recorder):
-    _update(recorder, (1, 2), (1, 1), scale=64.0)
-    _update(recorder, (1, 2), (1, 1))
-    gram = recorder.statistics(100).gram[0]
+def test_the_loss_scale_is_removed(buffered):
+    _update(buffered, (1, 2), (1, 1), scale=64.0)
+    _update(buffered, (1, 2), (1, 1))
+    gram = buffered.statistics(100).gram[0]
     assert gram[0, 0] == pytest.approx(gram[2, 2])
+
+
+def test_an_unexpected_loss_scale_is_refused(straight):
+    with pytest.raises(ValueError, match=r"a loss scale of 64.0, but the recorder expects none"):
+        _update(straight, (1, 2), (1, 1), scale=64.0)
+
+
+def test_several_passes_make_one_update(recorder):
+    for value in (1, 2):
+        recorder.add("0", "weight", 0, torch.full((2, 3), float(value)))
+        recorder.count_tokens(torch.tensor([1.0, 0.0]))
+    recorder.finish_update()
+    _update(recorder, (1, 2), (1, 1))
+    statistics = recorder.statistics(100)
+    assert statistics.probe_tokens.tolist() == [2.0, 1.0, 1.0]
+    assert statistics.gram[0, 0, 0] == pytest.approx(6 * 1.5**2)
 
 
 def test_a_dropped_update_leaves_no_trace(recorder):
@@ -57,6 +89,39 @@ def test_a_dropped_update_leaves_no_trace(recorder):
     statistics = recorder.statistics(100)
     assert statistics.probe_tokens.tolist() == [1.0, 1.0, 1.0, 1.0]
     assert statistics.gram[0, 0, 0] == pytest.approx(6.0)
+
+
+def _drop_the_third(recorder):
+    for _ in range(2):
+        _update(recorder, (1, 2), (1, 1))
+        recorder.discard_update()  # as an optimizer tells before every update: nothing to forget
+    recorder.add("0", "weight", 0, torch.full((2, 3), float("inf")))
+    recorder.count_tokens(torch.tensor([5.0, 5.0]))
+    recorder.discard_update()
+
+
+def test_a_buffered_update_that_is_dropped_takes_no_other_with_it(buffered):
+    _drop_the_third(buffered)
+    assert buffered.statistics(100).probe_chunks.tolist() == [0, 0, 1, 1]
+
+
+def test_without_a_buffer_the_chunk_begins_anew(straight):
+    _drop_the_third(straight)
+    assert straight.statistics(100).probe_chunks.tolist() == [1, 1]
+    _update(straight, (3, 4), (1, 2))
+    statistics = straight.statistics(100)
+    assert statistics.probe_tokens.tolist() == [1.0, 2.0, 1.0, 1.0]
+    assert statistics.gram[0, 0].tolist() == pytest.approx([54.0, 36.0, 18.0, 36.0])
+
+
+def test_an_unfinished_update_is_not_saved(recorder):
+    _update(recorder, (1, 2), (1, 1))
+    recorder.add("0", "weight", 0, torch.full((2, 3), float("nan")))
+    recorder.count_tokens(torch.tensor([5.0, 5.0]))
+    state = recorder.state_dict()
+    assert state["updates"] == 1
+    assert state["tokens"].tolist() == [[1.0, 1.0], [0.0, 0.0]]
+    assert all(held.isfinite().all() for sums in state["sums"] for held in sums.values())
 
 
 def test_a_language_absent_from_a_chunk_has_no_probe_there(recorder):
@@ -72,12 +137,72 @@ def test_too_little_is_refused(recorder):
         recorder.statistics(100)
 
 
-def test_going_on_from_a_checkpoint(recorder):
+@pytest.mark.parametrize("sketch_dim", [0, 4])
+def test_going_on_from_a_checkpoint(sketch_dim):
+    recorder, other = (_recorder(sketch_dim=sketch_dim) for _ in range(2))
     _update(recorder, (1, 2), (1, 1))
-    model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
-    other = GradientRecorder(model, find_units(model), LANGUAGES, chunks=2, updates_per_chunk=2)
-    state = recorder.state_dict()
-    other.load_state_dict(state)
-    for each in (recorder, other):
-        _update(each, (5, 7), (2, 3))
+    other.load_state_dict(copy.deepcopy(recorder.state_dict()))
+    for _ in range(2):
+        for each in (recorder, other):
+            _update(each, (5, 7), (2, 3))
     assert (recorder.statistics(9).gram == other.statistics(9).gram).all()
+
+
+def test_processes_are_summed(recorder):
+    twin = _recorder(reduce=lambda tensor: tensor.mul_(2))
+    for gradients in ((1, 2), (5, 7)):
+        _update(twin, gradients, (2, 3))
+        _update(recorder, gradients, (2, 3))
+    twin.gather()
+    both, one = twin.statistics(9), recorder.statistics(9)
+    assert both.probe_tokens.tolist() == [4.0, 6.0, 4.0, 6.0]
+    assert (both.gram == one.gram).all()
+    twin.forget()
+    assert not twin.state_dict()["tokens"].any()
+
+
+def _two_updates(recorder, gradients):
+    for update in gradients:
+        for language, gradient in enumerate(update):
+            recorder.add("0", "weight", language, gradient[:-1])
+            recorder.add("0", "bias", language, gradient[-1])
+            recorder.add("1", "weight", language, gradient[0])
+        recorder.count_tokens(torch.tensor([2.0, 3.0]))
+        recorder.finish_update()
+    return recorder.statistics(100, {"update": 7})
+
+
+@pytest.mark.parametrize("is_scaled", [False, True], ids=["straight", "buffered"])
+def test_sketches_stand_for_gradients(is_scaled):
+    model = nn.Sequential(nn.Linear(64, 64), nn.LayerNorm(64))
+    gradients = torch.randn(2, 2, 65, 64, generator=torch.Generator().manual_seed(5))
+    gradients = gradients + gradients[:, :1]
+    exact, sketched = (
+        _two_updates(
+            GradientRecorder(
+                model, find_units(model), LANGUAGES, 2, 1, sketch_dim=dim, is_scaled=is_scaled
+            ),
+            gradients,
+        )
+        for dim in (0, 500)
+    )
+    assert exact.provenance == {"update": 7}
+    assert sketched.provenance == {"update": 7, "sketch_dim": 500}
+    assert sketched.unit_parameters.tolist() == [65 * 64, 128]
+    assert (sketched.gram[1] == exact.gram[1]).all()
+    norms = exact.gram[0].diagonal() ** 0.5
+    error = abs(sketched.gram[0] - exact.gram[0]) / norms[:, None] / norms
+    assert 0 < error.max() < 4 * (2 / 503) ** 0.5
+
+
+def test_memory_is_told():
+    assert _recorder().memory == {"cpu": 2 * 2 * 12 * 4}
+    assert _recorder(is_scaled=True).memory == {"cpu": 3 * 2 * 12 * 4}
+    assert _recorder(sketch_dim=5).memory == {"cpu": 2 * 2 * (5 + 4) * 4}
+    assert str(_recorder(device="model")) == "2 units, 0.2 kB on cpu"
+    assert str(_model_of_many()) == "1 units, 1.1 GB on cpu"
+
+
+def _model_of_many():
+    model = nn.Sequential(nn.Linear(1023, 1024))
+    return GradientRecorder(model, find_units(model), range(16), 16, 1)
