@@ -1,12 +1,34 @@
-"""Figures as a Markdown table."""
+"""Figures as Markdown tables: one with every number, one to be read."""
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Dict, List, Sequence
 
 from benchmarks.figures import Figure
 
-__all__ = ["as_table"]
+__all__ = ["as_readable_table", "as_table", "in_words"]
+
+_WORDS: Dict[str, str] = {
+    "recording_step": "Recording gradients while training",
+    "encode_once_m": "Training on utterances with all their translations",
+    "record_vs_per_language": "Measuring gradients on held-out data",
+    "grouped_mixed": "Training a split decoder, mixed batches",
+    "grouped_single": "Training a split decoder, one language a batch",
+    "generation_grouped": "Translating, split decoder, one language a batch",
+    "generation_grouped_mixed": "Translating, split decoder, mixed batches",
+    "generation_exported": "Translating with an exported model",
+    "generation_stock_twice": "Translating with stock fairseq, twice",
+    "checkpoint_bytes": "Size of checkpoints",
+    "checkpoint_load": "Loading a checkpoint, by parameter",
+    "filterbank_core_seconds": "Filterbanks",
+    "filterbank_scaling": "Filterbanks in two processes",
+    "filterbank_memory": "Memory for the filterbanks of a long talk",
+}
+
+_PREFIXES: Dict[str, str] = {
+    "grouped_step_": "Training, mixed batches, groups: ",
+    "policy_": "Deciding, languages x units: ",
+}
 
 
 def as_table(figures: Sequence[Figure]) -> str:
@@ -16,12 +38,59 @@ def as_table(figures: Sequence[Figure]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for figure in figures:
-        against = f", against {figure.b}" if figure.b else ""
-        cpu = "" if figure.cpu is None else f"{figure.cpu:.3f}"
-        met = {None: "", True: " (met)", False: " (**not met**)"}[figure.is_met]
+        cpu = "" if figure.cpu is None else _number(figure.cpu)
         lines.append(
-            f"| `{figure.name}` | {figure.value:.3f} {figure.unit} | {figure.minimum:.3f} - "
-            f"{figure.maximum:.3f}, {figure.pairs} pairs | {cpu} | {figure.target}{met} | "
-            f"{figure.a}{against} |"
+            f"| `{figure.name}` | {_number(figure.value)} {figure.unit} | {_spread(figure)}, "
+            f"{figure.pairs} {_counted(figure)} | {cpu} | {_target(figure)} | {_measured(figure)} |"
         )
     return "\n".join(lines)
+
+
+def as_readable_table(figures: Sequence[Figure]) -> str:
+    """Return ``figures`` as a Markdown table with names in words and what wasn't reached."""
+    lines = [
+        "| | result | smallest - largest | target | what was measured |",
+        "|---|---|---|---|---|",
+    ]
+    for figure in figures:
+        lines.append(
+            f"| {in_words(figure.name)} | {_number(figure.value)} {figure.unit} | "
+            f"{_spread(figure)} | {_target(figure)} | {_measured(figure)} |"
+        )
+    return "\n".join(lines)
+
+
+def in_words(name: str) -> str:
+    """Return what a figure is called for readers."""
+    if name in _WORDS:
+        return _WORDS[name]
+    for prefix, words in _PREFIXES.items():
+        if name.startswith(prefix):
+            return words + name[len(prefix) :]
+    return name.replace("_", " ").capitalize()
+
+
+def _number(value: float) -> str:
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def _spread(figure: Figure) -> str:
+    return f"{_number(figure.minimum)} - {_number(figure.maximum)}"
+
+
+def _counted(figure: Figure) -> str:
+    return "pairs" if figure.b else "times"
+
+
+def _target(figure: Figure) -> str:
+    met = {None: "", True: ", met", False: ", **not met**"}
+    return figure.target + met[figure.is_met]
+
+
+def _measured(figure: Figure) -> str:
+    parts: List[str] = [figure.a]
+    if figure.b:
+        parts.append(f"against {figure.b}")
+    return ", ".join(parts).replace("|", "\\|").replace("\n", " ")
