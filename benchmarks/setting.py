@@ -17,7 +17,16 @@ from fairseq_gist.plugin import register
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import find_units, select_units
 
-__all__ = ["LANGUAGES", "Setup", "backward", "batch", "build", "one_row_each", "split"]
+__all__ = [
+    "LANGUAGES",
+    "Setup",
+    "backward",
+    "batch",
+    "build",
+    "of_language",
+    "one_row_each",
+    "split",
+]
 
 LANGUAGES = ("de", "es", "fr", "it", "nl", "pt", "ro", "ru")
 SYMBOLS = 10_000
@@ -126,6 +135,15 @@ def one_row_each(sample: Sample, with_languages: bool) -> Sample:
     return {**sample, "net_input": own}
 
 
+def of_language(sample: Sample, language: int) -> Sample:
+    """Return the rows of one language, as stock fairseq has them."""
+    every = one_row_each(sample, with_languages=True)
+    rows = every["net_input"].pop("lang_ids") == language
+    own = {name: value[rows] for name, value in every["net_input"].items()}
+    count = {"nsentences": int(rows.sum()), "ntokens": int(rows.sum()) * sample["target"].size(1)}
+    return {**sample, **count, "target": sample["target"][rows], "net_input": own}
+
+
 def split(setup: Setup, groups: int) -> SharingPlan:
     """Give the languages' ``groups`` equal groups their own copies of the whole decoder."""
     parts = [list(LANGUAGES[start::groups]) for start in range(groups)]
@@ -139,4 +157,5 @@ def backward(setup: Setup, sample: Sample) -> None:
     """Run forward and backward, as in a training step, and drop the gradients."""
     loss, _, _ = setup.criterion(setup.model, sample)
     loss.backward()
-    setup.model.zero_grad(set_to_none=False)
+    for parameter in setup.model.parameters():
+        parameter.grad = None  # as fairseq's optimizers do

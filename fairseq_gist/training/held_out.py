@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import Any, List
+from typing import Any, Iterable, Iterator
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.nn.routing import Routing
+from fairseq_gist.surgery.units import Unit, module_at
 from fairseq_gist.training.recorder import GradientRecorder
 from fairseq_gist.training.tokens import tokens_per_language
 
-__all__ = ["measure"]
+__all__ = ["measure", "only_units_learn", "record_batch"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,35 +48,62 @@ def measure(
             f"{recorder.chunks}; give it more data, or ask for fewer chunks"
         )
     was_training, criterion_was_training = model.training, criterion.training
-    kept = [(parameter, parameter.grad) for parameter in model.parameters()]
     model.eval()
     criterion.eval()
     try:
-        for chunk in tqdm(range(recorder.chunks), desc=f"gradients on {subset}", unit="chunk"):
-            _run_chunk(recorder, context, task, routing, batches[chunk :: recorder.chunks])
-            recorder.finish_update(context.loss_scale)
-            for parameter, _ in kept:
-                parameter.grad = None
+        with only_units_learn(model, recorder.units.values()):
+            for chunk in tqdm(range(recorder.chunks), desc=f"gradients on {subset}", unit="chunk"):
+                for batch in batches[chunk :: recorder.chunks]:
+                    record_batch(recorder, context, task, routing, batch)
+                recorder.finish_update(context.loss_scale)
     finally:
-        routing.sink = None
-        for parameter, gradient in kept:
-            parameter.grad = gradient
         model.train(was_training)
         criterion.train(criterion_was_training)
 
 
-def _precision(autocast: bool) -> Any:
-    return torch.autocast("cuda") if autocast else contextlib.nullcontext()
-
-
-def _run_chunk(
-    recorder: GradientRecorder, context: Any, task: Any, routing: Routing, batches: List[Any]
+def record_batch(
+    recorder: GradientRecorder, context: Any, task: Any, routing: Routing, batch: Any
 ) -> None:
-    for batch in batches:
-        sample = context.to_device(batch)
-        recorder.count_tokens(tokens_per_language(sample, task, context.criterion, routing))
-        routing.sink = recorder
+    """Have ``recorder`` take the gradients of one batch; see :func:`measure`."""
+    sample = context.to_device(batch)
+    recorder.count_tokens(tokens_per_language(sample, task, context.criterion, routing))
+    routing.sink = recorder
+    try:
         with torch.enable_grad(), _precision(context.autocast):
             loss, _, _ = context.criterion(context.model, sample)
             (loss * context.loss_scale).backward()
+    finally:
         routing.sink = None
+
+
+@contextlib.contextmanager
+def only_units_learn(model: nn.Module, units: Iterable[Unit]) -> Iterator[None]:
+    """Ask autograd for the gradients of ``units`` alone: no backward of an encoder without any.
+
+    Embeddings keep theirs: activation checkpointing needs an input that asks for a gradient.
+    """
+    wanted = {
+        parameter
+        for unit in units
+        for path in unit.paths
+        for parameter in module_at(model, path).parameters()
+    }
+    for module in model.modules():
+        if isinstance(module, nn.Embedding):
+            wanted.update(module.parameters(recurse=False))
+    kept = [
+        (parameter, parameter.grad, parameter.requires_grad) for parameter in model.parameters()
+    ]
+    try:
+        for parameter, _, learns in kept:
+            parameter.grad = None
+            parameter.requires_grad_(learns and parameter in wanted)
+        yield
+    finally:
+        for parameter, gradient, learns in kept:
+            parameter.requires_grad_(learns)
+            parameter.grad = gradient
+
+
+def _precision(autocast: bool) -> Any:
+    return torch.autocast("cuda") if autocast else contextlib.nullcontext()
