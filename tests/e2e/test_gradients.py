@@ -2,12 +2,16 @@
 
 import functools
 
+import numpy as np
 import pytest
 import torch
 
+from fairseq_gist.cli.main import main as gist
+from fairseq_gist.statistics import GradientStatistics
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import find_units, module_at, select_units
 from fairseq_gist.training.recorder import GradientRecorder
+from fairseq_gist.training.sketch import cosine_error, prime_from
 from fairseq_gist.training.window import watch_units
 from tests.e2e.helpers import batch_of, build, random_plan
 
@@ -90,3 +94,61 @@ def test_recorded_gradients_equal_those_of_the_split_batch(parts, split, pattern
             )
             error = (recorded[name].sum(0) - total).norm() / total.norm().clamp(min=1e-12)
             assert error < 1e-5, f"{name}: the languages' sum differs by {error}"
+
+
+@pytest.mark.parametrize("dim", [64, 512])
+def test_cosines_of_sketches_err_as_predicted(differentiated, data, tmp_path, dim, capsys):
+    """The gradients of held-out data, sketched against whole; norms are kept whole in both."""
+    found = []
+    for name, extra in (("exact", []), ("sketched", ["--sketch-dim", str(dim)])):
+        out = tmp_path / f"{name}.npz"
+        command = ["record", str(differentiated.checkpoint), str(data), "--cpu", "--chunks=4"]
+        assert gist([*command, *extra, "-o", str(out)]) == 0, capsys.readouterr().err
+        found.append(GradientStatistics.load(out))
+    exact, sketched = found
+    assert sketched.provenance["sketch_dim"] == dim
+    width = prime_from(dim)
+    small = exact.unit_parameters <= width
+    assert small.any()
+    assert not small.all()
+    assert (sketched.gram[small] == exact.gram[small]).all()
+
+    above = np.triu_indices(len(exact.languages), k=1)
+    cosines = exact.cosines(debiased=False)[~small][:, above[0], above[1]]
+    errors = sketched.cosines(debiased=False)[~small][:, above[0], above[1]] - cosines
+    error = np.sqrt(np.mean(errors**2))
+    predicted = np.sqrt(np.mean(np.vectorize(cosine_error)(cosines, width) ** 2))
+    told = f"error {error:.4f}, predicted {predicted:.4f}, largest {abs(errors).max():.4f}"
+    print(f"--sketch-dim {dim}: {told}")  # noqa: T201
+    assert error < 3 * predicted, told
+
+
+def test_gradients_gathered_in_other_sketches_are_dropped(train, tmp_path, caplog):
+    options = [
+        "--differentiate-at=12", "--gradient-window=8", "--gradient-chunks=4",
+        "--statistics-device=model",
+    ]  # fmt: skip
+    first = train(tmp_path, "--max-update=6", "--sketch-dim=64", *options)
+    recorded = first.load()["last_optimizer_state"]["gist_recording"]
+    assert {held.shape[1] for sums in recorded["sums"] for held in sums.values()} == {64, 67}
+    second = train(tmp_path, "--max-update=7", "--sketch-dim=128", *options)
+    assert "half recorded gradients are dropped: they are of other sketch_dim" in caplog.text
+    assert "gist_recording" not in second.load()["last_optimizer_state"]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--sketch-dim=3", "at least 64 are needed"),
+        ("--statistics-device=gpu", "one of cpu, model"),
+    ],
+)
+def test_useless_storage_is_refused(differentiated, data, train, tmp_path, capsys, option, message):
+    with pytest.raises(SystemExit, match=message):
+        train(tmp_path / "run", "--max-update=2", option)
+    out = tmp_path / "statistics.npz"
+    assert gist(["record", str(differentiated.checkpoint), str(data), option, "-o", str(out)]) == 1
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not out.exists()
