@@ -17,7 +17,7 @@ from fairseq_gist.compat import use_plain_layer_norms
 from fairseq_gist.errors import OptionError
 from fairseq_gist.languages import LANGUAGE_TAG, languages_of_vocabulary
 from fairseq_gist.nn.checkpointing import checkpoint_routed
-from fairseq_gist.nn.routing import LanguageBatch, Routing
+from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.shared import read_source_once
 from fairseq_gist.nn.sources import SourceRows, partitions_in
 from fairseq_gist.nn.tags import check_tags
@@ -65,7 +65,7 @@ class GistS2TEncoder(stock.S2TTransformerEncoder):
             count = src_tokens.size(0)
             self._rows = SourceRows(utterances, lang_ids, count, self.routing.languages)
         elif lang_ids is not None and self.routing.in_encoder:
-            batch = LanguageBatch(lang_ids, self.routing.languages)
+            batch = self.routing.languages_of(lang_ids)
         try:
             with self.routing.using(batch):
                 out = super().forward(src_tokens, src_lengths, return_all_hiddens)
@@ -163,7 +163,8 @@ class GistS2TDecoder(stock.TransformerDecoderScriptable):
         ids = (encoder_out or {}).get("lang_ids")
         batch = None
         if ids:
-            batch = self._languages_of(encoder_out)
+            source_of = encoder_out.get("source_of")
+            batch = self.routing.languages_of(ids[0], source_of[0] if source_of else None)
             encoder_out = self._with_mask_of_rows(encoder_out)
         # in beam search, hypotheses of probability 0 may have any token in the tag's place
         if batch is not None and incremental_state is None and prev_output_tokens.size(1) > 1:
@@ -175,12 +176,6 @@ class GistS2TDecoder(stock.TransformerDecoderScriptable):
                 incremental_state=incremental_state,
                 **kwargs,
             )
-
-    def _languages_of(self, encoder_out: Any) -> LanguageBatch:
-        source_of = encoder_out.get("source_of")
-        return LanguageBatch(
-            encoder_out["lang_ids"][0], self.routing.languages, source_of[0] if source_of else None
-        )
 
     @staticmethod
     def _with_mask_of_rows(encoder_out: Any) -> Any:

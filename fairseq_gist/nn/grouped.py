@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from fairseq_gist.nn.per_language import forward_recorded
-from fairseq_gist.nn.routing import Routing
+from fairseq_gist.nn.routing import Routing, RowPartition
 
 __all__ = ["GroupedModule", "fill_idle_gradients"]
 
@@ -60,13 +60,14 @@ class GroupedModule(nn.Module):
         rows = len(batch) if once else x.size(self.batch_dim)
         parts = batch.partition(self.group_of, rows, self.path)
         sink = self.routing.sink if torch.is_grad_enabled() else None
+        if once:
+            inputs = [_select(x, self.batch_dim, sources) for sources in parts.sources]
+        elif len(parts.groups) == 1:
+            inputs = [x]
+        else:
+            inputs = list(_Take.apply(x, parts, self.batch_dim))
         outputs = []
-        for group, own_rows, languages in zip(
-            parts.groups, parts.sources if once else parts.rows, parts.batches
-        ):
-            own = x
-            if len(own_rows) < x.size(self.batch_dim):
-                own = x.index_select(self.batch_dim, own_rows)
+        for group, own, languages in zip(parts.groups, inputs, parts.batches):
             copy = self.copies[group]
             if sink is None:
                 outputs.append(copy(own))
@@ -76,11 +77,10 @@ class GroupedModule(nn.Module):
                         copy, own, languages, self.batch_dim, self.unit, sink, self.reads_source
                     )
                 )
-        order = parts.spread if once and sink is None else parts.inverse
-        if len(outputs) > 1:
-            return torch.cat(outputs, dim=self.batch_dim).index_select(self.batch_dim, order)
-        whole: Tensor = outputs[0]
-        return whole if order is parts.inverse else whole.index_select(self.batch_dim, order)
+        if once and sink is None:
+            whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs, self.batch_dim)
+            return whole.index_select(self.batch_dim, parts.spread)
+        return outputs[0] if len(outputs) == 1 else _Put.apply(parts, self.batch_dim, *outputs)
 
     def extra_repr(self) -> str:
         """Say which languages share a copy."""
@@ -88,6 +88,40 @@ class GroupedModule(nn.Module):
         for language, group in zip(self.routing.languages, self.group_of):
             groups[group].append(language)
         return " | ".join(" ".join(group) for group in groups)
+
+
+def _select(x: Tensor, dim: int, positions: Tensor) -> Tensor:
+    return x if len(positions) == x.size(dim) else x.index_select(dim, positions)
+
+
+class _Take(torch.autograd.Function):
+    """Take each group's rows out of ``x``.
+
+    Every row is in one group, so the gradient is put together by copying; indexing alone would
+    have autograd add up one gradient of the size of ``x`` for every group.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, parts: RowPartition, dim: int) -> Tuple[Tensor, ...]:
+        ctx.parts, ctx.dim = parts, dim
+        return tuple(x.index_select(dim, rows) for rows in parts.rows)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tuple[Optional[Tensor], ...]:
+        return torch.cat(grads, ctx.dim).index_select(ctx.dim, ctx.parts.inverse), None, None
+
+
+class _Put(torch.autograd.Function):
+    """Put the groups' rows back in order."""
+
+    @staticmethod
+    def forward(ctx: Any, parts: RowPartition, dim: int, *of_groups: Tensor) -> Tensor:
+        ctx.parts, ctx.dim = parts, dim
+        return torch.cat(of_groups, dim).index_select(dim, parts.inverse)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        return (None, None, *(grad.index_select(ctx.dim, rows) for rows in ctx.parts.rows))
 
 
 def fill_idle_gradients(model: nn.Module) -> None:

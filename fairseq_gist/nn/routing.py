@@ -91,6 +91,14 @@ class LanguageBatch:
     def __len__(self) -> int:
         return len(self._ids)
 
+    def is_same(self, other: LanguageBatch) -> bool:
+        """Whether the rows of both have the same languages and sources."""
+        return (self._ids, self._sources, self.device) == (
+            other._ids,
+            other._sources,
+            other.device,
+        )
+
     def ids(self, rows: int, module: str = "the module") -> List[int]:
         """Return the language index of each of ``rows`` rows of an activation.
 
@@ -200,10 +208,24 @@ class Routing:
         self.sink: Optional[GradientSink] = None
         self.in_encoder = False
         self.current: Optional[LanguageBatch] = None
+        self._latest: Optional[LanguageBatch] = None
 
     def note(self, path: str) -> None:
         """Take note that the module at ``path`` will ask for the languages."""
         self.in_encoder = self.in_encoder or path.startswith("encoder.")
+
+    def languages_of(self, ids: Tensor, source_of: Optional[Tensor] = None) -> LanguageBatch:
+        """Return the batch with these rows; see :class:`LanguageBatch`.
+
+        Beam search brings the same rows at every step: what was worked out for them is kept.
+
+        Raises:
+            RoutingError: see :class:`LanguageBatch`.
+        """
+        batch = LanguageBatch(ids, self.languages, source_of)
+        if self._latest is None or not self._latest.is_same(batch):
+            self._latest = batch
+        return self._latest
 
     @contextlib.contextmanager
     def using(self, batch: Optional[LanguageBatch]) -> Iterator[None]:

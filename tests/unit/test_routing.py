@@ -104,3 +104,26 @@ def test_tags_that_fit_or_are_absent_pass():
 def test_a_tag_of_another_language_is_named():
     with pytest.raises(RoutingError, match=r"row 1 .* lang_ids 3 \('nl'\), .* tag of 'es'"):
         check_tags(batch(0, 3), torch.tensor([20, 21]), TAGS)
+
+
+def test_the_same_rows_keep_what_was_worked_out_for_them():
+    routing = Routing(["de", "fr", "nl"])
+    first = routing.languages_of(torch.tensor([0, 2, 1]))
+    parts = first.partition((0, 0, 1), 3, "module")
+    again = routing.languages_of(torch.tensor([0, 2, 1]))
+    assert again.partition((0, 0, 1), 3, "module") is parts
+    for ids, source_of in (([0, 1, 2], None), ([0, 2], None), ([0, 2, 1], torch.tensor([0, 0, 1]))):
+        assert routing.languages_of(torch.tensor(ids), source_of) is not first
+
+
+def test_rows_that_share_a_source_need_it_once():
+    batch = LanguageBatch(
+        torch.tensor([0, 1, 2, 1, 0]), ["de", "fr", "nl"], torch.tensor([0, 0, 0, 1, 1])
+    )
+    parts = batch.partition((0, 0, 1), 5, "module")
+    assert [rows.tolist() for rows in parts.rows] == [[0, 1, 3, 4], [2]]
+    assert [sources.tolist() for sources in parts.sources] == [[0, 1], [0]]
+    assert [rows.tolist() for rows in parts.source_rows] == [[0, 0, 1, 1], [0]]
+    # the groups' outputs, one after the other: source 0, source 1 | source 0
+    assert parts.spread.tolist() == [0, 0, 2, 1, 1]
+    assert parts.batches[0].source_of.tolist() == [0, 0, 1, 1]
