@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import List
 
@@ -48,6 +49,7 @@ def draw(figures: List[Figure], target: str) -> None:
     """Draw the ratios of :func:`steps` against the number of groups, with their spread."""
     import matplotlib
 
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq turns everything on
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -65,7 +67,7 @@ def draw(figures: List[Figure], target: str) -> None:
     axes.axhline(1.0, color="grey", linestyle=":", linewidth=1)
     axes.errorbar(groups, values, yerr=[below, above], marker="o", capsize=4)
     axes.set_xticks(groups)
-    axes.set_ylim(bottom=min(0.9, *values))
+    axes.set_ylim(bottom=min(0.9, *(figure.minimum - 0.05 for figure in found)))
     axes.set_xlabel("groups in every unit of the decoder")
     axes.set_ylabel("time of a step / stock fairseq")
     axes.set_title("s2t_transformer_m, 16 rows of eight languages", size=10)
