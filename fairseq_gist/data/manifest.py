@@ -58,8 +58,17 @@ class ManifestReader:
         epoch: int,
         homogeneous: bool = False,
         multiway: bool = False,
+        max_target_tokens: Optional[int] = None,
     ) -> RowDataset:
         """Return the rows of ``subsets`` (names with commas between).
+
+        Args:
+            subsets: their names.
+            is_train: whether for training, with its augmentation and resampling.
+            epoch: which, counted from 1.
+            homogeneous: make batches of one language each.
+            multiway: make batches of utterances with all their translations.
+            max_target_tokens: see :class:`MultiwayDataset`.
 
         Raises:
             DataError: when a row's language can't be told, or has no tag in the vocabulary.
@@ -81,7 +90,7 @@ class ManifestReader:
                 "--multiway-batches and --homogeneous-batches can't follow; set it to 1.0"
             )
         if multiway:
-            return MultiwayDataset(datasets, languages or [], self.seed)
+            return MultiwayDataset(datasets, languages or [], self.seed, max_target_tokens)
         rows: FairseqDataset = datasets[0]
         if resampled:
             rows = ConcatDataset(self._resample(datasets, epoch))

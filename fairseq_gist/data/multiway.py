@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ def group_by_audio(audio: Sequence[str]) -> List[List[int]]:
 
 
 class MultiwayDataset(RowDataset):
-    """Utterances instead of rows: ``--max-tokens`` and ``--batch-size`` count utterances.
+    """Utterances instead of rows: ``--max-tokens`` counts each one's frames once.
 
     A batch has ``src_tokens`` `[utterances, frames, features]`, one row of
     ``prev_output_tokens`` for every translation `[rows, tokens]`, and
@@ -34,12 +34,21 @@ class MultiwayDataset(RowDataset):
         subsets: the subsets, in order.
         languages: index of each row's language, `[rows]`, numbered through the subsets.
         seed: of the run.
+        max_target_tokens: how many target tokens a batch may have, padding among them; None: as
+            many as ``max_tokens``, its limit in frames.
     """
 
     def __init__(
-        self, subsets: Sequence[LanguageDataset], languages: Sequence[int], seed: int
+        self,
+        subsets: Sequence[LanguageDataset],
+        languages: Sequence[int],
+        seed: int,
+        max_target_tokens: Optional[int] = None,
     ) -> None:
         super().__init__(_Chain(subsets), languages, seed)
+        self.max_target_tokens = max_target_tokens
+        # sizes are those of the text alone
+        self._tag_and_end = 1 + bool(subsets[0].cfg.prepend_tgt_lang_tag)
         self.utterances = group_by_audio([path for s in subsets for path in s.audio_paths])
 
     def __len__(self) -> int:
@@ -85,6 +94,34 @@ class MultiwayDataset(RowDataset):
         batch["net_input"]["src_lengths"] = audio["net_input"]["src_lengths"]
         batch["net_input"]["utterances"] = place[utterance[order]]
         return batch
+
+    def batch_by_size(
+        self,
+        indices: Any,
+        max_tokens: Optional[int] = None,
+        max_sentences: Optional[int] = None,
+        required_batch_size_multiple: int = 1,
+    ) -> List[List[int]]:
+        """Return batches of utterances; every one of ``indices`` is in one.
+
+        A batch with more target tokens than the limit is halved until its parts keep to it, or
+        are single utterances.
+        """
+        batches = super().batch_by_size(
+            indices, max_tokens, max_sentences, required_batch_size_multiple
+        )
+        limit = self.max_target_tokens or max_tokens
+        if limit is None:
+            return batches
+        return [part for batch in batches for part in self._halve(batch, limit)]
+
+    def _halve(self, batch: List[int], limit: int) -> List[List[int]]:
+        rows = sum(len(self.utterances[index]) for index in batch)
+        longest = max(self.size(index)[1] for index in batch) + self._tag_and_end
+        if rows * longest <= limit or len(batch) == 1:
+            return [batch]
+        middle = len(batch) // 2
+        return [*self._halve(batch[:middle], limit), *self._halve(batch[middle:], limit)]
 
     def num_tokens(self, index: int) -> int:
         """Return the frames of utterance ``index``."""

@@ -57,7 +57,15 @@ class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
         default=False,
         metadata={
             "help": "train on utterances with all their translations together, each encoded once "
-            "and decoded into every language it has; --max-tokens and --batch-size count utterances"
+            "and decoded into every language it has; --batch-size counts utterances, --max-tokens "
+            "the frames of each once"
+        },
+    )
+    max_target_tokens: Optional[int] = field(
+        default=None,
+        metadata={
+            "help": "target tokens in a batch of --multiway-batches, padding included (default: as "
+            "many as --max-tokens)"
         },
     )
     languages: Optional[str] = field(
@@ -99,6 +107,12 @@ class GistSpeechToTextTask(SpeechToTextTask):
             moments(args)
             if args.homogeneous_batches and args.multiway_batches:
                 raise OptionError("--homogeneous-batches and --multiway-batches exclude each other")
+            if args.max_target_tokens is not None and not args.multiway_batches:
+                raise OptionError("--max-target-tokens is for --multiway-batches only")
+            if args.max_target_tokens is not None and args.max_target_tokens < 1:
+                raise OptionError(
+                    f"--max-target-tokens: expected 1 or more, found {args.max_target_tokens}"
+                )
         task: GistSpeechToTextTask = super().setup_task(args, **kwargs)
         with one_line_errors():
             task.check_languages()
@@ -128,6 +142,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
                 epoch,
                 homogeneous=is_train and self.args.homogeneous_batches,
                 multiway=is_train and self.args.multiway_batches,
+                max_target_tokens=self.args.max_target_tokens,
             )
 
     def _reader(self) -> ManifestReader:

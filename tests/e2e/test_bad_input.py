@@ -32,6 +32,11 @@ SPLIT = ["--differentiate-at=6", "--gradient-window=4", "--gradient-chunks=4", "
         (["--languages=de,xx"], "--languages: 'xx' has no tag '<lang:xx>' in the vocabulary"),
         (["--save-gradient-statistics=/proc/none/s.npz"], "--save-gradient-statistics /proc/none"),
         (["--homogeneous-batches", "--multiway-batches"], "exclude each other"),
+        (["--max-target-tokens=9"], "--max-target-tokens is for --multiway-batches only"),
+        (
+            ["--multiway-batches", "--max-target-tokens=0"],
+            "--max-target-tokens: expected 1 or more",
+        ),
         (["--sharing-plan=missing.json"], "cannot read the sharing plan missing.json"),
         (["--arch=s2t_transformer_xs"], "can't be differentiated; use --arch gist_s2t"),
     ],

@@ -164,3 +164,23 @@ def test_reordering_gives_every_row_its_encoding(parts):
     assert not once["source_of"]
     torch.testing.assert_close(once["encoder_out"][0], each["encoder_out"][0])
     torch.testing.assert_close(once["encoder_padding_mask"][0], each["encoder_padding_mask"][0])
+
+
+@pytest.mark.parametrize(("frames", "tokens"), [(4000, None), (4000, 400), (None, 500), (4000, 1)])
+def test_batches_keep_to_frames_and_target_tokens(data, frames, tokens):
+    task, _, _ = build(data)
+    rows = task._reader().read("train", True, 1, multiway=True, max_target_tokens=tokens)
+    order = rows.ordered_indices()
+    batches = rows.batch_by_size(order, max_tokens=frames, max_sentences=16)
+    assert [index for batch in batches for index in batch] == order.tolist()
+    limit = tokens or frames
+    most = 0
+    for batch in batches:
+        sample = rows.collater([rows[index] for index in batch])
+        size = sample["target"].numel()
+        assert size <= limit or len(batch) == 1
+        assert frames is None or sample["net_input"]["src_tokens"][..., 0].numel() <= frames
+        most = max(most, size)
+    assert tokens == 1 or most > limit / 2
+    if tokens != 1:
+        assert max(map(len, batches)) > 1
