@@ -47,9 +47,9 @@ def _step(stock: setting.Setup, gist: setting.Setup, groups: int, pairs: int) ->
 
 def draw(figures: List[Figure], target: str) -> None:
     """Draw the ratios of :func:`steps` against the number of groups, with their spread."""
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq turns everything on
     import matplotlib
 
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq turns everything on
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
