@@ -59,6 +59,7 @@ setup(
             "pytest-cov",
             "pytest-xdist",
             "hypothesis",
+            "matplotlib",
             "ruff",
             "mypy",
             "import-linter>=2",
