@@ -50,7 +50,8 @@ class Sketch:
         # numpy promises never to change this generator's stream; shorter streams are its beginning
         words = np.random.RandomState(seed).bytes(4 * math.ceil(longest / 32))
         bits = np.unpackbits(np.frombuffer(words, dtype=np.uint8), count=longest)
-        self._signs = {"cpu": torch.from_numpy(2 * bits.view(np.int8) - 1)}
+        self._signs = torch.from_numpy(2 * bits.view(np.int8) - 1)
+        self._signs_on: Dict[str, Tensor] = {}
 
     def size(self, parameters: int) -> int:
         """Return how many numbers stand for a vector of ``parameters``: all of it where it fits."""
@@ -70,7 +71,7 @@ class Sketch:
         if sketch.numel() < self.width:
             sketch[start : start + part.numel()].add_(part)
             return
-        signs = self._signs_on(part.device)[start : start + part.numel()]
+        signs = self._signs_beside(part)[start : start + part.numel()]
         step = max(1, _AT_ONCE // self.width) * self.width
         first = start % self.width
         ahead, behind = sketch[first:], sketch[:first]
@@ -83,11 +84,13 @@ class Sketch:
                 rest = folded[ahead.numel() :]
                 behind[: rest.numel()].add_(rest)
 
-    def _signs_on(self, device: torch.device) -> Tensor:
-        signs: Dict[str, Tensor] = self._signs
-        if str(device) not in signs:
-            signs[str(device)] = signs["cpu"].to(device)
-        return signs[str(device)]
+    def _signs_beside(self, part: Tensor) -> Tensor:
+        where = str(part.device)
+        if where not in self._signs_on:
+            # on the CPU torch would turn them into floats for every product anew
+            is_cpu = part.device.type == "cpu"
+            self._signs_on[where] = self._signs.float() if is_cpu else self._signs.to(part.device)
+        return self._signs_on[where]
 
 
 def cosine_error(cosine: float, width: int) -> float:
