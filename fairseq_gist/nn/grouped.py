@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_gist.nn.per_language import forward_recorded
-from fairseq_gist.nn.routing import Routing, RowPartition
+from fairseq_gist.nn.routing import GradientSink, LanguageBatch, Routing, RowPartition
 
 __all__ = ["GroupedModule", "fill_idle_gradients"]
 
@@ -60,27 +60,34 @@ class GroupedModule(nn.Module):
         rows = len(batch) if once else x.size(self.batch_dim)
         parts = batch.partition(self.group_of, rows, self.path)
         sink = self.routing.sink if torch.is_grad_enabled() else None
+        if len(parts.groups) == 1 and sink is None and not once:
+            only: Tensor = self.copies[parts.groups[0]](x)
+            return only
         if once:
             inputs = [_select(x, self.batch_dim, sources) for sources in parts.sources]
         elif len(parts.groups) == 1:
             inputs = [x]
         else:
             inputs = list(_Take.apply(x, parts, self.batch_dim))
-        outputs = []
-        for group, own, languages in zip(parts.groups, inputs, parts.batches):
-            copy = self.copies[group]
-            if sink is None:
-                outputs.append(copy(own))
-            else:
-                outputs.append(
-                    forward_recorded(
-                        copy, own, languages, self.batch_dim, self.unit, sink, self.reads_source
-                    )
-                )
+        outputs = [
+            self._run(group, own, languages, sink)
+            for group, own, languages in zip(parts.groups, inputs, parts.batches)
+        ]
         if once and sink is None:
             whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs, self.batch_dim)
             return whole.index_select(self.batch_dim, parts.spread)
         return outputs[0] if len(outputs) == 1 else _Put.apply(parts, self.batch_dim, *outputs)
+
+    def _run(
+        self, group: int, x: Tensor, languages: LanguageBatch, sink: Optional[GradientSink]
+    ) -> Tensor:
+        copy = self.copies[group]
+        if sink is None:
+            output: Tensor = copy(x)
+            return output
+        return forward_recorded(
+            copy, x, languages, self.batch_dim, self.unit, sink, self.reads_source
+        )
 
     def extra_repr(self) -> str:
         """Say which languages share a copy."""
