@@ -111,6 +111,7 @@ class _Take(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, parts: RowPartition, dim: int) -> Tuple[Tensor, ...]:
         ctx.parts, ctx.dim = parts, dim
+        x = x.contiguous()  # or every selection would copy all of it first
         return tuple(x.index_select(dim, rows) for rows in parts.rows)
 
     @staticmethod
@@ -128,6 +129,7 @@ class _Put(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        grad = grad.contiguous()
         return (None, None, *(grad.index_select(ctx.dim, rows) for rows in ctx.parts.rows))
 
 

@@ -8,7 +8,7 @@ that of the ordinary backward, done in pieces.
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -83,35 +83,38 @@ class _Destination:
 
     def add_up(
         self,
-        part: str,
-        gradient_of: Callable[..., Tensor],
+        gradients_of: Mapping[str, Callable[..., Tensor]],
         grad: Tensor,
-        x: Optional[Tensor] = None,
+        x: Tensor,
         x_rows: Sequence[Tensor] = (),
-    ) -> Tensor:
+    ) -> Dict[str, Tensor]:
         """Sum ``gradient_of(grad, x)`` over the languages, handing on every language's part.
 
         Args:
-            part: name of the parameter.
-            gradient_of: takes one language's rows of ``grad`` and, where given, of ``x``.
+            gradients_of: for each parameter a function of one language's rows of both.
             grad: gradient of the module's output.
-            x: its input.
+            x: what it came from.
             x_rows: each language's rows in ``x``, where they aren't those in ``grad``.
         """
-        total: Optional[Tensor] = None
+        totals: Dict[str, Tensor] = {}
+        if not gradients_of:
+            return totals
+        # or every selection of rows would copy all of them first
+        grad, x = grad.contiguous(), x.contiguous()
         alone = len(self.rows.groups) == 1
         for position, (language, index) in enumerate(zip(self.rows.groups, self.rows.rows)):
-            selected = [grad if alone else grad.index_select(self.batch_dim, index)]
-            if x is not None and x_rows:
-                selected.append(x.index_select(self.batch_dim, x_rows[position]))
-            elif x is not None:
-                selected.append(x if alone else x.index_select(self.batch_dim, index))
-            gradient = gradient_of(*selected)
-            self.sink.add(self.unit, part, language, gradient)
-            total = gradient if total is None else total.add_(gradient)
-        if total is None:
+            own = grad if alone else grad.index_select(self.batch_dim, index)
+            if x_rows:
+                own_x = x.index_select(self.batch_dim, x_rows[position])
+            else:
+                own_x = x if alone else x.index_select(self.batch_dim, index)
+            for part, gradient_of in gradients_of.items():
+                gradient = gradient_of(own, own_x)
+                self.sink.add(self.unit, part, language, gradient)
+                totals[part] = totals[part].add_(gradient) if part in totals else gradient
+        if not totals:
             raise SurgeryError(f"{self.unit}: a batch without rows has no gradient")
-        return total
+        return totals
 
 
 class _Linear(torch.autograd.Function):
@@ -138,20 +141,21 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
         x, weight, source_of = ctx.saved_tensors
         to: _Destination = ctx.to
-        grad_x = grad_weight = grad_bias = None
+        grad_x = None
         if ctx.needs_input_grad[0]:
             of_source = grad
             if source_of is not None:
                 shape = [*x.shape[:-1], grad.size(-1)]
                 of_source = grad.new_zeros(shape).index_add_(to.batch_dim, source_of, grad)
             grad_x = of_source.matmul(weight)
+        wanted: Dict[str, Callable[..., Tensor]] = {}
         if ctx.needs_input_grad[1]:
-            x_rows = () if source_of is None else to.rows.source_rows
-            grad_weight = to.add_up("weight", _outer, grad, x.to(grad.dtype), x_rows)
+            wanted["weight"] = _outer
         if ctx.has_bias and ctx.needs_input_grad[2]:
-            sum_rows = functools.partial(_sum_rows, shape=grad.shape[-1:])
-            grad_bias = to.add_up("bias", sum_rows, grad)
-        return grad_x, grad_weight, grad_bias, None, None
+            wanted["bias"] = functools.partial(_sum_rows, shape=grad.shape[-1:])
+        x_rows = () if source_of is None else to.rows.source_rows
+        totals = to.add_up(wanted, grad, x.to(grad.dtype), x_rows)
+        return grad_x, totals.get("weight"), totals.get("bias"), None, None
 
 
 class _LayerNorm(torch.autograd.Function):
@@ -179,14 +183,13 @@ class _LayerNorm(torch.autograd.Function):
         grad_x = torch.ops.aten.native_layer_norm_backward(
             grad.contiguous(), x, ctx.shape, mean, rstd, weight, bias, [True, False, False]
         )[0]
-        grad_weight = grad_bias = None
-        sum_rows = functools.partial(_sum_rows, shape=ctx.shape)
+        wanted: Dict[str, Callable[..., Tensor]] = {}
         if ctx.needs_input_grad[1]:
-            normalised = (x - mean) * rstd
-            grad_weight = ctx.to.add_up("weight", sum_rows, grad * normalised)
+            wanted["weight"] = functools.partial(_sum_products, shape=ctx.shape)
         if ctx.needs_input_grad[2]:
-            grad_bias = ctx.to.add_up("bias", sum_rows, grad)
-        return grad_x, grad_weight, grad_bias, None, None, None
+            wanted["bias"] = functools.partial(_sum_rows, shape=ctx.shape)
+        totals = ctx.to.add_up(wanted, grad, (x - mean) * rstd)
+        return grad_x, totals.get("weight"), totals.get("bias"), None, None, None
 
 
 class _Embedding(torch.autograd.Function):
@@ -211,12 +214,16 @@ class _Embedding(torch.autograd.Function):
                 gradient[ctx.padding_idx] = 0
             return gradient
 
-        return None, ctx.to.add_up("weight", scatter, grad, tokens), None, None
+        return None, ctx.to.add_up({"weight": scatter}, grad, tokens)["weight"], None, None
 
 
 def _outer(grad: Tensor, x: Tensor) -> Tensor:
     return grad.reshape(-1, grad.size(-1)).t().matmul(x.reshape(-1, x.size(-1)))
 
 
-def _sum_rows(grad: Tensor, shape: Tuple[int, ...]) -> Tensor:
+def _sum_rows(grad: Tensor, _: Tensor, shape: Tuple[int, ...]) -> Tensor:
     return grad.reshape(-1, *shape).sum(0)
+
+
+def _sum_products(grad: Tensor, normalised: Tensor, shape: Tuple[int, ...]) -> Tensor:
+    return (grad * normalised).reshape(-1, *shape).sum(0)
