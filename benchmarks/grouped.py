@@ -26,14 +26,14 @@ def single(pairs: int) -> List[Figure]:
 def _step(name: str, pairs: int, target: str, languages: object, of: str) -> Figure:
     stock, gist = setting.build(gist=False), setting.build(gist=True)
     setting.split(gist, GROUPS)
-    utterances = 4 if languages is None else 32
+    utterances = 2 if languages is None else 16
     rows = setting.batch(gist, utterances, languages=languages)
     ours, theirs = (setting.one_row_each(rows, with_languages) for with_languages in (True, False))
     return compare(
         name,
         lambda: setting.backward(gist, ours),
         lambda: setting.backward(stock, theirs),
-        says_a=f"forward and backward of {_SHAPE}, decoder in {GROUPS} groups, 32 rows {of}",
+        says_a=f"forward and backward of {_SHAPE}, decoder in {GROUPS} groups, 16 rows {of}",
         says_b="stock fairseq, same rows",
         pairs=pairs,
         target=target,

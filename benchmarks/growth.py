@@ -31,13 +31,13 @@ def steps(pairs: int) -> List[Figure]:
 
 
 def _step(stock: setting.Setup, gist: setting.Setup, groups: int, pairs: int) -> Figure:
-    rows = setting.batch(gist, 4)
+    rows = setting.batch(gist, 2)
     ours, theirs = (setting.one_row_each(rows, with_languages) for with_languages in (True, False))
     return compare(
         f"{_NAME}{groups}",
         lambda: setting.backward(gist, ours),
         lambda: setting.backward(stock, theirs),
-        says_a=f"forward and backward of s2t_transformer_m, decoder in {groups} groups, 32 rows "
+        says_a=f"forward and backward of s2t_transformer_m, decoder in {groups} groups, 16 rows "
         "of eight languages",
         says_b="stock fairseq, same rows",
         pairs=pairs,
@@ -70,7 +70,7 @@ def draw(figures: List[Figure], target: str) -> None:
     axes.set_ylim(bottom=min(0.9, *(figure.minimum - 0.05 for figure in found)))
     axes.set_xlabel("groups in every unit of the decoder")
     axes.set_ylabel("time of a step / stock fairseq")
-    axes.set_title("s2t_transformer_m, 32 rows of eight languages", size=10)
+    axes.set_title("s2t_transformer_m, 16 rows of eight languages", size=10)
     picture.savefig(target, dpi=120, metadata={"Software": None})
 
 
