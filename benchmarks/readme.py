@@ -1,6 +1,7 @@
-"""Write the performance table of the README from a file of figures.
+"""Write the performance table of a page from a file of figures.
 
-``python -m benchmarks.readme bench.json README.md`` replaces what is between the marks.
+``python -m benchmarks.readme bench.json README.md`` replaces what is between the marks by the
+headlines, ``--every`` by every figure.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import List, Optional
 
 from benchmarks.figures import read_figures
-from benchmarks.table import as_readable_table
+from benchmarks.table import HEADLINES, as_readable_table
 from fairseq_gist.files import replacing
 
 __all__ = ["BEGIN", "END", "ReadmeError", "main", "with_table"]
@@ -45,10 +46,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description=__doc__)
     parser.add_argument("figures", metavar="BENCH.json", type=Path)
     parser.add_argument("readme", metavar="README.md", type=Path)
+    parser.add_argument("--every", action="store_true", help="not the headlines alone")
     parser.add_argument("--check", action="store_true", help="change nothing; 1 where it differs")
     args = parser.parse_args(arguments)
     try:
-        table = _table(args.figures)
+        table = _table(args.figures, args.every)
         old = _read(args.readme)
         try:
             new = with_table(old, table)
@@ -66,7 +68,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     return 0
 
 
-def _table(path: Path) -> str:
+def _table(path: Path, every: bool) -> str:
     if not path.is_file():
         raise ReadmeError(f"{path}: no such file; python -m benchmarks writes it")
     try:
@@ -75,6 +77,12 @@ def _table(path: Path) -> str:
         raise ReadmeError(f"{path}: not a file of figures: {error}") from None
     if not figures:
         raise ReadmeError(f"{path}: holds no figures")
+    if not every:
+        of = {figure.name: figure for figure in figures}
+        missing = [name for name in HEADLINES if name not in of]
+        if missing:
+            raise ReadmeError(f"{path}: has no figure '{missing[0]}'; --missing measures it")
+        figures = [of[name] for name in HEADLINES]
     return as_readable_table(figures)
 
 

@@ -6,10 +6,27 @@ from typing import Dict, List, Sequence
 
 from benchmarks.figures import Figure
 
-__all__ = ["as_readable_table", "as_table", "in_words"]
+__all__ = ["HEADLINES", "as_readable_table", "as_table", "in_words"]
+
+HEADLINES = (
+    "encode_once_m",
+    "record_vs_per_language",
+    "recording_step",
+    "recording_step_sketch",
+    "grouped_mixed",
+    "grouped_single",
+    "generation_grouped",
+    "generation_grouped_mixed",
+    "generation_exported",
+    "generation_stock_twice",
+    "policy_128x1000",
+)
+"""The figures that a reader in a hurry gets, in their order."""
 
 _WORDS: Dict[str, str] = {
     "recording_step": "Recording gradients while training",
+    "recording_step_sketch": "Recording sketches of gradients",
+    "sketch_error": "What sketches lose",
     "encode_once_m": "Training on utterances with all their translations",
     "record_vs_per_language": "Measuring gradients on held-out data",
     "grouped_mixed": "Training a split decoder, mixed batches",
@@ -20,6 +37,7 @@ _WORDS: Dict[str, str] = {
     "generation_stock_twice": "Translating with stock fairseq, twice",
     "checkpoint_bytes": "Size of checkpoints",
     "checkpoint_load": "Loading a checkpoint, by parameter",
+    "policy_128x1000": "Deciding for 128 languages, 1,000 units",
     "filterbank_core_seconds": "Filterbanks",
     "filterbank_scaling": "Filterbanks in two processes",
     "filterbank_memory": "Memory for the filterbanks of a long talk",

@@ -9,9 +9,9 @@ out=${1:-runs/quickstart}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 plugin=$(cd "$here/../../fairseq_gist" && pwd)
 
-updates=${UPDATES:-1400}         # of each system
-split_at=${SPLIT_AT:-700}        # when the model differentiates
-common=${COMMON:-600}            # updates that both systems share; gradients are recorded after them
+updates=${UPDATES:-1800}         # of each system
+split_at=${SPLIT_AT:-900}        # when the model differentiates
+common=${COMMON:-800}            # updates that both systems share; gradients are recorded after them
 size_budget=${SIZE_BUDGET:-2.0}  # times the shared model
 seed=${SEED:-1}
 languages=(de es fr it nl pt ro ru)
@@ -65,6 +65,7 @@ train() {
     --encoder-layers 3 --decoder-layers 2 --encoder-embed-dim 128 --decoder-embed-dim 128 \
     --encoder-ffn-embed-dim 512 --decoder-ffn-embed-dim 512 --encoder-attention-heads 4 \
     --decoder-attention-heads 4 --conv-channels 256 --dropout 0.1 \
+    --attention-dropout 0 --activation-dropout 0 \
     --criterion gist_label_smoothed_cross_entropy --label-smoothing 0.1 --ignore-prefix-size 1 \
     --train-subset train --valid-subset dev --multiway-batches --batch-size 16 \
     --batch-size-valid 64 --optimizer adam --lr 2e-3 --lr-scheduler inverse_sqrt \

@@ -77,9 +77,10 @@ class GistS2TEncoder(stock.S2TTransformerEncoder):
 
     def _before_layer(self, layer: Any, inputs: Any) -> Any:
         x, padding_mask, *others = inputs
-        if self._rows is None or padding_mask is None:
+        if self._rows is None:
             return None
-        return self._keep_apart([layer], x), self._of_rows(padding_mask), *others
+        x = self._keep_apart([layer], x)
+        return x, None if padding_mask is None else self._of_rows(padding_mask), *others
 
     def _after_layers(self, layer: Any, inputs: Any, output: Tensor) -> Any:
         if self._rows is None or self.layer_norm is None:
@@ -111,7 +112,7 @@ class GistS2TEncoder(stock.S2TTransformerEncoder):
 
     def reorder_encoder_out(self, encoder_out: Any, new_order: Tensor) -> Any:
         """Reorder the rows, their languages with them; afterwards each has its own encoding."""
-        source_of = encoder_out["source_of"]
+        source_of = encoder_out.get("source_of")
         order = source_of[0].index_select(0, new_order) if source_of else new_order
         out = super().reorder_encoder_out(encoder_out, order)
         out["lang_ids"] = [ids.index_select(0, new_order) for ids in encoder_out["lang_ids"]]

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.figures import Figure, compare, read_figures, write_figures
 from benchmarks.readme import BEGIN, END, ReadmeError, main, with_table
-from benchmarks.table import as_readable_table, as_table, in_words
+from benchmarks.table import HEADLINES, as_readable_table, as_table, in_words
 
 FIGURE = Figure(
     name="grouped_mixed",
@@ -116,7 +116,7 @@ def readme(tmp_path):
 
 
 def rewrite(readme, *options):
-    return main([str(readme.parent / "bench.json"), str(readme), *options])
+    return main([str(readme.parent / "bench.json"), str(readme), "--every", *options])
 
 
 def test_only_what_is_between_the_marks_changes(readme):
@@ -124,6 +124,23 @@ def test_only_what_is_between_the_marks_changes(readme):
     before, after = f"# Tïtle\r\n\nbefore\n\n{BEGIN}\n", f"\n{END}\n\nafter"
     text = readme.read_bytes().decode()
     assert text == before + as_readable_table([FIGURE, ALONE]) + after
+
+
+def test_headlines_come_in_their_order(readme, capsys):
+    figures, arguments = (
+        readme.parent / "bench.json",
+        [str(readme.parent / "bench.json"), str(readme)],
+    )
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == (
+        f"{figures}: has no figure '{HEADLINES[0]}'; --missing measures it\n"
+    )
+    found = [dataclasses.replace(FIGURE, name=name) for name in (*reversed(HEADLINES), "another")]
+    write_figures(figures, found)
+    assert main(arguments) == 0
+    rows = readme.read_text(encoding="utf-8").splitlines()
+    shown = [row.split(" | ")[0] for row in rows if row.startswith("| ")][1:]
+    assert shown == [f"| {in_words(name)}" for name in HEADLINES]
 
 
 def test_again_is_the_same(readme):
