@@ -150,6 +150,13 @@ def test_again_is_the_same(readme):
     assert readme.read_bytes() == once
 
 
+@pytest.mark.parametrize("page", [["README.md"], ["docs/benchmarks.md", "--every"]])
+def test_the_pages_show_the_figures_that_are_kept(repo_root, page):
+    name, *options = page
+    arguments = [str(repo_root / "docs" / "bench.json"), str(repo_root / name), *options]
+    assert main([*arguments, "--check"]) == 0
+
+
 def test_check_changes_nothing(readme, capsys):
     before = readme.read_bytes()
     assert rewrite(readme, "--check") == 1
