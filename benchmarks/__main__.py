@@ -52,11 +52,31 @@ def main() -> None:
             if unknown
             else "--pairs: at least 1 is needed"
         )
+    problem = _problem_with(Path(args.output))
+    if problem:
+        parser.error(f"--output {args.output}: {problem}")
     there = {figure.name for figure in read_figures(args.output)} if args.missing else set()
-    for name in args.names or BENCHMARKS:
-        if name not in there:
-            run_in_process(name, args.pairs, args.output)
+    try:
+        for name in args.names or BENCHMARKS:
+            if name not in there:
+                run_in_process(name, args.pairs, args.output)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{name} failed (exit status {error.returncode}); see above")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; --missing measures the rest")
     print(as_table(read_figures(args.output)))
+
+
+def _problem_with(output: Path) -> str:
+    """Find what would be noticed only after minutes of measuring."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        read_figures(output)
+    except OSError as error:
+        return str(error)
+    except (ValueError, KeyError, TypeError) as error:
+        return f"this is no file of figures ({error!r})"
+    return "" if os.access(output.parent, os.W_OK) else "its folder can't be written to"
 
 
 def run_in_process(name: str, pairs: int, output: str) -> None:
@@ -76,7 +96,6 @@ def run_here(name: str, pairs: int, output: str) -> None:
     kept = [figure for figure in read_figures(output) if figure.name not in names]
     order = {name: position for position, name in enumerate(BENCHMARKS)}
     figures = sorted([*kept, *new], key=lambda figure: order.get(figure.name, len(order)))
-    Path(output).parent.mkdir(parents=True, exist_ok=True)
     write_figures(output, figures)
 
 
