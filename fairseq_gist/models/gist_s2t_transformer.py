@@ -166,17 +166,19 @@ class GistS2TDecoder(stock.TransformerDecoderScriptable):
         if ids:
             source_of = encoder_out.get("source_of")
             batch = self.routing.languages_of(ids[0], source_of[0] if source_of else None)
-            encoder_out = self._with_mask_of_rows(encoder_out)
         # in beam search, hypotheses of probability 0 may have any token in the tag's place
         if batch is not None and incremental_state is None and prev_output_tokens.size(1) > 1:
             check_tags(batch, prev_output_tokens[:, 1], self.tags)
         with self.routing.using(batch):
-            return super().forward(
+            out = super().forward(
                 prev_output_tokens,
-                encoder_out=encoder_out,
+                encoder_out=self._with_mask_of_rows(encoder_out) if ids else encoder_out,
                 incremental_state=incremental_state,
                 **kwargs,
             )
+        if ids and isinstance(out[1], dict) and "encoder_out" in out[1]:
+            out[1]["encoder_out"] = encoder_out  # whose mask is that of sources again
+        return out
 
     @staticmethod
     def _with_mask_of_rows(encoder_out: Any) -> Any:

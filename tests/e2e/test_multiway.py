@@ -184,3 +184,18 @@ def test_batches_keep_to_frames_and_target_tokens(data, frames, tokens):
     assert tokens == 1 or most > limit / 2
     if tokens != 1:
         assert max(map(len, batches)) > 1
+
+
+def test_a_ctc_loss_has_an_encoding_for_every_row(data):
+    task, model, criterion = build(
+        data, "--criterion=label_smoothed_cross_entropy_with_ctc", "--ctc-weight=0.3"
+    )
+    model.eval()
+    sample = batch_of(task, utterances=3, multiway=True)
+    once, each = (
+        criterion(model, {**one, "target_lengths": sample["target_lengths"]})[2]
+        for one in (sample, every_row(sample))
+    )
+    assert once["ctc_loss"] > 0
+    assert once["ctc_loss"] == pytest.approx(each["ctc_loss"], rel=1e-5)
+    assert once["loss"] == pytest.approx(each["loss"], rel=1e-5)
