@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List
 
 from fairseq import utils
 from tqdm import tqdm
 
 from benchmarks import setting
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, Time, timed
 from fairseq_gist.cli.checkpoint_files import read_checkpoint, write_checkpoint
 from fairseq_gist.surgery.units import count_parameters
 
@@ -79,7 +78,7 @@ def _load_in_turn(folder: Path, models: List[Dict[str, Any]], pairs: int) -> Lis
 
     By wall time and by CPU time.
     """
-    times: List[List[Tuple[float, float]]] = [[] for _ in models]
+    times: List[List[Time]] = [[] for _ in models]
     for model in models:  # a first round is thrown away
         _load_time(folder, model["groups"])
     for pair in tqdm(range(pairs), desc="checkpoint_load", unit="pair"):
@@ -95,9 +94,7 @@ def _load_in_turn(folder: Path, models: List[Dict[str, Any]], pairs: int) -> Lis
     ]
 
 
-def _load_time(folder: Path, groups: int) -> Tuple[float, float]:
-    """Return wall and CPU seconds of loading; building the model doesn't count."""
-    model = setting.build(gist=True).model
-    wall, cpu = time.perf_counter(), time.process_time()
-    model.load_state_dict(read_checkpoint(str(folder / f"{groups}.pt"))["model"], strict=True)
-    return time.perf_counter() - wall, time.process_time() - cpu
+def _load_time(folder: Path, groups: int) -> Time:
+    """Return what loading takes; building the model doesn't count."""
+    model, path = setting.build(gist=True).model, str(folder / f"{groups}.pt")
+    return timed(lambda: model.load_state_dict(read_checkpoint(path)["model"], strict=True))

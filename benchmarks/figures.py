@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from fairseq_gist.files import replacing
 
-__all__ = ["Figure", "compare", "read_figures", "write_figures"]
+__all__ = ["Figure", "Time", "compare", "read_figures", "timed", "write_figures"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,15 +55,18 @@ class Figure:
         return self.value <= float(limit) if sign == "<=" else self.value >= float(limit)
 
 
-class _Time(NamedTuple):
+class Time(NamedTuple):
+    """Seconds, by the clock and of CPU."""
+
     wall: float
     cpu: float
 
 
-def _time(action: Callable[[], Any]) -> _Time:
+def timed(action: Callable[[], Any]) -> Time:
+    """Run ``action`` and return what it took."""
     wall, cpu = time.perf_counter(), time.process_time()
     action()
-    return _Time(time.perf_counter() - wall, time.process_time() - cpu)
+    return Time(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def compare(
@@ -96,15 +99,15 @@ def compare(
     """
     a()
     b()
-    times_a: List[_Time] = []
-    times_b: List[_Time] = []
+    times_a: List[Time] = []
+    times_b: List[Time] = []
     for pair in tqdm(range(pairs), desc=name, unit="pair"):
         if pair % 2:
-            times_b.append(_time(b))
-            times_a.append(_time(a))
+            times_b.append(timed(b))
+            times_a.append(timed(a))
         else:
-            times_a.append(_time(a))
-            times_b.append(_time(b))
+            times_a.append(timed(a))
+            times_b.append(timed(b))
     over, under = (times_b, times_a) if faster else (times_a, times_b)
     ratios = [x.wall / y.wall for x, y in zip(over, under)]
     return Figure(

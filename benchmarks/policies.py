@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics as statistics_of
-import time
 import tracemalloc
 from pathlib import Path
 from typing import List, Sequence
@@ -11,7 +10,7 @@ from typing import List, Sequence
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, timed
 from fairseq_gist.policies.gradient import gradient_plan
 from fairseq_gist.statistics import GradientStatistics
 
@@ -42,13 +41,8 @@ def cost(pairs: int) -> List[Figure]:
 
 def _measure(languages: int, units: int, runs: int) -> Figure:
     statistics = _statistics(languages, units)
-    walls: List[float] = []
-    cpus: List[float] = []
-    for _ in range(runs):
-        wall, cpu = time.perf_counter(), time.process_time()
-        gradient_plan(statistics, "2.0")
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
+    times = [timed(lambda: gradient_plan(statistics, "2.0")) for _ in range(runs)]
+    walls = [time.wall for time in times]
     # in a run of its own, which tracing slows down; numpy's arrays are counted
     tracemalloc.start()
     plan = gradient_plan(statistics, "2.0")
@@ -63,7 +57,7 @@ def _measure(languages: int, units: int, runs: int) -> Figure:
         pairs=runs,
         minimum=min(walls),
         maximum=max(walls),
-        cpu=statistics_of.median(cpus),
+        cpu=statistics_of.median(time.cpu for time in times),
         target="<= 30" if (languages, units) == (LANGUAGES[-1], UNITS[-1]) else "",
         details={
             "languages": languages,

@@ -62,20 +62,25 @@ class LanguageBatch:
         languages: the model's languages, in the order that the indices mean.
         source_of: where several rows share a row of the encoder's output, the position of each
             row's there, `[rows]`. Modules that read the encoder's output then run once a source.
+        device: of the activations; default that of ``ids``.
 
     Raises:
         RoutingError: when the ids are no vector of integers, or one is none of the languages.
     """
 
     def __init__(
-        self, ids: Tensor, languages: Sequence[str], source_of: Optional[Tensor] = None
+        self,
+        ids: Tensor,
+        languages: Sequence[str],
+        source_of: Optional[Tensor] = None,
+        device: Optional[torch.device] = None,
     ) -> None:
         if ids.dim() != 1 or ids.is_floating_point():
             raise RoutingError(
                 f"lang_ids: expected one integer a row, found {ids.dtype} of shape "
                 f"{tuple(ids.shape)}"
             )
-        self.device = ids.device
+        self.device = ids.device if device is None else device
         self.languages = tuple(languages)
         self._ids: List[int] = ids.tolist()
         wrong = [i for i in self._ids if not 0 <= i < len(self.languages)]
@@ -84,7 +89,7 @@ class LanguageBatch:
                 f"lang_ids: {wrong[0]} is none of the {len(self.languages)} languages "
                 f"({', '.join(self.languages)})"
             )
-        self.source_of = source_of
+        self.source_of = None if source_of is None else source_of.to(self.device)
         self._sources: Optional[List[int]] = None if source_of is None else source_of.tolist()
         self._partitions: Dict[Tuple[Tuple[int, ...], int], RowPartition] = {}
 
@@ -179,11 +184,7 @@ class LanguageBatch:
 
     def _part(self, ids: List[int], source_of: Optional[List[int]] = None) -> LanguageBatch:
         sources = None if source_of is None else torch.tensor(source_of)
-        part = LanguageBatch(torch.tensor(ids), self.languages, sources)
-        part.device = self.device
-        if sources is not None:
-            part.source_of = sources.to(self.device)
-        return part
+        return LanguageBatch(torch.tensor(ids), self.languages, sources, self.device)
 
 
 def _inverse(order: Sequence[int]) -> List[int]:

@@ -96,9 +96,7 @@ class SourceRows:
         """Return, for each row of the activations, one of the languages that share it."""
         language_of = dict(zip(self._source_of, self._ids))
         ids = torch.tensor([language_of[source] for source in range(len(self))])
-        batch = LanguageBatch(ids, self._languages)
-        batch.device = self._device
-        return batch
+        return LanguageBatch(ids, self._languages, device=self._device)
 
     def _index(self, positions: List[int]) -> Tensor:
         return torch.tensor(positions, dtype=torch.long).to(self._device)
