@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Dict, List, Mapping, Optional, Tuple
 
 from fairseq_gist.plan import Partition, SharingPlan
+from fairseq_gist.unit_names import UnitName
 
 __all__ = ["describe_groups", "describe_plan", "plan_in_words"]
-
-_LAYER = re.compile(r"^(?P<stack>.*?layers)\.(?P<layer>\d+)\.(?P<kind>.+)$")
 
 
 def describe_groups(groups: Partition) -> str:
@@ -60,8 +58,10 @@ def plan_in_words(plan: SharingPlan) -> str:
     if split:
         layers: Dict[str, List[int]] = {}
         for unit in plan.units:
-            match = _LAYER.match(unit)
-            where = _place(match) if match else "outside the layers"
+            name = UnitName.parse(unit)
+            where = "outside the layers"
+            if name.layer is not None:
+                where = f"{name.stack} layer {name.layer}".strip()
             layers.setdefault(where, []).append(len(plan.units[unit]))
         words.append(
             "copies a unit, on average: "
@@ -74,11 +74,6 @@ def plan_in_words(plan: SharingPlan) -> str:
         ]
         words.append(f"most often together on a split unit: {', '.join(pairs) or 'no pair'}")
     return "\n".join(words)
-
-
-def _place(match: re.Match[str]) -> str:
-    stack = match.group("stack").rpartition("layers")[0].rstrip(".")
-    return f"{stack} layer {match.group('layer')}".strip()
 
 
 def _together(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
@@ -12,9 +11,9 @@ from torch.nn import Parameter
 from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.per_language import RECORDABLE
+from fairseq_gist.unit_names import DEFAULT_UNITS, matching
 
 __all__ = [
-    "DEFAULT_UNITS",
     "FAST_PATH_COPIES",
     "Unit",
     "count_parameters",
@@ -23,9 +22,6 @@ __all__ = [
     "replace_module",
     "select_units",
 ]
-
-DEFAULT_UNITS = r"decoder\.(layers\..+|layer_norm)"
-"""The units of the paper: every projection and norm of the decoder, the final norm too."""
 
 _BATCH_FIRST = (
     "embed_tokens",
@@ -100,11 +96,7 @@ def select_units(units: Mapping[str, Unit], pattern: Optional[str] = None) -> Di
     Raises:
         OptionError: when the pattern is no regular expression, or matches nothing.
     """
-    try:
-        regex = re.compile(pattern or DEFAULT_UNITS)
-    except re.error as error:
-        raise OptionError(f"--units: '{pattern}' is no regular expression: {error}") from None
-    chosen = {name: unit for name, unit in units.items() if regex.fullmatch(name)}
+    chosen = {name: units[name] for name in matching(pattern or DEFAULT_UNITS, units)}
     if not chosen:
         known = list(units)
         raise OptionError(

@@ -1,0 +1,86 @@
+"""What the name of a unit, a module path of fairseq's, says: its layer, its module, its kind."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Iterable, List, Optional
+
+from fairseq_gist.errors import OptionError
+
+__all__ = ["DEFAULT_UNITS", "FEED_FORWARD", "UnitName", "matching"]
+
+DEFAULT_UNITS = r"decoder\.(layers\..+|layer_norm)"
+"""The units of the paper: every projection and norm of the decoder, the final norm too."""
+
+FEED_FORWARD = ("fc1", "fc2")
+
+_IN_LAYER = re.compile(
+    r"^(?:(?P<stack>.+?)\.)?(?P<layers>\w*layers)\.(?P<layer>\d+)\.(?P<kind>.+)$"
+)
+
+
+@dataclass(frozen=True)
+class UnitName:
+    """A unit's name in its parts.
+
+    Attributes:
+        name: all of it, such as ``decoder.layers.3.self_attn.q_proj``.
+        stack: what the layers belong to (``decoder``), or what is left of a unit outside them.
+        layer: number of its layer, counted from 0; None outside the layers.
+        kind: what is left of it inside the layer (``self_attn.q_proj``) or the stack
+            (``layer_norm``).
+        layer_path: path of its layer (``decoder.layers.3``); outside the layers its own.
+    """
+
+    name: str
+    stack: str
+    layer: Optional[int]
+    kind: str
+    layer_path: str
+
+    @classmethod
+    def parse(cls, name: str) -> UnitName:
+        """Return the parts of ``name``.
+
+        >>> UnitName.parse("decoder.layers.3.self_attn.q_proj").kind
+        'self_attn.q_proj'
+        >>> UnitName.parse("decoder.layer_norm").layer is None
+        True
+        """
+        match = _IN_LAYER.match(name)
+        if match is None:
+            stack, _, kind = name.partition(".")
+            return cls(name, stack if kind else "", None, kind or name, name)
+        stack, layers, layer, kind = match.group("stack", "layers", "layer", "kind")
+        path = ".".join(filter(None, (stack, layers, layer)))
+        return cls(name, stack or "", int(layer), kind, path)
+
+    @property
+    def module_path(self) -> str:
+        """Path of the attention it is a projection of; its own where it stands alone.
+
+        The two projections of a feed-forward block, which fairseq doesn't put into a module of
+        their own, have ``<layer>.feed_forward``.
+
+        >>> UnitName.parse("decoder.layers.3.fc2").module_path
+        'decoder.layers.3.feed_forward'
+        """
+        if self.layer is None:
+            return self.name
+        if self.kind in FEED_FORWARD:
+            return f"{self.layer_path}.feed_forward"
+        return self.name.rpartition(".")[0] if "." in self.kind else self.name
+
+
+def matching(pattern: str, names: Iterable[str]) -> List[str]:
+    """Return the names that ``pattern`` matches as a whole, in their order.
+
+    Raises:
+        OptionError: when it is no regular expression.
+    """
+    try:
+        regex = re.compile(pattern)
+    except re.error as error:
+        raise OptionError(f"--units: '{pattern}' is no regular expression: {error}") from None
+    return [name for name in names if regex.fullmatch(name)]
