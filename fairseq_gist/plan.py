@@ -98,6 +98,26 @@ class SharingPlan:
                 joined.append(unit)
         return joined
 
+    def check_refines(self, before: SharingPlan) -> None:
+        """Check that a model that follows ``before`` can become what this plan describes.
+
+        Raises:
+            PlanError: when the plans are for other languages, or this one joins some that
+                ``before`` separates.
+        """
+        if self.languages != before.languages:
+            raise PlanError(
+                f"the plan is for languages {', '.join(self.languages)}, the plan so far for "
+                f"{', '.join(before.languages)}"
+            )
+        joined = self.units_joined(before)
+        if joined:
+            raise PlanError(
+                f"the model is differentiated already (plan {before.signature}), and plan "
+                f"{self.signature} would join languages that it has separated on '{joined[0]}' "
+                f"({len(joined)} units); a later plan can only split further"
+            )
+
     def size(self, shared_parameters: int, unit_parameters: Mapping[str, int]) -> int:
         """Return the number of parameters of the model this plan describes.
 

@@ -16,7 +16,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Mapping, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,6 +204,20 @@ class GradientStatistics:
         Raises:
             StatisticsError: when one of them was not recorded.
         """
+        chosen = self._positions(units)
+        return GradientStatistics(
+            languages=self.languages,
+            units=tuple(units),
+            unit_parameters=self.unit_parameters[chosen],
+            shared_parameters=self.shared_parameters,
+            gram=self.gram[chosen],
+            probe_languages=self.probe_languages,
+            probe_chunks=self.probe_chunks,
+            probe_tokens=self.probe_tokens,
+            provenance=self.provenance,
+        )
+
+    def _positions(self, units: Sequence[str]) -> List[int]:
         position = {unit: index for index, unit in enumerate(self.units)}
         missing = [unit for unit in units if unit not in position]
         if missing:
@@ -212,13 +226,32 @@ class GradientStatistics:
                 f"({len(missing)} of the {len(units)} asked for are missing); they have "
                 + (f"'{self.units[0]}' to '{self.units[-1]}'" if self.units else "none")
             )
-        chosen = [position[unit] for unit in units]
+        return [position[unit] for unit in units]
+
+    def merged(self, units: Mapping[str, Sequence[str]]) -> GradientStatistics:
+        """Return statistics of larger units, each of several of these.
+
+        The gradient of such a unit is those of its parts one after the other, and the inner
+        products of concatenated vectors are the sums of their parts'.
+
+        Args:
+            units: name of each larger unit -> the units it is made of.
+
+        Raises:
+            StatisticsError: when one of them was not recorded.
+        """
+        parts = [self._positions(own) for own in units.values()]
+        gram = np.zeros((len(parts), *self.gram.shape[1:]))
+        for own, positions in zip(gram, parts):
+            for position in positions:
+                own += self.gram[position]
+        sizes = [int(self.unit_parameters[positions].sum()) for positions in parts]
         return GradientStatistics(
             languages=self.languages,
             units=tuple(units),
-            unit_parameters=self.unit_parameters[chosen],
+            unit_parameters=np.array(sizes, dtype=np.int64),
             shared_parameters=self.shared_parameters,
-            gram=self.gram[chosen],
+            gram=gram,
             probe_languages=self.probe_languages,
             probe_chunks=self.probe_chunks,
             probe_tokens=self.probe_tokens,

@@ -7,7 +7,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 from fairseq_gist.plan import Partition, SharingPlan
 from fairseq_gist.unit_names import UnitName
 
-__all__ = ["describe_groups", "describe_plan", "plan_in_words"]
+__all__ = ["describe_groups", "describe_plan", "known_sizes", "plan_in_words"]
 
 
 def describe_groups(groups: Partition) -> str:
@@ -46,6 +46,17 @@ def describe_plan(
             f"{shared_parameters:,}"
         )
     return "\n".join(lines)
+
+
+def known_sizes(plan: SharingPlan) -> Tuple[Optional[Mapping[str, int]], Optional[int]]:
+    """Return the parameters of one copy of each unit and of the shared model, from provenance.
+
+    Both are None when the plan, made by hand perhaps, doesn't say all of the former.
+    """
+    sizes: Optional[Mapping[str, int]] = plan.provenance.get("unit_parameters")
+    if sizes is None or not set(plan.units) <= set(sizes):
+        return None, None
+    return sizes, plan.provenance.get("shared_parameters")
 
 
 def plan_in_words(plan: SharingPlan) -> str:

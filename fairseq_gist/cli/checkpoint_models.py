@@ -6,9 +6,9 @@ import logging
 from argparse import Namespace
 from typing import Any, Dict, Optional, Sequence
 
+from fairseq_gist.cli.arch_models import stand_in_task
 from fairseq_gist.cli.checkpoint_files import model_settings
 from fairseq_gist.errors import CheckpointError
-from fairseq_gist.languages import LANGUAGE_TAG
 
 __all__ = ["gist_settings", "model_from"]
 
@@ -63,7 +63,7 @@ def model_from(
         symbols += [key for key in state if key.startswith("decoder.embed_tokens.copies.0.")]
         if not symbols:
             raise CheckpointError(f"{path} has no decoder embedding; is it a translation model?")
-        task = _vocabulary_of(state[symbols[0]].size(0), languages)
+        task = stand_in_task(state[symbols[0]].size(0), languages)
         settings.input_feat_per_channel = getattr(settings, "input_feat_per_channel", 80)
         settings.input_channels = getattr(settings, "input_channels", 1)
     model = GistS2TTransformer.build_model(settings, task)
@@ -72,15 +72,3 @@ def model_from(
     except RuntimeError as error:
         raise CheckpointError(f"{path}: parameters don't fit the architecture: {error}") from None
     return model
-
-
-def _vocabulary_of(size: int, languages: Sequence[str]) -> Namespace:
-    """Return what stands in for a task: a dictionary of ``size`` symbols, and the languages."""
-    from fairseq.data import Dictionary
-
-    dictionary = Dictionary()
-    for language in languages:
-        dictionary.add_symbol(LANGUAGE_TAG.format(language))
-    while len(dictionary) < size:
-        dictionary.add_symbol(f"symbol{len(dictionary)}")
-    return Namespace(target_dictionary=dictionary, languages=sorted(languages))

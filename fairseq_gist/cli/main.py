@@ -16,7 +16,7 @@ COMMANDS = {
     "corpus": "write an open corpus in the MuST-C release layout",
     "prepare": "turn data in the MuST-C layout into fairseq speech-to-text data",
     "record": "measure gradients per language on held-out, multi-way aligned data",
-    "plan": "decide from gradient statistics what the languages share",
+    "plan": "decide what the languages share, by gradients, kind of unit, or chance",
     "show": "print a plan, or the plan inside a checkpoint, as a table",
     "apply": "rewrite a checkpoint into the model a plan describes",
     "average": "average checkpoints that follow one plan",

@@ -3,79 +3,127 @@
 from __future__ import annotations
 
 import argparse
-import re
-from typing import List
+from typing import Any, Dict, Optional
 
-from fairseq_gist.errors import OptionError, StatisticsError
+from fairseq_gist.cli.unit_sources import UnitSource, add_source_arguments, read_source
+from fairseq_gist.errors import OptionError
 from fairseq_gist.plan import SharingPlan
-from fairseq_gist.policies.gradient import gradient_plan
-from fairseq_gist.statistics import GradientStatistics
-from fairseq_gist.summary import describe_plan
+from fairseq_gist.policies.bipartition import GRANULARITIES
+from fairseq_gist.policies.dendrogram import LINKAGES
+from fairseq_gist.policies.registry import POLICIES, check_options, decide
+from fairseq_gist.summary import describe_plan, known_sizes
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
-EXAMPLE = """example:
-  fairseq-gist record checkpoints/checkpoint_best.pt DATA -o statistics.npz
-  fairseq-gist plan gradient --statistics statistics.npz --size-budget 2.5 -o plan.json"""
+DEFAULT_BUDGET = "2.0"
+
+_WIDTH = max(len(name) for name in POLICIES)
+
+EXAMPLE = "\n".join(
+    [
+        "policies:",
+        *(f"  {policy.name:{_WIDTH}}  {policy.summary}" for policy in POLICIES.values()),
+        "",
+        "example:",
+        "  fairseq-gist record checkpoints/checkpoint_best.pt DATA -o statistics.npz",
+        "  fairseq-gist plan gradient --statistics statistics.npz --size-budget 2.5 -o plan.json",
+        "  fairseq-gist plan random --checkpoint checkpoints/checkpoint_best.pt \\",
+        "      --languages de,es --size-budget 190.2M --seed 3 -o random.json",
+        "  fairseq-gist plan attention --arch s2t_transformer_m --dict-size 10000 \\",
+        "      --languages de,es,fr,it,nl,pt,ro,ru --count",
+    ]
+)
+
+
+def _readers(option: str) -> str:
+    return ", ".join(policy.name for policy in POLICIES.values() if option in policy.options)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument(
-        "policy",
-        choices=["gradient", "shared", "language-specific"],
-        help="gradient: share where gradients agree most, within the budget; shared: everything; "
-        "language-specific: nothing",
-    )
-    parser.add_argument(
-        "--statistics", required=True, metavar="FILE", help="gradient statistics (.npz)"
-    )
+    parser.add_argument("policy", choices=list(POLICIES), metavar="POLICY", help="see below")
+    add_source_arguments(parser)
     parser.add_argument(
         "--size-budget",
-        default="2.0",
+        dest="budget",
         metavar="SIZE",
-        help="in multiples of the shared model (2.5) or parameters (190.6M); default %(default)s",
+        help="in multiples of the shared model (2.5) or parameters (190.6M); default "
+        f"{DEFAULT_BUDGET}, but bipartition needs none ({_readers('budget')})",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help=f"of the order; default 1 ({_readers('seed')})")
+    parser.add_argument(
+        "--linkage",
+        choices=LINKAGES,
+        help="which similarity of their languages joins two groups: the highest, the mean or the "
+        f"lowest; default single ({_readers('linkage')})",
+    )
+    parser.add_argument(
+        "--splits", type=int, metavar="N", help=f"at most; default 2 ({_readers('splits')})"
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="DISTANCE",
+        help=f"cosine distance that halves must exceed; default 0 ({_readers('threshold')})",
+    )
+    parser.add_argument(
+        "--granularity",
+        choices=list(GRANULARITIES),
+        help=f"what is split as one; default projection ({_readers('granularity')})",
     )
     parser.add_argument(
         "--units",
         metavar="REGEX",
-        help="decide on these module paths only (default: all that were recorded)",
+        help="decide on these module paths only; the others stay as they are (default: all that "
+        "were recorded, or the decoder's)",
     )
     parser.add_argument(
         "--within", metavar="PLAN", help="a plan that the new one may only split further"
     )
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
+    parser.add_argument(
+        "--count",
+        action="store_true",
+        help="print only the number of parameters of the model that the plan describes",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="where to write (may be left out with --count)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Decide, write the plan and print it as a table."""
-    statistics = GradientStatistics.load(args.statistics)
-    if args.units:
-        statistics = statistics.select(_matching(args.units, statistics))
-    sizes = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
-    facts = {"shared_parameters": statistics.shared_parameters, "unit_parameters": sizes}
-    if args.policy == "gradient":
-        within = SharingPlan.load(args.within) if args.within else None
-        plan = gradient_plan(statistics, args.size_budget, within)
-    elif args.policy == "shared":
-        plan = SharingPlan.shared(statistics.languages, statistics.units, policy="shared", **facts)
+    if args.output is None and not args.count:
+        raise OptionError("-o: name the file to write, or ask for --count alone")
+    names = ("budget", "seed", "linkage", "splits", "threshold", "granularity")
+    given: Dict[str, Any] = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
+    check_options(args.policy, given, args.statistics is not None)
+    policy = POLICIES[args.policy]
+    if policy.needs_budget:
+        given.setdefault("budget", DEFAULT_BUDGET)
+    source = read_source(args)
+    plan = decide(
+        policy.name,
+        source.languages,
+        source.unit_parameters,
+        source.shared_parameters,
+        statistics=source.statistics,
+        within=_within(args.within, source),
+        units=args.units,
+        **given,
+    )
+    if args.output is not None:
+        plan.save(args.output)
+    if args.count:
+        total, shared = plan.provenance["parameters"], source.shared_parameters
+        print(f"{policy.name} {total:,} ({total / shared:.2f} times shared)")
     else:
-        plan = SharingPlan.language_specific(
-            statistics.languages, statistics.units, policy="language-specific", **facts
-        )
-    plan.save(args.output)
-    print(describe_plan(plan, sizes, statistics.shared_parameters))
+        print(describe_plan(plan, *known_sizes(plan)))
 
 
-def _matching(pattern: str, statistics: GradientStatistics) -> List[str]:
-    try:
-        regex = re.compile(pattern)
-    except re.error as error:
-        raise OptionError(f"--units: '{pattern}' is no regular expression: {error}") from None
-    chosen = [unit for unit in statistics.units if regex.fullmatch(unit)]
-    if not chosen:
-        raise StatisticsError(
-            f"the gradient statistics are for other units: --units '{pattern}' matches none of the "
-            f"{len(statistics.units)} from '{statistics.units[0]}' to '{statistics.units[-1]}'"
-        )
-    return chosen
+def _within(path: Optional[str], source: UnitSource) -> Optional[SharingPlan]:
+    if path is None:
+        return source.within
+    plan = SharingPlan.load(path)
+    if source.within is not None:
+        plan.check_refines(source.within)
+    return plan

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Dict, Optional, Tuple
+from typing import Dict, Tuple
 
 from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.errors import PlanError
 from fairseq_gist.plan import SharingPlan
-from fairseq_gist.summary import describe_plan
+from fairseq_gist.summary import describe_plan, known_sizes
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -28,10 +28,7 @@ def run(args: argparse.Namespace) -> None:
     """Print a table of units x groups, with parameter counts."""
     if Path(args.file).suffix == ".json":
         plan = SharingPlan.load(args.file)
-        sizes: Optional[Dict[str, int]] = plan.provenance.get("unit_parameters")
-        shared = plan.provenance.get("shared_parameters")
-        if sizes is None or not set(plan.units) <= set(sizes):
-            sizes, shared = None, None
+        sizes, shared = known_sizes(plan)
     else:
         plan, sizes, shared = _from_checkpoint(args.file)
     print(plan.to_json() if args.json else describe_plan(plan, sizes, shared))

@@ -77,8 +77,8 @@ def agglomerate(
     kept = Undecided.of(within, unit_parameters)
     if kept.unknown:
         raise PlanError(
-            f"the plan so far splits '{kept.unknown[0]}', which isn't decided on, so its size isn't "
-            "known; write its number of parameters into the plan ('unit_parameters' in "
+            f"the plan so far splits '{kept.unknown[0]}', which isn't decided on, so its size "
+            "isn't known; write its number of parameters into the plan ('unit_parameters' in "
             "'provenance')"
         )
     groups = {unit: {language: [language] for language in languages} for unit in unit_parameters}
@@ -118,7 +118,7 @@ def check_room(size: int, limit: int, budget: str) -> None:
 def partition_so_far(
     unit: str, languages: Sequence[str], within: Optional[SharingPlan]
 ) -> Tuple[List[int], ...]:
-    """Return the groups that ``within`` has made of the languages' indices; one where it is silent."""
+    """Return the groups of the languages' indices on ``unit``; one where ``within`` is silent."""
     if within is None or unit not in within.units:
         return (list(range(len(languages))),)
     position = {language: index for index, language in enumerate(languages)}

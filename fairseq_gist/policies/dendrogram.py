@@ -76,8 +76,8 @@ def _by_rank(
     rank[order] = np.arange(len(order))
     ranks = squareform(rank, checks=False)
     own_ranks = (squareform(ranks[np.ix_(own, own)], checks=False) for own in members)
-    heights = [scipy_linkage(own, linkage)[:, 2] for own in own_ranks]
-    pairs = order[np.sort(np.concatenate(heights)).astype(np.intp)] if heights else []
+    heights = [rank for own in own_ranks for rank in scipy_linkage(own, linkage)[:, 2].tolist()]
+    pairs = (order[int(rank)] for rank in sorted(heights))
     return [Merge(float(rounded[pair]), int(one[pair]), int(other[pair])) for pair in pairs]
 
 

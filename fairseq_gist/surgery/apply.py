@@ -104,13 +104,8 @@ def check_plan(
             "missing); give it one group of all languages to keep it shared"
         )
     before = plan_of(model)
-    joined = plan.units_joined(before) if before is not None else []
-    if before is not None and joined:
-        raise PlanError(
-            f"the model is differentiated already (plan {before.signature}), and plan "
-            f"{plan.signature} would join languages that it has separated on '{joined[0]}' "
-            f"({len(joined)} units); a later plan can only split further"
-        )
+    if before is not None:
+        plan.check_refines(before)
 
 
 def use_module_calls(model: nn.Module, path: str) -> None:

@@ -1,0 +1,67 @@
+"""Building the model of an architecture where there is neither a checkpoint nor a vocabulary."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any, Sequence
+
+from fairseq_gist.errors import OptionError
+from fairseq_gist.languages import LANGUAGE_TAG
+
+__all__ = ["model_of_arch", "stand_in_task"]
+
+_PREFIX = "gist_"
+
+
+def model_of_arch(arch: str, dict_size: int, languages: Sequence[str]) -> Any:
+    """Return a freshly initialised model, as ``fairseq-train --arch`` would build it.
+
+    Args:
+        arch: fairseq's name of a size of ``s2t_transformer``, with or without ``gist_`` before it.
+        dict_size: symbols in the vocabulary, language tags and fairseq's own four included.
+        languages: of the model.
+
+    Raises:
+        OptionError: for another architecture, or a vocabulary too small for the languages.
+    """
+    from fairseq_gist.plugin import register
+
+    register()
+    from fairseq import options
+    from fairseq.models import ARCH_MODEL_REGISTRY
+
+    from fairseq_gist.models.gist_s2t_transformer import GistS2TTransformer
+
+    name = arch if arch.startswith(_PREFIX) else f"{_PREFIX}{arch}"
+    if ARCH_MODEL_REGISTRY.get(name) is not GistS2TTransformer:
+        known = [a for a, model in ARCH_MODEL_REGISTRY.items() if model is GistS2TTransformer]
+        raise OptionError(
+            f"--arch: expected one of {', '.join(a[len(_PREFIX) :] for a in known)}, with or "
+            f"without '{_PREFIX}' before it, found '{arch}'"
+        )
+    task = stand_in_task(dict_size, languages)
+    if len(task.target_dictionary) > dict_size:
+        raise OptionError(
+            f"--dict-size: a vocabulary with the tags of {len(languages)} languages has "
+            f"{len(task.target_dictionary)} symbols at least, found {dict_size}"
+        )
+    command = ["no-data", "--task=gist_speech_to_text", f"--arch={name}"]
+    settings = options.parse_args_and_arch(options.get_training_parser(), command)
+    # what the task would take from the data's configuration
+    settings.input_feat_per_channel, settings.input_channels = 80, 1
+    return GistS2TTransformer.build_model(settings, task)
+
+
+def stand_in_task(dict_size: int, languages: Sequence[str]) -> Namespace:
+    """Return what stands in for a task: a dictionary of ``dict_size`` symbols, and the languages.
+
+    The dictionary is larger where that is too small for the languages' tags.
+    """
+    from fairseq.data import Dictionary
+
+    dictionary = Dictionary()
+    for language in languages:
+        dictionary.add_symbol(LANGUAGE_TAG.format(language))
+    while len(dictionary) < dict_size:
+        dictionary.add_symbol(f"symbol{len(dictionary)}")
+    return Namespace(target_dictionary=dictionary, languages=sorted(languages))

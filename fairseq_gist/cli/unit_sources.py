@@ -1,0 +1,124 @@
+"""Where ``fairseq-gist plan`` learns a model's units: statistics, a checkpoint, an architecture."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
+
+from fairseq_gist.errors import OptionError
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.statistics import GradientStatistics
+
+__all__ = ["UnitSource", "add_source_arguments", "read_source"]
+
+
+class UnitSource(NamedTuple):
+    """What a policy has to know of a model.
+
+    Attributes:
+        languages: of the model.
+        unit_parameters: parameters of one copy of each unit, in the model's order.
+        shared_parameters: parameters of the whole, fully shared model.
+        statistics: its gradients, where they were recorded.
+        within: the plan that it follows already.
+    """
+
+    languages: Sequence[str]
+    unit_parameters: Mapping[str, int]
+    shared_parameters: int
+    statistics: Optional[GradientStatistics] = None
+    within: Optional[SharingPlan] = None
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the three sources."""
+    group = parser.add_argument_group("the model: one of --statistics, --checkpoint and --arch")
+    one = group.add_mutually_exclusive_group(required=True)
+    one.add_argument("--statistics", metavar="FILE", help="gradient statistics (.npz) of its units")
+    one.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="a checkpoint (.pt); a differentiated one brings the plan that the new one refines",
+    )
+    one.add_argument(
+        "--arch", metavar="NAME", help="an architecture, such as s2t_transformer_m; needs no files"
+    )
+    group.add_argument(
+        "--dict-size", type=int, metavar="N", help="symbols in the vocabulary, for --arch"
+    )
+    group.add_argument(
+        "--languages",
+        metavar="XX,YY",
+        help="for --arch, and for a --checkpoint that isn't differentiated",
+    )
+
+
+def read_source(args: argparse.Namespace) -> UnitSource:
+    """Return the units of the model that the options name.
+
+    Raises:
+        OptionError: for options that are missing, or don't go together.
+        GistError: when a file can't be read.
+    """
+    if args.arch is None and args.dict_size is not None:
+        raise OptionError("--dict-size is for --arch only; the other sources know it")
+    if args.statistics is not None:
+        if args.languages is not None:
+            raise OptionError("--languages: the statistics are of languages already")
+        return _from_statistics(args.statistics)
+    languages = None if args.languages is None else _listed(args.languages)
+    if args.checkpoint is not None:
+        return _from_checkpoint(args.checkpoint, languages)
+    if args.dict_size is None or languages is None:
+        raise OptionError("--arch needs the size of the vocabulary (--dict-size) and --languages")
+    from fairseq_gist.cli.arch_models import model_of_arch
+
+    return _from_model(model_of_arch(args.arch, args.dict_size, languages), languages)
+
+
+def _from_statistics(path: str) -> UnitSource:
+    statistics = GradientStatistics.load(path)
+    sizes = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
+    return UnitSource(statistics.languages, sizes, statistics.shared_parameters, statistics)
+
+
+def _from_checkpoint(path: str, languages: Optional[List[str]]) -> UnitSource:
+    from fairseq_gist.cli.checkpoint_files import read_checkpoint
+    from fairseq_gist.cli.checkpoint_models import model_from
+    from fairseq_gist.surgery.plan_buffer import plan_in_state
+
+    content = read_checkpoint(path)
+    plan = plan_in_state(content["model"])
+    if plan is not None and languages not in (None, list(plan.languages)):
+        raise OptionError(
+            f"--languages: {path} is differentiated among {', '.join(plan.languages)}; leave the "
+            "option out"
+        )
+    if plan is not None:
+        languages = list(plan.languages)
+    if languages is None:
+        raise OptionError(
+            f"--languages: {path} isn't differentiated, so it doesn't say its languages; name "
+            "them, such as --languages de,es"
+        )
+    return _from_model(model_from(content, path, languages), languages)
+
+
+def _from_model(model: Any, languages: Sequence[str]) -> UnitSource:
+    from fairseq_gist.surgery.plan_buffer import plan_of
+    from fairseq_gist.surgery.units import find_units
+    from fairseq_gist.training.differentiation import complete_plan, shared_parameters
+
+    sizes = {name: unit.parameters for name, unit in find_units(model).items()}
+    plan = plan_of(model)
+    within = None if plan is None else complete_plan(model, plan)
+    return UnitSource(languages, sizes, shared_parameters(model), None, within)
+
+
+def _listed(text: str) -> List[str]:
+    languages = [word.strip() for word in text.split(",")]
+    if not all(languages) or len(set(languages)) < len(languages):
+        raise OptionError(
+            f"--languages: expected names with commas between, each once, found '{text}'"
+        )
+    return sorted(languages)
