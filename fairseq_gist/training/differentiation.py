@@ -13,7 +13,7 @@ from fairseq_gist.budget import parse_budget
 from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.plan import SharingPlan
-from fairseq_gist.policies.gradient import gradient_plan
+from fairseq_gist.policies.registry import POLICIES, decide
 from fairseq_gist.statistics import GradientStatistics
 from fairseq_gist.summary import describe_plan
 from fairseq_gist.surgery.apply import apply_plan
@@ -21,7 +21,7 @@ from fairseq_gist.surgery.plan_buffer import plan_of
 from fairseq_gist.surgery.units import Unit, count_parameters, find_units, select_units
 from fairseq_gist.training import hook
 from fairseq_gist.training.held_out import measure
-from fairseq_gist.training.options import DifferentiationOptions, Moment, moments
+from fairseq_gist.training.options import DifferentiationOptions, Moment, moments, records
 from fairseq_gist.training.recorder import GradientRecorder
 from fairseq_gist.training.similarity_log import SimilarityLog
 from fairseq_gist.training.window import RecordingWindow, watch_units
@@ -52,6 +52,7 @@ class Differentiation:
     ) -> None:
         self.options, self.trainer, self.task, self.routing = options, trainer, task, routing
         self.moments = moments(options)
+        self._records = records(options)
         self._log = SimilarityLog()
         self._has_begun = False
         self.window = RecordingWindow(
@@ -71,6 +72,8 @@ class Differentiation:
         hook.check_trainer(trainer)
         self._check_budgets()
         self._check_reachable()
+        if not self._records:
+            self._decide(self.moments[0], None)  # so that what is wrong with it is told now
 
     @property
     def model(self) -> nn.Module:
@@ -94,7 +97,7 @@ class Differentiation:
         if not self._has_begun:
             self._check_not_missed(update_num)
         moment = next((m for m in self.moments if m.update > update_num), None)
-        if moment is None or self.options.gradients_from != "train":
+        if moment is None or self.options.gradients_from != "train" or not self._records:
             return
         self.window.prepare(self.model, self._units, update_num, moment.update)
         if not is_dummy:
@@ -107,25 +110,42 @@ class Differentiation:
     def after_update(self, update_num: int) -> None:
         """Differentiate if ``update_num`` updates, this one included, are one of the moments."""
         moment = next((m for m in self.moments if m.update == update_num), None)
-        statistics = None if moment is None else self._gather(update_num)
+        due = moment is not None and self._records
+        statistics = self._gather(update_num) if due else None
         if statistics is not None:
             self._log.update(statistics)
         self._log.write()
-        if moment is None or statistics is None:
+        if moment is None:
             return
-        self._warn_of_noise(statistics)
-        self._save(statistics, moment)
+        if statistics is not None:
+            self._warn_of_noise(statistics)
+            self._save(statistics, moment)
         if self.options.differentiate_by == "shared":
             logger.info(f"update {update_num}: statistics recorded; nothing is split by 'shared'")
             return
-        before = plan_of(self.model)
-        within = None if before is None else complete_plan(self.model, before)
-        plan = gradient_plan(statistics, moment.budget, within)
-        plan = complete_plan(self.model, plan, update=update_num)
+        plan = complete_plan(self.model, self._decide(moment, statistics), update=update_num)
         text = hook.same_on_all_processes(self.trainer, plan.to_json())
         self._become(SharingPlan.from_json(text))
         sizes = {name: unit.parameters for name, unit in find_units(self.model).items()}
         logger.info(f"update {update_num}: differentiated\n{describe_plan(plan, sizes)}")
+
+    def _decide(self, moment: Moment, statistics: Optional[GradientStatistics]) -> SharingPlan:
+        options, before = self.options, plan_of(self.model)
+        return decide(
+            options.differentiate_by,
+            self.routing.languages,
+            {name: unit.parameters for name, unit in find_units(self.model).items()},
+            shared_parameters(self.model),
+            statistics,
+            None if before is None else complete_plan(self.model, before),
+            budget=moment.budget,
+            seed=options.plan_seed,
+            linkage=options.linkage,
+            splits=options.bipartition_splits,
+            threshold=options.bipartition_threshold,
+            granularity=options.bipartition_granularity,
+            units=options.units,
+        )
 
     def _gather(self, update_num: int) -> GradientStatistics:
         source = self.options.gradients_from
@@ -180,6 +200,8 @@ class Differentiation:
         return select_units(find_units(self.model), self.options.units)
 
     def _check_budgets(self) -> None:
+        if "budget" not in POLICIES[self.options.differentiate_by].options:
+            return
         shared = shared_parameters(self.model)
         limits = [parse_budget(moment.budget, shared) for moment in self.moments]
         size = count_parameters(self.model)
@@ -196,7 +218,7 @@ class Differentiation:
             )
 
     def _check_reachable(self) -> None:
-        if self.options.gradients_from != "train":
+        if self._records and self.options.gradients_from != "train":
             self.task.check_subset(self.options.gradients_from, self.options.gradient_chunks)
         self._check_writable()
         last = self.trainer.cfg.optimization.max_update

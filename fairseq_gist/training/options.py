@@ -6,17 +6,19 @@ from typing import List, Optional
 
 from fairseq_gist.budget import check_budget
 from fairseq_gist.errors import OptionError
+from fairseq_gist.policies.bipartition import GRANULARITIES
+from fairseq_gist.policies.dendrogram import LINKAGES
+from fairseq_gist.policies.registry import POLICIES
 
 __all__ = [
     "DEVICES",
-    "POLICIES",
     "DifferentiationOptions",
     "Moment",
     "moments",
+    "records",
     "storage_problems",
 ]
 
-POLICIES = ("gradient", "shared")
 DEVICES = ("cpu", "model")
 MINIMUM_CHUNKS = 4
 MINIMUM_SKETCH = 64
@@ -37,8 +39,8 @@ class DifferentiationOptions:
     differentiate_by: str = field(
         default="gradient",
         metadata={
-            "help": "policy that decides: 'gradient' shares where the languages' gradients agree "
-            "most; 'shared' only records and splits nothing"
+            "help": f"policy that decides: {', '.join(POLICIES)}; 'shared' only records gradients "
+            "and splits nothing"
         },
     )
     size_budget: str = field(
@@ -82,6 +84,38 @@ class DifferentiationOptions:
             "device of the model, which saves the way there in every update"
         },
     )
+    linkage: str = field(
+        default="single",
+        metadata={
+            "help": "how similar two groups of languages are, for --differentiate-by gradient: as "
+            "their most similar pair ('single'), their least similar ('complete') or all pairs on "
+            "average ('average')"
+        },
+    )
+    plan_seed: int = field(
+        default=1, metadata={"help": "seed of the order of --differentiate-by random"}
+    )
+    bipartition_splits: int = field(
+        default=2,
+        metadata={
+            "help": "groups that --differentiate-by bipartition splits in two at each "
+            "--differentiate-at, as far as --size-budget allows"
+        },
+    )
+    bipartition_threshold: float = field(
+        default=0.0,
+        metadata={
+            "help": "distance, 1 minus the cosine, that the halves of a group must exceed to be "
+            "split by --differentiate-by bipartition"
+        },
+    )
+    bipartition_granularity: str = field(
+        default="projection",
+        metadata={
+            "help": "what --differentiate-by bipartition splits at a time: each 'projection', all "
+            "those of a 'module' (one attention, one feed-forward block), or of a 'layer'"
+        },
+    )
     units: Optional[str] = field(
         default=None,
         metadata={
@@ -116,12 +150,7 @@ def moments(options: DifferentiationOptions) -> List[Moment]:
     Raises:
         OptionError: naming every option that is out of range.
     """
-    problems = []
-    if options.differentiate_by not in POLICIES:
-        problems.append(
-            f"--differentiate-by: expected one of {', '.join(POLICIES)}, found "
-            f"'{options.differentiate_by}'"
-        )
+    problems = _policy_problems(options)
     if options.gradient_chunks < MINIMUM_CHUNKS:
         problems.append(
             f"--gradient-chunks: at least {MINIMUM_CHUNKS} are needed to tell a gradient from "
@@ -135,7 +164,13 @@ def moments(options: DifferentiationOptions) -> List[Moment]:
     problems.extend(storage_problems(options.sketch_dim, options.statistics_device))
     problems.extend(_budget_problems(options.size_budget))
     updates = _updates(options.differentiate_at, problems)
-    problems.extend(_room_problems(options, updates))
+    if not problems and records(options):
+        problems.extend(_room_problems(options, updates))
+    if len(updates) > 1 and not problems and not _goes_on(options.differentiate_by):
+        problems.append(
+            f"--differentiate-at: '{options.differentiate_by}' splits all at once; expected one "
+            f"update, found {len(updates)}"
+        )
     budgets = options.size_budget.split(",")
     if updates and len(budgets) not in (1, len(updates)):
         problems.append(
@@ -147,6 +182,39 @@ def moments(options: DifferentiationOptions) -> List[Moment]:
     if len(budgets) == 1:
         budgets = budgets * len(updates)
     return [Moment(update, budget.strip()) for update, budget in zip(updates, budgets)]
+
+
+def records(options: DifferentiationOptions) -> bool:
+    """Return whether gradients are recorded: for a policy that reads them, or to be looked at."""
+    policy = POLICIES[options.differentiate_by]
+    return policy.needs_statistics or policy.name == "shared"
+
+
+def _goes_on(policy: str) -> bool:
+    """Return whether a policy can split a model further that it has split before."""
+    return policy == "shared" or "budget" in POLICIES[policy].options
+
+
+def _policy_problems(options: DifferentiationOptions) -> List[str]:
+    problems = [
+        f"--{name}: expected one of {', '.join(known)}, found '{found}'"
+        for name, found, known in (
+            ("differentiate-by", options.differentiate_by, POLICIES),
+            ("linkage", options.linkage, LINKAGES),
+            ("bipartition-granularity", options.bipartition_granularity, GRANULARITIES),
+        )
+        if found not in known
+    ]
+    if options.bipartition_splits < 1:
+        problems.append(
+            f"--bipartition-splits: expected 1 or more, found {options.bipartition_splits}"
+        )
+    if not 0 <= options.bipartition_threshold <= 2:
+        problems.append(
+            "--bipartition-threshold: expected a distance from 0 (the same direction) to 2 "
+            f"(opposite), found {options.bipartition_threshold}"
+        )
+    return problems
 
 
 def storage_problems(sketch_dim: int, statistics_device: str) -> List[str]:
