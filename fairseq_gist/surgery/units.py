@@ -18,14 +18,18 @@ __all__ = [
     "FAST_PATH_COPIES",
     "Unit",
     "count_parameters",
+    "count_trained",
     "find_units",
     "module_at",
     "replace_module",
     "select_units",
 ]
 
-DEFAULT_UNITS = r"decoder\.(layers\..+|layer_norm)"
-"""The units of the paper: every projection and norm of the decoder, the final norm too."""
+DEFAULT_UNITS = r"decoder\.(layers\.\d+\.(?!adapter\.).+|layer_norm)"
+"""The units of the paper: every projection and norm of the decoder, the final norm too.
+
+Adapters come on top of a model and follow its plan in their own way: they aren't among them.
+"""
 
 _BATCH_FIRST = (
     "embed_tokens",
@@ -123,6 +127,13 @@ def count_parameters(model: nn.Module) -> int:
     they are never trained, and without them the counts are those of the papers.
     """
     return sum(parameter.numel() for parameter in _unique_parameters(model))
+
+
+def count_trained(model: nn.Module) -> int:
+    """Return how many of the parameters that :func:`count_parameters` counts aren't frozen."""
+    return sum(
+        parameter.numel() for parameter in _unique_parameters(model) if parameter.requires_grad
+    )
 
 
 def _unique_parameters(model: nn.Module) -> Iterator[Parameter]:
