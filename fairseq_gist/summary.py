@@ -9,7 +9,7 @@ from fairseq_gist.plan import Partition, SharingPlan
 
 __all__ = ["describe_groups", "describe_plan", "plan_in_words"]
 
-_LAYER = re.compile(r"^(?P<stack>.*?layers)\.(?P<layer>\d+)\.(?P<kind>.+)$")
+_LAYER = re.compile(r"^(?P<stack>.*?)\.?\w*layers\.(?P<layer>\d+)\.(?P<kind>.+)$")
 
 
 def describe_groups(groups: Partition) -> str:
@@ -77,8 +77,7 @@ def plan_in_words(plan: SharingPlan) -> str:
 
 
 def _place(match: re.Match[str]) -> str:
-    stack = match.group("stack").rpartition("layers")[0].rstrip(".")
-    return f"{stack} layer {match.group('layer')}".strip()
+    return f"{match.group('stack')} layer {match.group('layer')}".strip()
 
 
 def _together(

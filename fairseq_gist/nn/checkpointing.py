@@ -42,7 +42,9 @@ def _pass_batch(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    asked_for = any(getattr(value, "requires_grad", False) for value in (x, *args, *kwargs.values()))
+    asked_for = any(
+        getattr(value, "requires_grad", False) for value in (x, *args, *kwargs.values())
+    )
     if torch.is_grad_enabled() and not asked_for:
         if not any(parameter.requires_grad for parameter in layer.parameters()):
             return plain(x, *args, **kwargs)

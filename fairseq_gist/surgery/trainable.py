@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import List, Pattern
+from typing import List, Pattern, Set
 
 from torch import nn
 
@@ -47,7 +47,8 @@ def train_only(model: nn.Module, what: str) -> None:
         OptionError: when that leaves nothing to train, or is no regular expression.
     """
     pattern = _pattern(what)
-    chosen, paths = set(), []
+    chosen: Set[int] = set()
+    paths: List[str] = []
     for path, module in model.named_modules(remove_duplicate=False):
         of_module = dict(module.named_parameters(recurse=False))
         if hasattr(module, "can_use_fastpath"):

@@ -11,8 +11,15 @@ from fairseq_gist.nn.adapters import Adapter
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.surgery.adapters import split_adapters
 from fairseq_gist.surgery.apply import apply_plan
-from fairseq_gist.surgery.units import count_parameters, find_units, select_units
+from fairseq_gist.surgery.trainable import train_only
+from fairseq_gist.surgery.units import (
+    count_parameters,
+    count_trained,
+    find_units,
+    select_units,
+)
 
+LNA = {"lna-d": 12_626_944, "lna-e": 12_633_088, "lna-ed": 25_260_032}
 LANGUAGES = ["de", "es", "fr", "it", "nl", "pt", "ro", "ru"]
 
 
@@ -32,6 +39,9 @@ def build(arch, **options):
 def test_medium_model_shared_and_split():
     model = build("gist_s2t_transformer_m")
     assert count_parameters(model) == 76_327_936
+    for what, count in LNA.items():
+        train_only(model.requires_grad_(True), what)
+        assert count_trained(model) == count
     units = select_units(find_units(model))
     assert "decoder.layer_norm" in units
     plan = SharingPlan.language_specific(LANGUAGES, units)
@@ -47,6 +57,8 @@ def test_medium_model_with_adapters():
     assert len(select_units(find_units(model))) == 79  # 13 a layer and the final norm
     split_adapters(model, model.routing)
     assert count_parameters(model) == 152_120_320
+    train_only(model, "adapters")
+    assert count_trained(model) == 75_792_384
     sizes = {n: 76_327_936 + 18 * 8 * count_parameters(Adapter(512, n)) for n in range(510, 530)}
     assert sizes[512] == 152_120_320
     nearest = min(sizes, key=lambda n: abs(sizes[n] - 153_100_000))
