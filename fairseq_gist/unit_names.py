@@ -10,8 +10,11 @@ from fairseq_gist.errors import OptionError
 
 __all__ = ["DEFAULT_UNITS", "FEED_FORWARD", "UnitName", "matching"]
 
-DEFAULT_UNITS = r"decoder\.(layers\..+|layer_norm)"
-"""The units of the paper: every projection and norm of the decoder, the final norm too."""
+DEFAULT_UNITS = r"decoder\.(layers\.\d+\.(?!adapter\.).+|layer_norm)"
+"""The units of the paper: every projection and norm of the decoder, the final norm too.
+
+Adapters come on top of a model and follow its plan in their own way: they aren't among them.
+"""
 
 FEED_FORWARD = ("fc1", "fc2")
 

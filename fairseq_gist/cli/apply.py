@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Rewrite a checkpoint into the model a plan describes."""
     from fairseq_gist.cli.checkpoint_models import gist_settings, model_from
+    from fairseq_gist.surgery.adapters import with_adapters
     from fairseq_gist.surgery.apply import apply_plan
     from fairseq_gist.surgery.plan_buffer import plan_in_state
     from fairseq_gist.surgery.units import count_parameters
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace) -> None:
     before = plan_in_state(content["model"])
     languages = plan.languages if before is None else before.languages
     model = model_from(content, args.checkpoint, languages)
+    plan = with_adapters(model, plan)
     apply_plan(model, plan, model.routing)
     result = without_optimizer(content)
     result["model"] = model.state_dict()

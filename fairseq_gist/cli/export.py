@@ -29,7 +29,13 @@ loads without this plugin."""
 logger = logging.getLogger(__name__)
 
 _PREFIX = "gist_"
-_OWN_MODEL_OPTIONS = ("checkpoint_activations", "offload_activations", "user_dir")
+_OWN_MODEL_OPTIONS = (
+    "adapter_dim",
+    "checkpoint_activations",
+    "offload_activations",
+    "train_only",
+    "user_dir",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

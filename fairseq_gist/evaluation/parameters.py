@@ -28,13 +28,18 @@ def count_parameters(path: Path) -> int:
 def parameters_in_state(state: Mapping[str, Any]) -> int:
     """Count the elements of the floating-point tensors of a state dict that aren't buffers.
 
+    Nor are the unused second copies of encoder layers that fairseq 0.12.2 keeps counted.
+
     Tensors are tied when they share storage. Averaging or exporting copies tensors apart, so an
     output projection that equals its embedding counts as tied too.
     """
+    from fairseq_gist.surgery.units import FAST_PATH_COPIES
+
+    left_out = {*_BUFFERS, *FAST_PATH_COPIES}
     seen: Set[Tuple[Any, ...]] = set()
     total = 0
     for name, tensor in state.items():
-        if name.rsplit(".", 1)[-1] in _BUFFERS or not tensor.is_floating_point():
+        if name.rsplit(".", 1)[-1] in left_out or not tensor.is_floating_point():
             continue
         place = (tensor.data_ptr(), tuple(tensor.shape), tuple(tensor.stride()))
         if place in seen or _equals_its_embedding(name, state):

@@ -16,11 +16,13 @@ from fairseq_gist.boundary import one_line_errors
 from fairseq_gist.compat import use_plain_layer_norms
 from fairseq_gist.errors import OptionError
 from fairseq_gist.languages import LANGUAGE_TAG, languages_of_vocabulary
+from fairseq_gist.nn.adapters import attach_adapter
 from fairseq_gist.nn.checkpointing import checkpoint_routed
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.shared import read_source_once
 from fairseq_gist.nn.sources import SourceRows, partitions_in
 from fairseq_gist.nn.tags import check_tags
+from fairseq_gist.surgery.adapters import agree_on_adapters
 from fairseq_gist.surgery.state import reconcile
 
 __all__ = ["GistS2TDecoder", "GistS2TEncoder", "GistS2TTransformer"]
@@ -35,6 +37,8 @@ class GistS2TEncoder(stock.S2TTransformerEncoder):
         super().__init__(args)
         self._rows: Optional[SourceRows] = None
         for layer in self.transformer_layers:
+            if _adapter_dim(args):
+                attach_adapter(layer, args.encoder_embed_dim, _adapter_dim(args))
             layer.register_forward_pre_hook(self._before_layer)
         self.transformer_layers[-1].register_forward_hook(self._after_layers)
 
@@ -110,6 +114,11 @@ class GistS2TEncoder(stock.S2TTransformerEncoder):
         source_of = self._rows.source_of
         return [] if source_of is None else [source_of]
 
+    def load_state_dict(self, state_dict: Dict[str, Tensor], *args: Any, **kwargs: Any) -> Any:
+        """Load a pretrained encoder, which may lack adapters."""
+        agree_on_adapters(self, state_dict)
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
     def reorder_encoder_out(self, encoder_out: Any, new_order: Tensor) -> Any:
         """Reorder the rows, their languages with them; afterwards each has its own encoding."""
         source_of = encoder_out.get("source_of")
@@ -136,13 +145,15 @@ class GistS2TDecoder(stock.TransformerDecoderScriptable):
                 read_source_once(module.encoder_attn.v_proj, routing)
 
     def build_decoder_layer(self, args: Any, no_encoder_attn: bool = False) -> Any:
-        """Build one layer, with activation checkpointing that knows the languages."""
+        """Build one layer, its adapter, and activation checkpointing that knows the languages."""
         wanted, offload = args.checkpoint_activations, args.offload_activations
         args.checkpoint_activations = False
         try:
             layer = super().build_decoder_layer(args, no_encoder_attn)
         finally:
             args.checkpoint_activations = wanted
+        if _adapter_dim(args):
+            attach_adapter(layer, args.decoder_embed_dim, _adapter_dim(args))
         if not wanted:
             return layer
         return checkpoint_routed(
@@ -200,8 +211,16 @@ class GistS2TTransformer(stock.S2TTransformerModel):
 
     @staticmethod
     def add_args(parser: Any) -> None:
-        """Add the stock model's options, and activation checkpointing."""
+        """Add the stock model's options, adapters and activation checkpointing."""
         stock.S2TTransformerModel.add_args(parser)
+        parser.add_argument(
+            "--adapter-dim",
+            type=int,
+            default=0,
+            metavar="N",
+            help="put an adapter with N channels in between behind every encoder and decoder "
+            "layer, one for each language (default: 0, none)",
+        )
         parser.add_argument(
             "--checkpoint-activations",
             action="store_true",
@@ -258,8 +277,17 @@ class GistS2TTransformer(stock.S2TTransformerModel):
     def upgrade_state_dict_named(self, state_dict: Dict[str, Tensor], name: str) -> None:
         """Become, before a state dict is loaded, the model that its sharing plan describes."""
         with one_line_errors():
+            agree_on_adapters(self, state_dict)
             reconcile(self, state_dict, self.routing)
         super().upgrade_state_dict_named(state_dict, name)
+
+
+def _adapter_dim(args: Any) -> int:
+    """Return the size of adapters; models of before there were any don't say."""
+    size = getattr(args, "adapter_dim", None) or 0
+    if size < 0:
+        raise OptionError(f"--adapter-dim: expected 0 or more channels, found {size}")
+    return size
 
 
 def _register(size: str, complete: Callable[[Any], None]) -> None:

@@ -2,6 +2,9 @@
 
 A checkpointed layer is recomputed during the backward pass, when the decoder's forward is long
 over. So the batch travels with the layer's arguments and is put in place inside the layer.
+
+A layer is recomputed only where the gradient of an input is asked for. Where what comes before is
+frozen none is, and the layer's own parameters would silently get no gradient either.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, Optional
 
+import torch
 from torch import nn
 
 from fairseq_gist.nn.routing import LanguageBatch, Routing
@@ -22,14 +26,30 @@ def checkpoint_routed(
     layer: nn.Module, routing: Routing, checkpoint: Callable[[nn.Module], nn.Module]
 ) -> nn.Module:
     """Apply ``checkpoint``, which replaces ``layer.forward``, and route the recomputation too."""
+    plain = layer.forward
     layer.forward = functools.partial(_with_batch, layer.forward, routing)
     layer = checkpoint(layer)
-    layer.forward = functools.partial(_pass_batch, layer.forward, routing)
+    layer.forward = functools.partial(_pass_batch, layer, plain, layer.forward, routing)
     return layer
 
 
-def _pass_batch(forward: Forward, routing: Routing, *args: Any, **kwargs: Any) -> Any:
-    return forward(*args, routed_batch=routing.current, **kwargs)
+def _pass_batch(
+    layer: nn.Module,
+    plain: Forward,
+    forward: Forward,
+    routing: Routing,
+    x: Any,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    asked_for = any(
+        getattr(value, "requires_grad", False) for value in (x, *args, *kwargs.values())
+    )
+    if torch.is_grad_enabled() and not asked_for:
+        if not any(parameter.requires_grad for parameter in layer.parameters()):
+            return plain(x, *args, **kwargs)
+        x = x.detach().requires_grad_()
+    return forward(x, *args, routed_batch=routing.current, **kwargs)
 
 
 def _with_batch(

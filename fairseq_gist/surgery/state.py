@@ -8,6 +8,7 @@ from typing import Dict, List, Mapping, MutableMapping, Tuple
 from torch import Tensor, nn
 
 from fairseq_gist.errors import CheckpointError
+from fairseq_gist.nn.adapters import is_in_adapter
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
@@ -102,8 +103,13 @@ def export_state(state: Mapping[str, Tensor], language: str) -> Dict[str, Tensor
     """Return the state dict of the stock model that ``language`` has inside ``state``.
 
     Raises:
-        CheckpointError: when the checkpoint's plan doesn't know the language.
+        CheckpointError: when the checkpoint's plan doesn't know the language, or it has adapters.
     """
+    if any(map(is_in_adapter, state)):
+        raise CheckpointError(
+            "the checkpoint has adapters, which a stock model can't have; translate with it as it "
+            "is (fairseq-generate --user-dir fairseq_gist --task gist_speech_to_text)"
+        )
     plan = plan_in_state(state)
     if plan is None:
         return dict(state)

@@ -17,6 +17,7 @@ __all__ = [
     "FAST_PATH_COPIES",
     "Unit",
     "count_parameters",
+    "count_trained",
     "find_units",
     "module_at",
     "replace_module",
@@ -115,6 +116,13 @@ def count_parameters(model: nn.Module) -> int:
     they are never trained, and without them the counts are those of the papers.
     """
     return sum(parameter.numel() for parameter in _unique_parameters(model))
+
+
+def count_trained(model: nn.Module) -> int:
+    """Return how many of the parameters that :func:`count_parameters` counts aren't frozen."""
+    return sum(
+        parameter.numel() for parameter in _unique_parameters(model) if parameter.requires_grad
+    )
 
 
 def _unique_parameters(model: nn.Module) -> Iterator[Parameter]:

@@ -25,8 +25,11 @@ from fairseq_gist.nn.grouped import fill_idle_gradients
 from fairseq_gist.nn.routing import LanguageBatch
 from fairseq_gist.nn.tags import check_tags
 from fairseq_gist.plan import SharingPlan
+from fairseq_gist.surgery.adapters import split_adapters, with_adapters
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import plan_of
+from fairseq_gist.surgery.trainable import train_only
+from fairseq_gist.surgery.units import count_parameters, count_trained
 from fairseq_gist.training import hook
 from fairseq_gist.training.differentiation import Differentiation
 from fairseq_gist.training.options import DifferentiationOptions, moments
@@ -73,6 +76,14 @@ class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
         metadata={
             "help": "the model's languages with commas between (default: those with a tag in the "
             "vocabulary)"
+        },
+    )
+    train_only: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "train a part of the model and freeze the rest: 'adapters'; 'lna-d', 'lna-e' "
+            "or 'lna-ed', LayerNorm and attention of decoder, encoder or both; or a regular "
+            "expression for the module paths to be trained"
         },
     )
     target_language: Optional[str] = field(
@@ -225,14 +236,24 @@ class GistSpeechToTextTask(SpeechToTextTask):
     # -- model and training -------------------------------------------------------------------
 
     def build_model(self, args: Any, from_checkpoint: bool = False) -> Any:
-        """Build the model, rewritten by ``--sharing-plan`` where one is given."""
+        """Build the model; one to be trained as ``--sharing-plan`` and ``--train-only`` say."""
         with one_line_errors():
             model = super().build_model(args, from_checkpoint)
             if self.args.multiway_batches:
                 self._routing(model)
-            if self.args.sharing_plan and not from_checkpoint:
-                apply_plan(model, SharingPlan.load(self.args.sharing_plan), self._routing(model))
+            if not from_checkpoint:
+                self._prepare_for_training(model)
             return model
+
+    def _prepare_for_training(self, model: Any) -> None:
+        if self.args.sharing_plan:
+            routing = self._routing(model)
+            plan = SharingPlan.load(self.args.sharing_plan)
+            apply_plan(model, with_adapters(model, plan), routing)
+        elif hasattr(model, "routing"):
+            split_adapters(model, model.routing)
+        if self.args.train_only:
+            train_only(model, self.args.train_only)
 
     def _routing(self, model: Any) -> Any:
         routing = getattr(model, "routing", None)
@@ -255,9 +276,15 @@ class GistSpeechToTextTask(SpeechToTextTask):
 
     def optimizer_built(self, optimizer: Any) -> None:
         """Follow an optimizer that the trainer has built (called by the hook)."""
-        if plan_of(self._trainer.get_model()) is not None:
+        model = self._trainer.get_model()
+        if plan_of(model) is not None:
             with one_line_errors():
                 hook.check_distributed(self._trainer)
+        if self.args.train_only:
+            logger.info(
+                f"--train-only {self.args.train_only}: {count_trained(model):,} of "
+                f"{count_parameters(model):,} parameters are trained"
+            )
         if self._differentiation is not None:
             hook.observe(optimizer, self._differentiation.window)
 

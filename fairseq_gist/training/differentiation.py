@@ -16,9 +16,16 @@ from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.registry import POLICIES, decide
 from fairseq_gist.statistics import GradientStatistics
 from fairseq_gist.summary import describe_plan
+from fairseq_gist.surgery.adapters import is_default_plan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import plan_of
-from fairseq_gist.surgery.units import Unit, count_parameters, find_units, select_units
+from fairseq_gist.surgery.units import (
+    Unit,
+    count_parameters,
+    find_units,
+    module_at,
+    select_units,
+)
 from fairseq_gist.training import hook
 from fairseq_gist.training.held_out import measure
 from fairseq_gist.training.options import DifferentiationOptions, Moment, moments, records
@@ -68,7 +75,7 @@ class Differentiation:
                 "--differentiate-at: the model has fewer than two languages; it finds them by the "
                 "tags in the vocabulary, or by --languages"
             )
-        self._units()
+        self._check_trained()
         hook.check_trainer(trainer)
         self._check_budgets()
         self._check_reachable()
@@ -199,6 +206,15 @@ class Differentiation:
     def _units(self) -> Dict[str, Unit]:
         return select_units(find_units(self.model), self.options.units)
 
+    def _check_trained(self) -> None:
+        units = self._units()
+        frozen = [name for name, unit in units.items() if _is_frozen(self.model, unit)]
+        if frozen:
+            raise OptionError(
+                f"--differentiate-at: '{frozen[0]}' is frozen (--train-only) and has no gradients, "
+                f"as {len(frozen)} of {len(units)} units; choose units that are trained (--units)"
+            )
+
     def _check_budgets(self) -> None:
         if "budget" not in POLICIES[self.options.differentiate_by].options:
             return
@@ -208,8 +224,8 @@ class Differentiation:
         if size > limits[0]:
             raise OptionError(
                 f"--size-budget: {self.moments[0].budget} is {limits[0]:,} parameters, but by "
-                f"--sharing-plan the model has {size:,} already; a differentiation can only split "
-                "further"
+                f"--sharing-plan or --adapter-dim the model has {size:,} already; a "
+                "differentiation can only split further"
             )
         if limits != sorted(limits):
             raise OptionError(
@@ -245,7 +261,8 @@ class Differentiation:
         self._has_begun = True
         missed = [moment.update for moment in self.moments if moment.update <= update_num]
         splits = self.options.differentiate_by != "shared"
-        if missed and splits and plan_of(self.model) is None:
+        plan = plan_of(self.model)
+        if missed and splits and (plan is None or is_default_plan(plan)):
             raise OptionError(
                 f"--differentiate-at {missed[-1]}: the checkpoint, of update {update_num}, was "
                 "never split; name a later update, or start from an earlier checkpoint"
@@ -271,6 +288,11 @@ def complete_plan(model: nn.Module, plan: SharingPlan, **provenance: Any) -> Sha
     sizes = {name: found[name].parameters for name in units}
     provenance = {**plan.provenance, **provenance, "unit_parameters": sizes}
     return SharingPlan(plan.languages, units, provenance)
+
+
+def _is_frozen(model: nn.Module, unit: Unit) -> bool:
+    modules = [module_at(model, path) for path in unit.paths]
+    return not all(p.requires_grad for module in modules for p in module.parameters())
 
 
 def shared_parameters(model: nn.Module) -> int:

@@ -9,6 +9,7 @@ from fairseq.tasks import setup_task
 
 from fairseq_gist.data.multiway import group_by_audio
 from fairseq_gist.plan import SharingPlan
+from fairseq_gist.surgery.adapters import with_adapters
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import find_units, select_units
 from tests.e2e.conftest import RECIPE, SMALL_MODEL
@@ -55,7 +56,13 @@ def random_plan(model, languages, seed=0):
 
 def differentiate_at_random(model, languages, seed=0):
     """Split ``model`` at random and make its copies differ."""
-    apply_plan(model, random_plan(model, languages, seed), model.routing)
+    plan = with_adapters(model, random_plan(model, languages, seed))
+    apply_plan(model, plan, model.routing)
+    return disturb_copies(model, seed)
+
+
+def disturb_copies(model, seed=0):
+    """Make the copies in ``model`` differ."""
     torch.manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -9,9 +9,9 @@ from fairseq_gist.languages import LANGUAGE_TAG
 from tests.e2e.helpers import batch_of, build, differentiate_at_random
 
 
-@pytest.fixture
-def parts(data):
-    task, model, _ = build(data)
+@pytest.fixture(params=[[], ["--adapter-dim=8"]], ids=["no adapters", "adapters"])
+def parts(data, request):
+    task, model, _ = build(data, *request.param)
     differentiate_at_random(model, task.languages).eval()
     return task, model, batch_of(task, utterances=5, subset="tst-COMMON")
 

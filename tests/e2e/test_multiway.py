@@ -9,7 +9,7 @@ from fairseq_gist.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import find_units, select_units
 from fairseq_gist.training.window import watch_units
-from tests.e2e.helpers import batch_of, build, random_plan
+from tests.e2e.helpers import batch_of, build, disturb_copies, random_plan
 
 HALVES = [["de", "es", "fr", "it"], ["nl", "pt", "ro", "ru"]]
 LAYER_1 = "encoder.transformer_layers.1."
@@ -93,11 +93,7 @@ def split(model, languages, what):
         units["encoder.transformer_layers.0.self_attn.k_proj"] = [["de"], list(languages[1:])]
         units["encoder.layer_norm"] = [["de", "es"], ["fr", "it"], ["nl", "pt"], ["ro", "ru"]]
     apply_plan(model, SharingPlan(languages, units), model.routing)
-    torch.manual_seed(5)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if ".copies." in name:
-                parameter.add_(0.1 * torch.randn_like(parameter))
+    disturb_copies(model, seed=5)
 
 
 @pytest.mark.parametrize("what", ["nothing", "decoder", "an encoder layer", "both encoder layers"])
@@ -115,6 +111,23 @@ def test_encoding_once_changes_no_number(parts, what, recorded):
     if recorded:
         differences.append(worst_difference(once[2], each[2]))
     assert max(differences) < 1e-5, f"relative differences {differences}"
+
+
+@pytest.mark.parametrize("recorded", [None, r".+\.adapter\..+"])
+def test_adapters_change_no_number_either(data, recorded):
+    task, model, criterion = build(data, "--adapter-dim=8")
+    disturb_copies(model.eval())
+    sample = ragged(batch_of(task, utterances=5, multiway=True))
+    if recorded:
+        units = select_units(find_units(model), recorded)
+        watch_units(model, units.values(), model.routing)
+    once = run(model, criterion, sample, bool(recorded))
+    each = run(model, criterion, every_row(sample), bool(recorded))
+    assert once[0] == pytest.approx(each[0], rel=1e-6)
+    assert any(".adapter.up.copies." in name for name in once[1])
+    assert worst_difference(once[1], each[1]) < 1e-5
+    if recorded:
+        assert worst_difference(once[2], each[2]) < 1e-5
 
 
 def rows_through_layers(model, sample):
