@@ -1,42 +1,62 @@
 """Parameter counts against those of Table 1 of Wang et al. (Interspeech 2022)."""
 
+import copy
 from argparse import Namespace
 
 import pytest
-from fairseq.data import Dictionary
 from fairseq.models import ARCH_CONFIG_REGISTRY
 
-from fairseq_gist.models.gist_s2t_transformer import GistS2TTransformer
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.cli.arch_models import model_of_arch
+from fairseq_gist.policies.registry import decide
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import count_parameters, find_units, select_units
 
 LANGUAGES = ["de", "es", "fr", "it", "nl", "pt", "ro", "ru"]
+SHARED = 76_327_936
 
 
-def build(arch):
-    dictionary = Dictionary()
-    for language in LANGUAGES:
-        dictionary.add_symbol(f"<lang:{language}>")
-    while len(dictionary) < 10_000:
-        dictionary.add_symbol(f"s{len(dictionary)}")
-    args = Namespace(input_feat_per_channel=80, input_channels=1)
-    args.max_source_positions, args.max_target_positions = 6000, 1024
-    args.conv_version, args.activation_fn = "s2t_transformer", "relu"
-    ARCH_CONFIG_REGISTRY[arch](args)
-    return GistS2TTransformer.build_model(args, Namespace(target_dictionary=dictionary))
+@pytest.fixture(scope="module")
+def medium():
+    """The paper's model, in half precision: only its sizes matter."""
+    return model_of_arch("s2t_transformer_m", 10_000, LANGUAGES).half()
 
 
-def test_medium_model_shared_and_split():
-    model = build("gist_s2t_transformer_m")
-    assert count_parameters(model) == 76_327_936
-    units = select_units(find_units(model))
-    assert "decoder.layer_norm" in units
-    plan = SharingPlan.language_specific(LANGUAGES, units)
+@pytest.mark.parametrize(
+    ("policy", "parameters"),
+    [
+        ("shared", SHARED),
+        ("encoder-only", 324_584_448),
+        ("self-attention", 208_778_240),
+        ("cross-attention", 208_778_240),
+        ("key-value", 208_778_240),
+        ("query-key", 208_778_240),
+        ("query-key-value", 186_715_136),
+        ("attention", 164_652_032),
+        ("feed-forward", 164_716_544),
+        ("language-specific", 252_904_448),
+    ],
+)
+def test_the_paper_s_models_have_the_paper_s_sizes(medium, policy, parameters):
+    units = find_units(medium)
     sizes = {name: unit.parameters for name, unit in units.items()}
-    assert plan.size(76_327_936, sizes) == 252_904_448
+    plan = decide(policy, LANGUAGES, sizes, count_parameters(medium))
+    assert plan.provenance["parameters"] == parameters
+    assert set(select_units(units)) <= set(plan.units)
+    model = copy.deepcopy(medium)
     apply_plan(model, plan, model.routing)
-    assert count_parameters(model) == 252_904_448
+    assert count_parameters(model) == parameters
+    assert sum(parameter.numel() for parameter in model.parameters()) - parameters == (
+        sum(parameter.numel() for parameter in medium.parameters()) - SHARED
+    )
+
+
+def test_a_random_plan_of_the_paper_s_size(medium):
+    sizes = {name: unit.parameters for name, unit in find_units(medium).items()}
+    plan = decide("random", LANGUAGES, sizes, SHARED, budget="114.0M")
+    model = copy.deepcopy(medium)
+    apply_plan(model, plan, model.routing)
+    assert count_parameters(model) == plan.provenance["parameters"]
+    assert 114_000_000 - max(sizes.values()) < count_parameters(model) <= 114_000_000
 
 
 @pytest.mark.parametrize("size", ["", "_xs", "_s", "_sp", "_m", "_mp", "_l"])
