@@ -76,7 +76,8 @@ def bipartition_plan(
     modules: Dict[str, List[str]] = {}
     for unit in statistics.units:
         modules.setdefault(GRANULARITIES[granularity](unit), []).append(unit)
-    merged = statistics.merged(modules)
+    # every unit by itself needs no second copy of the Gram matrices
+    merged = statistics if granularity == "projection" else statistics.merged(modules)
     groups = _groups_so_far(statistics.languages, modules, within)
 
     kept = Undecided.of(within, statistics.units)
