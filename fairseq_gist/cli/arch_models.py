@@ -13,13 +13,16 @@ __all__ = ["model_of_arch", "stand_in_task"]
 _PREFIX = "gist_"
 
 
-def model_of_arch(arch: str, dict_size: int, languages: Sequence[str]) -> Any:
+def model_of_arch(
+    arch: str, dict_size: int, languages: Sequence[str], *model_options: str
+) -> Any:
     """Return a freshly initialised model, as ``fairseq-train --arch`` would build it.
 
     Args:
         arch: fairseq's name of a size of ``s2t_transformer``, with or without ``gist_`` before it.
         dict_size: symbols in the vocabulary, language tags and fairseq's own four included.
         languages: of the model.
+        model_options: of fairseq-train's command line, such as ``--adapter-dim=512``.
 
     Raises:
         OptionError: for another architecture, or a vocabulary too small for the languages.
@@ -45,7 +48,7 @@ def model_of_arch(arch: str, dict_size: int, languages: Sequence[str]) -> Any:
             f"--dict-size: a vocabulary with the tags of {len(languages)} languages has "
             f"{len(task.target_dictionary)} symbols at least, found {dict_size}"
         )
-    command = ["no-data", "--task=gist_speech_to_text", f"--arch={name}"]
+    command = ["no-data", "--task=gist_speech_to_text", f"--arch={name}", *model_options]
     settings = options.parse_args_and_arch(options.get_training_parser(), command)
     # what the task would take from the data's configuration
     settings.input_feat_per_channel, settings.input_channels = 80, 1

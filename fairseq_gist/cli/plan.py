@@ -50,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="in multiples of the shared model (2.5) or parameters (190.6M); default "
         f"{DEFAULT_BUDGET}, but bipartition needs none ({_readers('budget')})",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help=f"of the order; default 1 ({_readers('seed')})")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help=f"of the order; default 1 ({_readers('seed')})"
+    )
     parser.add_argument(
         "--linkage",
         choices=LINKAGES,

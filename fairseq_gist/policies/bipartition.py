@@ -4,10 +4,10 @@ The paper's part: start shared; at set points of training cluster the languages 
 module in two, by average linkage on the cosine distance of their gradients; split the modules whose
 clusters are the farthest apart. A plan of this policy is one such round, and the next refines it.
 
-Our reading: a module is what ``granularity`` says; languages that already are in groups of their
-own can be split further, each group by itself; the distance between two clusters is the height of
-the last merge, the mean distance of their languages; and a gradient that can't be told from noise
-is at a right angle to every other.
+Our reading: a module is what ``granularity`` says, and the gradients of its units are concatenated;
+languages that already are in groups of their own can be split further, each group by itself; the
+distance between two clusters is the height of the last merge, the mean distance of their languages;
+and a gradient that can't be told from noise is at a right angle to every other.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def bipartition_plan(
     modules: Dict[str, List[str]] = {}
     for unit in statistics.units:
         modules.setdefault(GRANULARITIES[granularity](unit), []).append(unit)
-    merged = statistics.merged(modules)
+    # every unit by itself needs no second copy of the Gram matrices
+    merged = statistics if granularity == "projection" else statistics.merged(modules)
     groups = _groups_so_far(statistics.languages, modules, within)
 
     kept = Undecided.of(within, statistics.units)

@@ -89,7 +89,7 @@ def check_options(name: str, given: Mapping[str, Any], has_statistics: bool) -> 
         if option not in POLICIES[name].options:
             readers = [policy.name for policy in POLICIES.values() if option in policy.options]
             raise OptionError(
-                f"{_FLAGS.get(option, f'--{option}')} is for {' and '.join(readers)}; policy "
+                f"{_FLAGS.get(option, f'--{option}')} is for {', '.join(readers)}; policy "
                 f"'{name}' doesn't read it"
             )
     if POLICIES[name].needs_statistics and not has_statistics:

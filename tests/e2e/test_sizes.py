@@ -1,14 +1,14 @@
 """Parameter counts against those of Table 1 of Wang et al. (Interspeech 2022)."""
 
+import copy
 from argparse import Namespace
 
 import pytest
-from fairseq.data import Dictionary
 from fairseq.models import ARCH_CONFIG_REGISTRY
 
-from fairseq_gist.models.gist_s2t_transformer import GistS2TTransformer
+from fairseq_gist.cli.arch_models import model_of_arch
 from fairseq_gist.nn.adapters import Adapter
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.policies.registry import decide
 from fairseq_gist.surgery.adapters import split_adapters
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.trainable import train_only
@@ -21,39 +21,63 @@ from fairseq_gist.surgery.units import (
 
 LNA = {"lna-d": 12_626_944, "lna-e": 12_633_088, "lna-ed": 25_260_032}
 LANGUAGES = ["de", "es", "fr", "it", "nl", "pt", "ro", "ru"]
+SHARED = 76_327_936
 
 
-def build(arch, **options):
-    dictionary = Dictionary()
-    for language in LANGUAGES:
-        dictionary.add_symbol(f"<lang:{language}>")
-    while len(dictionary) < 10_000:
-        dictionary.add_symbol(f"s{len(dictionary)}")
-    args = Namespace(input_feat_per_channel=80, input_channels=1, **options)
-    args.max_source_positions, args.max_target_positions = 6000, 1024
-    args.conv_version, args.activation_fn = "s2t_transformer", "relu"
-    ARCH_CONFIG_REGISTRY[arch](args)
-    return GistS2TTransformer.build_model(args, Namespace(target_dictionary=dictionary))
+@pytest.fixture(scope="module")
+def medium():
+    """The paper's model, in half precision: only its sizes matter."""
+    return model_of_arch("s2t_transformer_m", 10_000, LANGUAGES).half()
 
 
-def test_medium_model_shared_and_split():
-    model = build("gist_s2t_transformer_m")
-    assert count_parameters(model) == 76_327_936
-    for what, count in LNA.items():
-        train_only(model.requires_grad_(True), what)
-        assert count_trained(model) == count
-    units = select_units(find_units(model))
-    assert "decoder.layer_norm" in units
-    plan = SharingPlan.language_specific(LANGUAGES, units)
+@pytest.mark.parametrize(
+    ("policy", "parameters"),
+    [
+        ("shared", SHARED),
+        ("encoder-only", 324_584_448),
+        ("self-attention", 208_778_240),
+        ("cross-attention", 208_778_240),
+        ("key-value", 208_778_240),
+        ("query-key", 208_778_240),
+        ("query-key-value", 186_715_136),
+        ("attention", 164_652_032),
+        ("feed-forward", 164_716_544),
+        ("language-specific", 252_904_448),
+    ],
+)
+def test_the_paper_s_models_have_the_paper_s_sizes(medium, policy, parameters):
+    units = find_units(medium)
     sizes = {name: unit.parameters for name, unit in units.items()}
-    assert plan.size(76_327_936, sizes) == 252_904_448
+    plan = decide(policy, LANGUAGES, sizes, count_parameters(medium))
+    assert plan.provenance["parameters"] == parameters
+    assert set(select_units(units)) <= set(plan.units)
+    model = copy.deepcopy(medium)
     apply_plan(model, plan, model.routing)
-    assert count_parameters(model) == 252_904_448
+    assert count_parameters(model) == parameters
+    assert sum(parameter.numel() for parameter in model.parameters()) - parameters == (
+        sum(parameter.numel() for parameter in medium.parameters()) - SHARED
+    )
+
+
+@pytest.mark.parametrize("what", LNA)
+def test_what_lna_trains(medium, what):
+    model = copy.deepcopy(medium)
+    train_only(model, what)
+    assert count_trained(model) == LNA[what]
+
+
+def test_a_random_plan_of_the_paper_s_size(medium):
+    sizes = {name: unit.parameters for name, unit in find_units(medium).items()}
+    plan = decide("random", LANGUAGES, sizes, SHARED, budget="114.0M")
+    model = copy.deepcopy(medium)
+    apply_plan(model, plan, model.routing)
+    assert count_parameters(model) == plan.provenance["parameters"]
+    assert 114_000_000 - max(sizes.values()) < count_parameters(model) <= 114_000_000
 
 
 def test_medium_model_with_adapters():
     """The row of the paper, 153.1M, doesn't say how wide its adapters are."""
-    model = build("gist_s2t_transformer_m", adapter_dim=512)
+    model = model_of_arch("s2t_transformer_m", 10_000, LANGUAGES, "--adapter-dim=512").half()
     assert len(select_units(find_units(model))) == 79  # 13 a layer and the final norm
     split_adapters(model, model.routing)
     assert count_parameters(model) == 152_120_320

@@ -13,51 +13,16 @@ from fairseq_gist.errors import OptionError, StatisticsError
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.gradient import gradient_plan
 from fairseq_gist.statistics import GradientStatistics
-
-LANGUAGES = ("de", "es", "fr", "it", "nl")
-SHARED = 10_000
+from tests.unit.made_up import (
+    LANGUAGES,
+    SHARED,
+    grouped,
+    random_vectors,
+    statistics_of,
+    with_ties,
+)
 
 quick = settings(derandomize=True, max_examples=40, deadline=None)
-
-
-def statistics_of(vectors, sizes=None, chunks=2, noise=0.0, languages=LANGUAGES, scale=None):
-    """Return statistics in which each language's gradient on each unit is the vector given.
-
-    Args:
-        vectors: unit -> language -> vector.
-        sizes: parameters of each unit.
-        chunks: probes a language.
-        noise: how far probes lie from the vector.
-        scale: factor on each language's gradients.
-    """
-    generator = np.random.default_rng(5)
-    units = tuple(vectors)
-    probe_languages = np.repeat(np.arange(len(languages)), chunks)
-    gram = []
-    for unit in units:
-        probes = np.array(
-            [np.asarray(vectors[unit][languages[index]], float) for index in probe_languages]
-        )
-        probes = probes + noise * generator.normal(size=probes.shape)
-        probes *= np.array([(scale or {}).get(languages[i], 1.0) for i in probe_languages])[:, None]
-        gram.append(probes @ probes.T)
-    return GradientStatistics(
-        languages=tuple(languages),
-        units=units,
-        unit_parameters=np.array([(sizes or {}).get(unit, 100) for unit in units]),
-        shared_parameters=SHARED,
-        gram=np.array(gram).reshape(len(units), len(probe_languages), len(probe_languages)),
-        probe_languages=probe_languages,
-        probe_chunks=np.tile(np.arange(chunks), len(languages)),
-        probe_tokens=np.full(len(probe_languages), 5.0),
-        provenance={"update": 100},
-    )
-
-
-def grouped(groups, width=20):
-    """Return vectors that are the same inside a group and orthogonal between groups."""
-    axes = np.eye(width)
-    return {language: axes[index] for index, group in enumerate(groups) for language in group}
 
 
 def budget_for(groups_of_unit, size=100):
@@ -129,16 +94,6 @@ def by_the_definition(statistics, limit, within):
     return SharingPlan(languages, groups) if size <= limit else None
 
 
-def with_ties(generator, languages, units, chunks, noise):
-    """Return statistics with few distinct cosines that differ in the last digits, and zeros."""
-    corners = generator.integers(-1, 2, size=(units, len(languages), 4))
-    turn, _ = np.linalg.qr(generator.normal(size=(4, 4)))
-    names = [f"unit{u}" for u in generator.permutation(units)]
-    vectors = {name: dict(zip(languages, own @ turn)) for name, own in zip(names, corners)}
-    sizes = dict(zip(names, generator.integers(1, 500, size=units).tolist()))
-    return statistics_of(vectors, sizes, chunks, noise, languages)
-
-
 @settings(derandomize=True, max_examples=300, deadline=None)
 @given(
     st.integers(0, 10**6),
@@ -181,14 +136,6 @@ def test_plans_of_many_languages_are_those_of_the_definition(noise):
     for limit in (SHARED, SHARED + 7_000, SHARED + 20_000):
         expected = by_the_definition(statistics, limit, shared)
         assert gradient_plan(statistics, str(limit)) == expected
-
-
-def random_vectors(seed, units=4, languages=LANGUAGES):
-    generator = np.random.default_rng(seed)
-    return {
-        f"unit{u}": {language: generator.normal(size=6) for language in languages}
-        for u in range(units)
-    }
 
 
 @quick

@@ -341,3 +341,20 @@ def test_two_chunks_decide_by_the_sign_of_their_product():
     vectors = np.ones((2, 2, 3))
     vectors[1, 1] *= -1
     assert _of_vectors(vectors).is_signal().tolist() == [[True, False]]
+
+
+def test_merged_units_are_those_of_concatenated_gradients(probes):
+    statistics = statistics_of(probes)
+    merged = statistics.merged({"both": ["fc2", "fc1"], "one": ["fc2"]})
+    joined = {
+        key: np.array([[*vectors[1], *vectors[0]], [*vectors[1], *[0.0] * 5]])
+        for key, vectors in probes.items()
+    }
+    expected = statistics_of(joined, units=("both", "one"))
+    np.testing.assert_allclose(merged.gram, expected.gram, rtol=1e-12)
+    assert merged.unit_parameters.tolist() == [10, 5]
+    assert merged.units == ("both", "one")
+    assert merged.shared_parameters == statistics.shared_parameters
+    assert merged.provenance == statistics.provenance
+    with pytest.raises(StatisticsError, match="for other units: they lack 'fc3'"):
+        statistics.merged({"both": ["fc1", "fc3"]})

@@ -1,0 +1,92 @@
+"""Gradient statistics of made-up gradients, and units of a real model's sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fairseq_gist.statistics import GradientStatistics
+
+LANGUAGES = ("de", "es", "fr", "it", "nl")
+SHARED = 10_000
+PROJECTIONS = ("k", "v", "q", "out")
+
+MEDIUM_SHARED = 76_327_936
+"""Parameters of fairseq's ``s2t_transformer_m`` with a vocabulary of 10,000."""
+
+
+def medium_units():
+    """Return the sizes of that model's 79 units, as its decoder has them."""
+    sizes = {}
+    for layer in range(6):
+        own = {f"{a}.{p}_proj": 262_656 for a in ("self_attn", "encoder_attn") for p in PROJECTIONS}
+        own.update({"fc1": 1_050_624, "fc2": 1_049_088})
+        own.update({f"{norm}_layer_norm": 1_024 for norm in ("self_attn", "encoder_attn", "final")})
+        sizes.update({f"decoder.layers.{layer}.{kind}": size for kind, size in own.items()})
+    return {**sizes, "decoder.layer_norm": 1_024}
+
+
+def statistics_of(
+    vectors,
+    sizes=None,
+    chunks=2,
+    noise=0.0,
+    languages=LANGUAGES,
+    scale=None,
+    shared=SHARED,
+):
+    """Return statistics in which each language's gradient on each unit is the vector given.
+
+    Args:
+        vectors: unit -> language -> vector.
+        sizes: parameters of each unit.
+        chunks: probes a language.
+        noise: how far probes lie from the vector.
+        scale: factor on each language's gradients.
+        shared: parameters of the shared model.
+    """
+    generator = np.random.default_rng(5)
+    units = tuple(vectors)
+    probe_languages = np.repeat(np.arange(len(languages)), chunks)
+    gram = []
+    for unit in units:
+        probes = np.array(
+            [np.asarray(vectors[unit][languages[index]], float) for index in probe_languages]
+        )
+        probes = probes + noise * generator.normal(size=probes.shape)
+        probes *= np.array([(scale or {}).get(languages[i], 1.0) for i in probe_languages])[:, None]
+        gram.append(probes @ probes.T)
+    return GradientStatistics(
+        languages=tuple(languages),
+        units=units,
+        unit_parameters=np.array([(sizes or {}).get(unit, 100) for unit in units]),
+        shared_parameters=shared,
+        gram=np.array(gram).reshape(len(units), len(probe_languages), len(probe_languages)),
+        probe_languages=probe_languages,
+        probe_chunks=np.tile(np.arange(chunks), len(languages)),
+        probe_tokens=np.full(len(probe_languages), 5.0),
+        provenance={"update": 100},
+    )
+
+
+def grouped(groups, width=20):
+    """Return vectors that are the same inside a group and orthogonal between groups."""
+    axes = np.eye(width)
+    return {language: axes[index] for index, group in enumerate(groups) for language in group}
+
+
+def with_ties(generator, languages, units, chunks, noise):
+    """Return statistics with few distinct cosines that differ in the last digits, and zeros."""
+    corners = generator.integers(-1, 2, size=(units, len(languages), 4))
+    turn, _ = np.linalg.qr(generator.normal(size=(4, 4)))
+    names = [f"unit{u}" for u in generator.permutation(units)]
+    vectors = {name: dict(zip(languages, own @ turn)) for name, own in zip(names, corners)}
+    sizes = dict(zip(names, generator.integers(1, 500, size=units).tolist()))
+    return statistics_of(vectors, sizes, chunks, noise, languages)
+
+
+def random_vectors(seed, units=4, languages=LANGUAGES):
+    generator = np.random.default_rng(seed)
+    return {
+        f"unit{u}": {language: generator.normal(size=6) for language in languages}
+        for u in range(units)
+    }

@@ -1,0 +1,130 @@
+"""Deciding by name: what each policy needs, and plans that name all that a model demands."""
+
+import numpy as np
+import pytest
+
+from fairseq_gist.errors import OptionError, PlanError, StatisticsError
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.policies.heuristic import HEURISTICS
+from fairseq_gist.policies.registry import POLICIES, check_options, decide
+from tests.unit.made_up import LANGUAGES, MEDIUM_SHARED, medium_units, statistics_of
+
+DECODER = medium_units()
+MODEL = {
+    "encoder.layer_norm": 1_024,
+    "decoder.embed_tokens": 5_120_000,
+    **DECODER,
+    "decoder.output_projection": 5_120_000,
+}
+TOP = r"decoder\.layers\.5\..+"
+
+
+@pytest.fixture(scope="module")
+def statistics():
+    generator = np.random.default_rng(2)
+    vectors = {unit: {one: generator.normal(size=5) for one in LANGUAGES} for unit in DECODER}
+    return statistics_of(vectors, DECODER, noise=0.1, shared=MEDIUM_SHARED)
+
+
+def decided(name, sizes=MODEL, languages=LANGUAGES, **options):
+    return decide(name, languages, sizes, MEDIUM_SHARED, **options)
+
+
+def test_every_heuristic_is_a_policy():
+    others = {"gradient", "bipartition", "random"}
+    assert set(POLICIES) == {*HEURISTICS, *others}
+    assert all(policy.name == name and policy.summary for name, policy in POLICIES.items())
+    assert {n for n, policy in POLICIES.items() if policy.needs_statistics} == others - {"random"}
+    assert {n for n, policy in POLICIES.items() if policy.needs_budget} == others - {"bipartition"}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_plans_name_all_that_a_model_demands(name, statistics):
+    plan = decided(name, statistics=statistics, budget="1.5")
+    assert set(DECODER) <= set(plan.units)
+    assert plan.languages == LANGUAGES
+    assert plan.provenance["policy"] == name
+    assert plan.provenance["parameters"] == plan.size(MEDIUM_SHARED, MODEL)
+    assert set(plan.units) <= set(plan.provenance["unit_parameters"])
+
+
+@pytest.mark.parametrize("name", ["gradient", "bipartition", "random"])
+def test_units_that_are_not_decided_on_stay_shared(name, statistics):
+    plan = decided(name, statistics=statistics, budget="1.2", units=TOP)
+    assert set(plan.units) == set(DECODER)
+    split = [unit for unit, groups in plan.units.items() if len(groups) > 1]
+    assert split
+    assert all(".5." in unit for unit in split)
+
+
+@pytest.mark.parametrize("name", ["gradient", "bipartition", "random"])
+def test_units_that_are_not_decided_on_stay_as_they_were(name, statistics):
+    """The plan so far splits embeddings without saying how large they are; the model does."""
+    before = SharingPlan(LANGUAGES, {"decoder.embed_tokens": [["de"], list(LANGUAGES[1:])]})
+    plan = decided(name, statistics=statistics, budget="1.2", within=before, units=TOP)
+    assert plan.refines(before)
+    assert plan.units["decoder.embed_tokens"] == before.units["decoder.embed_tokens"]
+    assert plan.provenance["parameters"] == plan.size(MEDIUM_SHARED, MODEL)
+    assert set(DECODER) <= set(plan.units)
+
+
+def test_a_heuristic_splits_among_the_units_asked_for():
+    plan = decided("attention", units=TOP)
+    split = [unit for unit, groups in plan.units.items() if len(groups) > 1]
+    assert split == [u for u in DECODER if ".5." in u and "_proj" not in u]
+
+
+def test_options_reach_their_policies(statistics):
+    common = {"statistics": statistics, "budget": "2.0"}
+    assert decided("random", budget="2.0", seed=2) != decided("random", budget="2.0")
+    assert decided("gradient", linkage="complete", **common) != decided("gradient", **common)
+    whole = decided("bipartition", statistics=statistics, granularity="layer", splits=3)
+    assert len(whole.provenance["split"]) == 3
+    assert {split["module"] for split in whole.provenance["split"]} <= {
+        *(f"decoder.layers.{layer}" for layer in range(6)),
+        "decoder.layer_norm",
+    }
+    assert decided("bipartition", statistics=statistics, threshold=2.0).is_shared
+    assert decided("bipartition", statistics=statistics, budget="1").is_shared
+
+
+def test_a_heuristic_must_refine_the_plan_so_far():
+    before = decided("feed-forward")
+    assert decided("language-specific", within=before).refines(before)
+    with pytest.raises(PlanError, match=r"would join .* on 'decoder.layers.0.self_attn.k_proj'"):
+        decided("attention", within=before)
+    with pytest.raises(PlanError, match="plan is for languages de, .*the plan so far for de, xx"):
+        decided("attention", within=SharingPlan(["de", "xx"], {}))
+
+
+def test_what_is_missing_is_named(statistics):
+    with pytest.raises(OptionError, match="expected one of the policies gradient, .* 'magic'"):
+        decided("magic")
+    for name in ("gradient", "bipartition"):
+        with pytest.raises(OptionError, match=f"'{name}' decides from gradients: .*--statistics"):
+            decided(name, budget="2.0")
+    for name in ("gradient", "random"):
+        with pytest.raises(OptionError, match=f"--size-budget: policy '{name}' needs the size"):
+            decided(name, statistics=statistics)
+
+
+def test_options_of_other_policies_are_refused():
+    check_options("random", {"seed": 1, "budget": "2"}, has_statistics=False)
+    for name, option, message in (
+        ("shared", "seed", "--seed is for random; policy 'shared' doesn't read it"),
+        ("random", "linkage", "--linkage is for gradient; policy 'random' doesn't read it"),
+        ("attention", "budget", "--size-budget is for gradient, bipartition, random; policy"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            check_options(name, {option: 1}, has_statistics=True)
+
+
+def test_units_and_languages_of_others_are_refused(statistics):
+    with pytest.raises(StatisticsError, match="are for languages de, .*the model for de, xx"):
+        decided("gradient", languages=["xx", "de"], statistics=statistics, budget="2.0")
+    with pytest.raises(StatisticsError, match=r"for other units: --units 'encoder.*' .* 79 from"):
+        decided("gradient", statistics=statistics, budget="2.0", units="encoder.*")
+    with pytest.raises(OptionError, match=r"--units: 'nothing' matches none of the 82 units, whi"):
+        decided("random", budget="2.0", units="nothing")
+    with pytest.raises(OptionError, match=r"'\(' is no regular expression"):
+        decided("shared", units="(")
