@@ -1,24 +1,38 @@
-"""Scores of translations: read what fairseq-generate wrote, score it, lay out the comparison."""
+"""Scores of translations: read what fairseq-generate wrote, score it, compare, lay out."""
 
+from fairseq_gist.evaluation.alignment import align
+from fairseq_gist.evaluation.layouts import metric_tables, table_paths, write_tables
 from fairseq_gist.evaluation.outputs import output_path, read_hypotheses
 from fairseq_gist.evaluation.parameters import count_parameters
 from fairseq_gist.evaluation.references import Reference, read_references
+from fairseq_gist.evaluation.results import Results, check_comparable, collect, pairs_of
+from fairseq_gist.evaluation.samples import samples
 from fairseq_gist.evaluation.scores import CorpusScores, score_corpus
-from fairseq_gist.evaluation.system import System, align, read_system
-from fairseq_gist.evaluation.table import samples, table, verdict
+from fairseq_gist.evaluation.scores_file import Run, read_scores, write_scores
+from fairseq_gist.evaluation.system import System, read_system
+from fairseq_gist.evaluation.verdict import verdicts
 
 __all__ = [
     "CorpusScores",
     "Reference",
+    "Results",
+    "Run",
     "System",
     "align",
+    "check_comparable",
+    "collect",
     "count_parameters",
+    "metric_tables",
     "output_path",
+    "pairs_of",
     "read_hypotheses",
     "read_references",
+    "read_scores",
     "read_system",
     "samples",
     "score_corpus",
-    "table",
-    "verdict",
+    "table_paths",
+    "verdicts",
+    "write_scores",
+    "write_tables",
 ]

@@ -19,6 +19,8 @@ class Reference(NamedTuple):
     text: str
     source: str
     """What was said, empty where the manifest doesn't tell."""
+    row: str = ""
+    """The row's ``id``, empty where the manifest has none."""
 
 
 def read_references(data: Path, subset: str) -> List[Reference]:
@@ -41,6 +43,6 @@ def read_references(data: Path, subset: str) -> List[Reference]:
             raise DataError(f"{path}, line {line}: no text in the column 'tgt_text'")
     languages = row_languages(rows, subset, (), str(path))
     return [
-        Reference(language, row["tgt_text"], row.get("src_text") or "")
+        Reference(language, row["tgt_text"], row.get("src_text") or "", row.get("id") or "")
         for language, row in zip(languages, rows)
     ]

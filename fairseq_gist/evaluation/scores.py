@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
-from sacrebleu.metrics import BLEU, CHRF
-
-from fairseq_gist.errors import OptionError
 from fairseq_gist.evaluation.references import Reference
+from fairseq_gist.evaluation.sentences import (
+    METRICS,
+    SentenceStatistics,
+    corpus_score,
+    count_sentences,
+)
 
-__all__ = ["AVERAGE", "CorpusScores", "score_corpus"]
+__all__ = ["AVERAGE", "CorpusScores", "score_corpus", "scores_of_sentences"]
 
 AVERAGE = "average"
 """Key of the plain mean over the languages, beside the languages' own."""
@@ -22,21 +25,39 @@ class CorpusScores(NamedTuple):
     chrf: Dict[str, float]
     bleu_signature: str
     chrf_signature: str
+    sentences: Dict[str, SentenceStatistics]
+    """What the scores are computed from, by language in alphabetical order."""
+
+    def of(self, metric: str) -> Dict[str, float]:
+        """Return the scores by one of :data:`METRICS`."""
+        return self.bleu if metric == "bleu" else self.chrf
 
 
 def score_corpus(hypotheses: Sequence[str], references: Sequence[Reference]) -> CorpusScores:
     """Score hypothesis ``i`` against reference ``i``, each language as a corpus of its own."""
-    bleu: Dict[str, float] = {}
-    chrf: Dict[str, float] = {}
-    signatures: List[Dict[str, str]] = [{}, {}]
+    sentences: Dict[str, SentenceStatistics] = {}
+    signatures: Dict[str, Dict[str, str]] = {metric: {} for metric in METRICS}
     for language, (texts, targets) in _by_language(hypotheses, references).items():
-        metrics = (_bleu(language), CHRF())
-        for metric, scores, signature in zip(metrics, (bleu, chrf), signatures):
-            scores[language] = metric.corpus_score(texts, [targets]).score
-            signature[language] = str(metric.get_signature())
-    for scores in (bleu, chrf):
-        scores[AVERAGE] = sum(scores.values()) / len(scores)
-    return CorpusScores(bleu, chrf, *(_one_signature(each) for each in signatures))
+        sentences[language], found = count_sentences(language, texts, targets)
+        for metric in METRICS:
+            signatures[metric][language] = found[metric]
+    return CorpusScores(
+        scores_of_sentences("bleu", sentences),
+        scores_of_sentences("chrf", sentences),
+        _one_signature(signatures["bleu"]),
+        _one_signature(signatures["chrf"]),
+        sentences,
+    )
+
+
+def scores_of_sentences(metric: str, sentences: Dict[str, SentenceStatistics]) -> Dict[str, float]:
+    """Return every language's corpus score and their average."""
+    scores: Dict[str, float] = {}
+    for language, statistics in sentences.items():
+        counts: Any = getattr(statistics, metric)
+        scores[language] = corpus_score(metric, counts.sum(axis=0, dtype="int64").tolist())
+    scores[AVERAGE] = sum(scores.values()) / len(scores)
+    return scores
 
 
 def _by_language(
@@ -51,18 +72,6 @@ def _by_language(
         texts.append(hypothesis)
         targets.append(reference.text)
     return groups
-
-
-def _bleu(language: str) -> Any:
-    """Return BLEU with the tokeniser sacreBLEU advises: 13a, except for zh, ja and ko."""
-    base = language.replace("_", "-").split("-")[0].lower()
-    try:
-        return BLEU(trg_lang=base)
-    except (ImportError, RuntimeError) as error:
-        raise OptionError(
-            f"BLEU for '{language}' needs a tokeniser that is not installed: "
-            f"pip install 'sacrebleu[{base}]'"
-        ) from error
 
 
 def _one_signature(by_language: Dict[str, str]) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Sequence
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.evaluation.outputs import Hypotheses, output_path, read_hypotheses
+from fairseq_gist.evaluation.alignment import align
+from fairseq_gist.evaluation.outputs import output_path, read_hypotheses
+from fairseq_gist.evaluation.per_language import languages_translated, read_per_language
 from fairseq_gist.evaluation.references import Reference, read_references
 
-__all__ = ["System", "align", "read_system"]
-
-_TAG = re.compile(r"<lang:[^>]*>|<+unk>+")
+__all__ = ["System", "read_system"]
 
 
 class System(NamedTuple):
@@ -22,17 +20,12 @@ class System(NamedTuple):
     name: str
     hypotheses: List[str]
     references: List[Reference]
-    parameters: Optional[int] = None
 
 
-def read_system(
-    name: str,
-    directory: Path,
-    data: Path,
-    subsets: Sequence[str],
-    parameters: Optional[int] = None,
-) -> System:
+def read_system(name: str, directory: Path, data: Path, subsets: Sequence[str]) -> System:
     """Read the outputs of ``subsets`` in ``directory`` and the references in ``data``.
+
+    A subset's output is one file, or one a language (:mod:`~fairseq_gist.evaluation.per_language`).
 
     Raises:
         DataError: when a row of a subset has no hypothesis, or the outputs are of other data.
@@ -41,53 +34,15 @@ def read_system(
     references: List[Reference] = []
     for subset in subsets:
         path = output_path(directory, subset)
-        if not path.is_file():
+        rows = read_references(data, subset)
+        if path.is_file():
+            hypotheses += align(read_hypotheses(path), rows, f"system '{name}', {path}")
+        elif languages_translated(directory, subset, rows):
+            hypotheses += read_per_language(name, directory, data, subset, rows)
+        else:
             raise DataError(
                 f"system '{name}': no file {path}; run fairseq-generate with --gen-subset {subset} "
                 f"--results-path {directory}"
             )
-        rows = read_references(data, subset)
-        hypotheses += align(read_hypotheses(path), rows, f"system '{name}', {path}")
         references += rows
-    return System(name, hypotheses, references, parameters)
-
-
-def align(found: Hypotheses, references: Sequence[Reference], what: str) -> List[str]:
-    """Return the hypotheses in the order of the references, one each.
-
-    Raises:
-        DataError: when the counts differ, or fairseq read other targets than the references.
-    """
-    missing = [row for row in range(len(references)) if row not in found.texts]
-    if missing:
-        raise DataError(
-            f"{what}: expected {len(references)} hypotheses, found "
-            f"{len(references) - len(missing)}; {len(missing)} missing, the first is row "
-            f"{missing[0]}. fairseq drops the last incomplete batch: generate with "
-            "--required-batch-size-multiple 1"
-        )
-    if len(found.texts) > len(references):
-        raise DataError(
-            f"{what}: expected {len(references)} hypotheses, found {len(found.texts)}, up to row "
-            f"{max(found.texts)}; was it generated from another version of the data?"
-        )
-    agreeing, compared = _agreement(found, references)
-    if 2 * agreeing < compared:
-        raise DataError(
-            f"{what}: the targets fairseq read ('T-') equal the references in only {agreeing} of "
-            f"{compared} rows; was it generated from another version of the data?"
-        )
-    return [found.texts[row] for row in range(len(references))]
-
-
-def _agreement(found: Hypotheses, references: Sequence[Reference]) -> Tuple[int, int]:
-    """Return in how many rows fairseq's target is the reference, and how many can be compared."""
-    compared = [row for row in found.targets if row < len(references)]
-    same = sum(_bare(found.targets[row]) == _bare(references[row].text) for row in compared)
-    return same, len(compared)
-
-
-def _bare(text: str) -> str:
-    """Reduce a text to what every vocabulary keeps: letters and digits, case folded."""
-    folded = unicodedata.normalize("NFKC", _TAG.sub("", text)).casefold()
-    return "".join(character for character in folded if character.isalnum())
+    return System(name, hypotheses, references)

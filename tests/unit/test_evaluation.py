@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
 
+import numpy as np
 import pytest
 import sacrebleu
+from sacrebleu.metrics import BLEU, CHRF
 
-from fairseq_gist.cli.main import main
 from fairseq_gist.errors import CheckpointError, DataError
 from fairseq_gist.evaluation import (
     Reference,
@@ -20,66 +19,28 @@ from fairseq_gist.evaluation import (
     read_system,
     samples,
     score_corpus,
-    verdict,
 )
-from fairseq_gist.evaluation.table import table
-
-Row = Tuple[str, str, str]
-
-ROWS: List[Row] = [
-    ("de", "in five weeks from now", "in fünf Wochen ab heute"),
-    ("fr", "in five weeks from now", "dans cinq semaines à partir d'aujourd'hui"),
-    ("de", "three hundred and twelve", 'sie sagte: "dreihundertzwölf Kilometer"'),
-    ("fr", "three hundred and twelve", "elle a dit\u2028trois cent douze kilomètres"),
-    ("de", "a day", "am Donnerstag, dem zweiten Mai"),
-    ("fr", "a day", "le jeudi deux mai de cette année"),
-]
-GOOD = [text for _, _, text in ROWS]
-WORSE = [text.replace("cinq", "six").replace("fünf", "sechs") for text in GOOD]
-WORSE[4] = "am Montag, dem dritten Mai"
+from fairseq_gist.evaluation.sentences import (
+    corpus_score,
+    count_sentences,
+    fingerprint,
+    pack,
+    unpack,
+)
+from tests.unit.translations import (
+    GOOD,
+    ROWS,
+    WORSE,
+    write_manifest,
+    write_output,
+    write_per_language,
+)
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data directory with the subset ``tst``."""
     return write_manifest(tmp_path / "data", "tst", ROWS)
-
-
-def write_manifest(data: Path, subset: str, rows: Sequence[Row], language: bool = True) -> Path:
-    data.mkdir(exist_ok=True)
-    columns = ["id", "audio", "n_frames", "tgt_text", "src_text"] + ["tgt_lang"] * language
-    lines = ["\t".join(columns)]
-    for number, (lang, source, target) in enumerate(rows):
-        cells = [str(number), "a.zip:0:1", "9", target, source] + [lang] * language
-        lines.append("\t".join(cells))
-    (data / f"{subset}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return data
-
-
-def write_output(
-    directory: Path,
-    subset: str,
-    hypotheses: Dict[int, str],
-    targets: Optional[Sequence[str]] = None,
-) -> Path:
-    """Write a file as fairseq-generate does: by length, with log lines in between."""
-    directory.mkdir(exist_ok=True)
-    lines = ["2022-05-01 10:00:00 | INFO | fairseq_cli.generate | {'D-0': 1}"]
-    for row in sorted(hypotheses, key=lambda row: len(hypotheses[row])):
-        if targets:
-            lines.append(f"T-{row}\t{targets[row]}")
-        lines.append(f"H-{row}\t-0.25\t▁{hypotheses[row]}")
-        lines.append(f"D-{row}\t-0.25\t{hypotheses[row]}")
-        lines.append(f"P-{row}\t-0.2500 -0.2500")
-    lines.append(f"Generate {subset} with beam=5: BLEU = 12.34")
-    path = directory / f"generate-{subset}.txt"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-def run_score(tmp_path: Path, *options: str) -> int:
-    output = str(tmp_path / "scores.json")
-    return main(["score", *options, "--data", str(tmp_path / "data"), "--output", output])
 
 
 # ------------------------------------------------------------------------------ fairseq's output
@@ -189,6 +150,60 @@ def test_a_missing_output_says_how_to_make_it(tmp_path: Path, data: Path) -> Non
         read_system("a", tmp_path / "out", data, ["tst"])
 
 
+# ------------------------------------------------------------------------------- a language a file
+
+
+def test_outputs_of_each_language_come_together_by_id(tmp_path: Path, data: Path) -> None:
+    write_per_language(data, tmp_path / "out", "tst", WORSE)
+    assert read_system("a", tmp_path / "out", data, ["tst"]).hypotheses == WORSE
+
+
+def test_one_output_goes_before_those_of_each_language(tmp_path: Path, data: Path) -> None:
+    write_per_language(data, tmp_path / "out", "tst", WORSE)
+    write_output(tmp_path / "out", "tst", dict(enumerate(GOOD)))
+    assert read_system("a", tmp_path / "out", data, ["tst"]).hypotheses == GOOD
+
+
+def test_a_language_without_translations_is_named(tmp_path: Path, data: Path) -> None:
+    write_per_language(data, tmp_path / "out", "tst", WORSE)
+    (tmp_path / "out" / "generate-tst_fr.txt").unlink()
+    with pytest.raises(DataError, match="tst into de, none into fr; .* --gen-subset tst_fr"):
+        read_system("a", tmp_path / "out", data, ["tst"])
+
+
+def test_a_language_without_manifest_is_refused(tmp_path: Path, data: Path) -> None:
+    write_per_language(data, tmp_path / "out", "tst", WORSE)
+    (data / "tst_fr.tsv").unlink()
+    with pytest.raises(DataError, match="no manifest .*tst_fr.tsv for the translations in"):
+        read_system("a", tmp_path / "out", data, ["tst"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "ids", "message"),
+    [
+        ([0, 2], [0, 2], "expected the 3 rows .* found 2, 1 ids are .* the first is '4'"),
+        ([0, 2, 4], [0, 2, 7], "2 ids are in one of the two only, the first is '4'"),
+        ([0, 2, 2], [0, 2, 2], "expected the 3 rows .* found 3"),
+        ([0, 4, 2], [0, 2, 4], "row '2' has another target text"),
+        ([0, 2, 3], [0, 2, 4], "row '4' has another target text or language"),
+    ],
+)
+def test_a_manifest_of_other_rows_is_refused(
+    tmp_path: Path, data: Path, rows: list, ids: list, message: str
+) -> None:
+    write_per_language(data, tmp_path / "out", "tst", WORSE)
+    write_manifest(data, "tst_de", [ROWS[row] for row in rows], ids=ids)
+    with pytest.raises(DataError, match=message):
+        read_system("a", tmp_path / "out", data, ["tst"])
+
+
+def test_rows_that_cannot_be_told_apart_are_refused(tmp_path: Path, data: Path) -> None:
+    write_per_language(data, tmp_path / "out", "tst", WORSE)
+    write_manifest(data, "tst", ROWS, ids=[0, 1, 2, 3, 4, 4])
+    with pytest.raises(DataError, match="line 7: expected an id of its own .* found '4'"):
+        read_system("a", tmp_path / "out", data, ["tst"])
+
+
 # ----------------------------------------------------------------------------------------- scores
 
 
@@ -227,40 +242,64 @@ def test_a_subset_a_language_scores_as_the_mixed_subset_does(tmp_path: Path, dat
         write_output(tmp_path / "split", f"tst_{language}", own)
     mixed = read_system("a", tmp_path / "mixed", data, ["tst"])
     split = read_system("a", tmp_path / "split", data, ["tst_de", "tst_fr"])
-    assert score_corpus(*mixed[1:3]) == score_corpus(*split[1:3])
+    assert score_corpus(*mixed[1:])[:4] == score_corpus(*split[1:])[:4]
 
 
-# --------------------------------------------------------------------------------------- the text
+def test_sentence_statistics_give_the_corpus_scores_exactly() -> None:
+    hypotheses, references = WORSE[::2] + GOOD[1::2], GOOD[::2] + GOOD[1::2]
+    statistics, signatures = count_sentences("de", hypotheses, references)
+    for metric, scorer in (("bleu", BLEU()), ("chrf", CHRF())):
+        sums = getattr(statistics, metric).sum(axis=0).tolist()
+        expected = scorer.corpus_score(hypotheses, [references])
+        assert corpus_score(metric, sums) == expected.score
+        assert signatures[metric] == str(scorer.get_signature())
 
 
-def scored(hypotheses: List[str], name: str, parameters: Optional[int] = None):
-    references = [Reference(language, text, source) for language, source, text in ROWS]
-    system = System(name, hypotheses, references, parameters)
-    return system, score_corpus(hypotheses, references)
+def test_sentence_statistics_are_those_of_each_sentence() -> None:
+    statistics, _ = count_sentences("de", WORSE, GOOD)
+    assert statistics.bleu.shape == (len(ROWS), 10)
+    assert statistics.chrf.shape == (len(ROWS), 18)
+    scorer = BLEU(effective_order=True)
+    for own, hypothesis, reference in zip(statistics.bleu.tolist(), WORSE, GOOD):
+        score = scorer.sentence_score(hypothesis, [reference])
+        assert own == [score.sys_len, score.ref_len, *score.counts, *score.totals]
 
 
-def test_the_verdict_says_who_is_ahead_and_who_is_not() -> None:
-    good, worse = scored(GOOD, "good", 30), scored(WORSE, "worse", 20)
-    gap = good[1].bleu["average"] - worse[1].bleu["average"]
-    ahead, behind = verdict([worse, good]), verdict([good, worse])
-    assert ahead.startswith(f"good is {gap:.2f} BLEU above worse on average (chrF +")
-    assert ahead.endswith("ahead in 2 of 2 languages, with 1.50 times the parameters.")
-    assert behind.startswith(f"worse is {gap:.2f} BLEU below good on average (chrF -")
-    assert "ahead in 0 of 2 languages" in behind
-    assert verdict([good, scored(GOOD, "same")]).startswith("same is level with good on average")
+def test_packed_statistics_come_back_and_are_small() -> None:
+    many, _ = count_sentences("de", WORSE * 200, GOOD * 200)
+    for metric, counts in (("bleu", many.bleu), ("chrf", many.chrf)):
+        packed = pack(counts)
+        assert np.array_equal(unpack(packed, metric, len(counts)), counts)
+        assert len(packed) < 10 * len(counts)
 
 
-def test_the_table_is_aligned_markdown() -> None:
-    lines = table([scored(WORSE, "worse"), scored(GOOD, "good", 1234567)]).splitlines()
-    assert len({len(line) for line in lines[:4]}) == 1
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert cells[0] == ["BLEU", "parameters", "de", "fr", "average"]
-    assert cells[3] == ["good", "1,234,567", "**100.00**", "**100.00**", "**100.00**"]
-    assert lines[5].startswith("| chrF")
+@pytest.mark.parametrize(
+    ("text", "sentences", "message"),
+    [
+        (pack(np.ones((3, 10), np.int32)), 2, "expected bleu counts of 2 sentences"),
+        (pack(np.ones((3, 10), np.int32)), 4, "expected bleu counts of 4 sentences"),
+        (pack(-np.ones((3, 10), np.int32)), 3, "a bleu count is negative"),
+        ("AAAA", 3, "the bleu counts are damaged"),
+        ("not base64", 3, "the bleu counts are damaged"),
+    ],
+)
+def test_damaged_statistics_are_refused(text: str, sentences: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        unpack(text, "bleu", sentences)
+
+
+def test_the_fingerprint_sees_texts_and_their_order() -> None:
+    assert fingerprint(GOOD) == fingerprint(list(GOOD))
+    others = [GOOD[::-1], GOOD[:-1], [*GOOD, ""], WORSE]
+    assert len({fingerprint(texts) for texts in [GOOD, *others]}) == 5
+
+
+# ---------------------------------------------------------------------------------------- samples
 
 
 def test_samples_take_the_languages_in_turn_and_never_change() -> None:
-    systems = [scored(GOOD, "good")[0], scored(WORSE, "worse")[0]]
+    references = [Reference(language, text, source) for language, source, text in ROWS]
+    systems = [System("good", GOOD, references), System("worse", WORSE, references)]
     text = samples(systems, 3)
     assert [line for line in text.splitlines() if line.startswith("[")] == ["[de]", "[fr]", "[de]"]
     assert text == samples(systems, 3)
@@ -300,53 +339,3 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
         count_parameters(tmp_path / "list.pt")
     with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
         count_parameters(tmp_path / "text.pt")
-
-
-# -------------------------------------------------------------------------------- the command line
-
-
-def test_the_command_writes_and_prints_the_comparison(
-    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture
-) -> None:
-    write_output(tmp_path / "a", "tst", dict(enumerate(WORSE)), GOOD)
-    write_output(tmp_path / "b", "tst", dict(enumerate(GOOD)), GOOD)
-    status = run_score(
-        tmp_path, f"shared={tmp_path / 'a'}", f"gist={tmp_path / 'b'}", "--subset", "tst",
-        "--parameters", "shared=1000", "--parameters", "gist=2500", "--samples", "1",
-    )  # fmt: skip
-    printed = capsys.readouterr().out
-    assert status == 0
-    assert "2.50 times the parameters" in printed.splitlines()[-1]
-    assert "reference" in printed
-    systems = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["systems"]
-    assert [system["name"] for system in systems] == ["shared", "gist"]
-    assert set(systems[1]) == {
-        "name", "parameters", "hypotheses", "references", "bleu", "chrf", "signature",
-        "chrf_signature",
-    }  # fmt: skip
-    assert systems[1]["parameters"] == 2500
-    assert systems[1]["hypotheses"] == systems[1]["references"] == 6
-    assert systems[1]["bleu"]["average"] == pytest.approx(100)
-    assert "tok:13a" in systems[1]["signature"]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["a"], "expected NAME=DIR, found 'a'"),
-        (["a=x", "a=y"], "NAME=DIR: 'a' is given twice"),
-        (["a=x", "--parameters", "a=many"], "expected --parameters NAME=N, found 'a=many'"),
-        (["a=x", "--parameters", "b=1"], "--parameters: 'b' is none of the systems a"),
-        (["a=x", "--samples", "-1"], "--samples: expected 0 or more, found -1"),
-        (["a=x"], "run fairseq-generate with --gen-subset tst"),
-    ],
-)
-def test_a_mistake_is_one_line_and_leaves_no_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture, options: List[str], message: str
-) -> None:
-    assert run_score(tmp_path, *options, "--subset", "tst") == 1
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert message in printed.err
-    assert printed.err.count("\n") == 1
-    assert not (tmp_path / "scores.json").exists()

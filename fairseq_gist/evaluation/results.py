@@ -1,0 +1,162 @@
+"""The results of an experiment: systems with their seeds, and the comparisons between them."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.evaluation.bootstrap import Difference, compare, resampled_averages
+from fairseq_gist.evaluation.scores import AVERAGE
+from fairseq_gist.evaluation.scores_file import Run
+from fairseq_gist.evaluation.sentences import METRICS
+
+__all__ = ["Comparison", "Entry", "Results", "check_comparable", "collect", "pairs_of"]
+
+
+class Entry(NamedTuple):
+    """A system with its seeds."""
+
+    name: str
+    runs: List[Run]
+
+    @property
+    def parameters(self) -> Optional[float]:
+        """The parameter count, the mean of the seeds' where they differ; None if one is unknown."""
+        counts = [run.parameters for run in self.runs]
+        known = [count for count in counts if count is not None]
+        return statistics.mean(known) if len(known) == len(counts) else None
+
+    def mean(self, metric: str, column: str = AVERAGE) -> float:
+        """Return the mean over the seeds of a language's score, or of the average."""
+        return statistics.mean(run.scores.of(metric)[column] for run in self.runs)
+
+    def deviation(self, metric: str) -> Optional[float]:
+        """Return the seeds' standard deviation (n - 1) of the average, None for one seed."""
+        averages = [run.scores.of(metric)[AVERAGE] for run in self.runs]
+        return statistics.stdev(averages) if len(averages) > 1 else None
+
+
+class Comparison(NamedTuple):
+    """One system against another, by every metric."""
+
+    system: str
+    against: str
+    differences: Dict[str, Difference]
+
+
+class Results(NamedTuple):
+    """All that the tables show."""
+
+    entries: List[Entry]
+    baseline: str
+    comparisons: List[Comparison]
+    resamples: int
+    seed: int
+
+    @property
+    def languages(self) -> List[str]:
+        """The languages in alphabetical order."""
+        return list(self.entries[0].runs[0].scores.sentences)
+
+    def entry(self, name: str) -> Entry:
+        """Return the system of that name."""
+        return next(entry for entry in self.entries if entry.name == name)
+
+    def times(self, entry: Entry, other: str) -> Optional[float]:
+        """Return how many times the other system's parameters this one has, None if unknown."""
+        own, others = entry.parameters, self.entry(other).parameters
+        return own / others if own and others else None
+
+
+def pairs_of(
+    names: Sequence[str], baseline: str, against: Sequence[Tuple[str, str]]
+) -> List[Tuple[str, str]]:
+    """Return who is compared with whom, each pair once: all with the baseline, then ``against``.
+
+    Raises:
+        OptionError: when a name is none of ``names``, or a system is to be compared with itself.
+    """
+    for option, name in [
+        ("--baseline", baseline),
+        *(("--against", name) for pair in against for name in pair),
+    ]:
+        if name not in names:
+            raise OptionError(f"{option}: '{name}' is none of the systems {', '.join(names)}")
+    for name, other in against:
+        if name == other:
+            raise OptionError(f"--against {name}={other}: a system is compared with another one")
+    pairs = [(name, baseline) for name in names if name != baseline]
+    return list(dict.fromkeys([*pairs, *against]))
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """Raise unless all were scored on the same references by the same metrics.
+
+    Raises:
+        DataError: naming the two that differ, and in what.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        _check_references(first, run)
+        for metric, title in METRICS.items():
+            own, others = (getattr(each.scores, f"{metric}_signature") for each in (run, first))
+            if own != others:
+                raise DataError(
+                    f"system '{run.name}' ({run.source}) has {title} of the signature {own}, "
+                    f"'{first.name}' ({first.source}) of {others}; score both with one sacreBLEU"
+                )
+
+
+def _check_references(first: Run, run: Run) -> None:
+    pair = f"system '{run.name}' ({run.source}) and '{first.name}' ({first.source})"
+    own, others = run.scores.sentences, first.scores.sentences
+    if own.keys() != others.keys():
+        raise DataError(
+            f"{pair}: expected the same languages, found {', '.join(own)} of '{run.subset}' and "
+            f"{', '.join(others)} of '{first.subset}'"
+        )
+    for language in own:
+        if own[language].references != others[language].references:
+            raise DataError(
+                f"{pair}: expected the same references, found different ones for '{language}': "
+                f"{len(own[language].bleu)} of '{run.subset}' and "
+                f"{len(others[language].bleu)} of '{first.subset}'"
+            )
+
+
+def collect(
+    runs: Sequence[Run], baseline: str, pairs: Sequence[Tuple[str, str]], resamples: int, seed: int
+) -> Results:
+    """Bring seeds together, systems in the order of their first, and make the comparisons."""
+    by_name: Dict[str, List[Run]] = {}
+    for run in runs:
+        by_name.setdefault(run.name, []).append(run)
+    entries = [Entry(name, own) for name, own in by_name.items()]
+    return Results(
+        entries, baseline, _comparisons(entries, pairs, resamples, seed), resamples, seed
+    )
+
+
+def _comparisons(
+    entries: Sequence[Entry], pairs: Sequence[Tuple[str, str]], resamples: int, seed: int
+) -> List[Comparison]:
+    if not pairs:
+        return []
+    place = {entry.name: number for number, entry in enumerate(entries)}
+    averages = resampled_averages(
+        [[run.scores.sentences for run in entry.runs] for entry in entries], resamples, seed
+    )
+    comparisons = []
+    for name, other in pairs:
+        one, two = place[name], place[other]
+        differences = {
+            metric: compare(
+                entries[one].mean(metric) - entries[two].mean(metric),
+                averages[metric][one],
+                averages[metric][two],
+            )
+            for metric in METRICS
+        }
+        comparisons.append(Comparison(name, other, differences))
+    return comparisons
