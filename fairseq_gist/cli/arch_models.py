@@ -13,9 +13,7 @@ __all__ = ["model_of_arch", "stand_in_task"]
 _PREFIX = "gist_"
 
 
-def model_of_arch(
-    arch: str, dict_size: int, languages: Sequence[str], *model_options: str
-) -> Any:
+def model_of_arch(arch: str, dict_size: int, languages: Sequence[str], *model_options: str) -> Any:
     """Return a freshly initialised model, as ``fairseq-train --arch`` would build it.
 
     Args:
