@@ -165,11 +165,10 @@ def _notes(results: Results) -> List[str]:
         )
     if results.comparisons:
         notes.append(
-            "p: paired bootstrap (Koehn 2004) of the difference of the averages, as sacreBLEU "
-            f"computes it; {results.resamples:,} resamples of the sentences within each language, "
-            f"the same for all systems, seed {results.seed}. That p counts nearly one tail, the "
-            "95 % interval of the resampled differences both. A system's seeds are taken as given: "
-            "how much another seed would change is what ± tells, not p."
+            "p: two-sided paired bootstrap (Koehn 2004) of the difference of the averages; "
+            f"{results.resamples:,} resamples of the sentences within each language, the same for "
+            f"all systems, seed {results.seed}. A system's seeds are taken as given: how much "
+            "another seed would change is what ± tells, not p."
         )
         count = len(results.comparisons)
         notes.append(

@@ -1,4 +1,4 @@
-"""Every system of Table 1 of Wang et al. (Interspeech 2022): trains, resumes, translates, counts."""
+"""Every system of Table 1 of Wang et al. (2022): trains, resumes, translates, counts."""
 
 import shutil
 

@@ -101,7 +101,7 @@ def four() -> Results:
 
 
 @pytest.mark.parametrize(("first", "second"), [(0.30, 0.29), (0.30, 0.25), (0.40, 0.20)])
-def test_p_is_that_of_sacrebleu(
+def test_resamples_are_those_of_sacrebleu(
     first: float, second: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SACREBLEU_SEED", str(SEED))
@@ -119,9 +119,19 @@ def test_p_is_that_of_sacrebleu(
         for name, texts in (("one", one), ("two", two))
     ]
     differences = results(runs).comparisons[0].differences
-    assert differences["bleu"].p == expected["BLEU"][1].p_value
-    assert differences["chrf"].p == expected["chrF2"][1].p_value
     assert differences["bleu"].value == expected["BLEU"][1].score - expected["BLEU"][0].score
+    resampled = resampled_averages([[run.scores.sentences] for run in runs], SAMPLES, SEED)
+    for metric, name in (("bleu", "BLEU"), ("chrf", "chrF2")):
+        sizes = np.abs(resampled[metric][1] - resampled[metric][0])
+        reached = np.sum(sizes - sizes.mean() >= abs(differences[metric].value))
+        assert (reached + 1) / (SAMPLES + 1) == expected[name][1].p_value
+        assert differences[metric].p >= expected[name][1].p_value
+
+
+@pytest.mark.parametrize(("value", "p"), [(0.0, 1.0), (1.0, 0.317), (1.96, 0.05), (2.576, 0.01)])
+def test_p_is_two_sided(value: float, p: float) -> None:
+    resampled = value + np.random.default_rng(1).normal(size=100_000)
+    assert compare(value, resampled, np.zeros(100_000)).p == pytest.approx(p, abs=0.005)
 
 
 def test_resamples_are_drawn_within_each_language_for_all_systems_alike() -> None:
@@ -176,8 +186,8 @@ def test_equal_outputs_are_no_difference_and_direction_does_not_matter() -> None
 def test_the_interval_holds_the_middle_of_the_resampled_differences() -> None:
     found = compare(50.0, np.arange(101.0), np.zeros(101))
     assert (found.low, found.high) == (2.5, 97.5)
-    # |difference| - mean is -50 ... 50: one of 101 reaches 50.
-    assert found.p == 2 / 102
+    # differences - mean are -50 ... 50: two of 101 reach 50
+    assert found.p == 3 / 102
 
 
 # --------------------------------------------------------------------------------------- results
