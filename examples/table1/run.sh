@@ -197,15 +197,21 @@ complete() {  # complete NAME SEED: everything for one row of the table
 }
 
 write_table() {
-  local system seed rows=() against=()
+  local system seed budget rows=() against=()
   for system in shared "${systems[@]}"; do
     for seed in "${seeds[@]}"; do
       [ ! -e "$scores/$system-$seed.json" ] || rows+=("$system=$scores/$system-$seed.json")
     done
+    # joint has had as many updates as the others, shared has not
+    case " $system ${rows[*]} " in
+      " shared "* | " joint "*) ;;
+      *" joint="*" $system="*) against+=(--against "$system=joint") ;;
+    esac
   done
   for budget in "${budgets[@]}"; do
     case " ${rows[*]} " in
-      *" random-$budget="*" gradient-$budget="*) against+=(--against "gradient-$budget=random-$budget") ;;
+      *" random-$budget="*" gradient-$budget="*)
+        against+=(--against "gradient-$budget=random-$budget") ;;
     esac
   done
   [ -z "$dry_run" ] || return 0
