@@ -96,6 +96,9 @@ class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
 class GistSpeechToTextTask(SpeechToTextTask):
     """A drop-in for ``speech_to_text`` whose batches say which language each row is."""
 
+    averages_validation_subsets = True
+    """Patience, best checkpoint and learning rate follow the mean over subsets (see the hook)."""
+
     def __init__(self, args: Any, tgt_dict: Any) -> None:
         super().__init__(args, tgt_dict)
         if getattr(args, "languages", None):
