@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from fairseq.criterions import register_criterion
@@ -76,7 +76,10 @@ class GistLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
 
     @classmethod
     def reduce_metrics(cls, logging_outputs: List[Dict[str, Any]]) -> None:
-        """Log the stock metrics, then ``loss_XX`` and ``accuracy_XX`` for each language."""
+        """Log the stock metrics, then ``loss_XX`` and ``accuracy_XX`` for each language.
+
+        ``loss_average`` is the plain mean of the former over the languages seen so far.
+        """
         super().reduce_metrics(logging_outputs)
         names = [key[len(_TOKENS) :] for key in logging_outputs[0] if key.startswith(_TOKENS)]
         for language in names:
@@ -87,3 +90,11 @@ class GistLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
             if tokens > 0:
                 metrics.log_scalar(f"loss_{language}", loss / tokens / math.log(2), tokens, round=3)
                 metrics.log_scalar(f"accuracy_{language}", 100 * correct / tokens, tokens, round=2)
+        if names:
+            metrics.log_derived("loss_average", lambda meters: _mean_loss(meters, names))
+
+
+def _mean_loss(meters: Any, languages: List[str]) -> Optional[float]:
+    named = [meters[f"loss_{one}"] for one in languages if f"loss_{one}" in meters]
+    losses = [float(meter.avg) for meter in named if meter.avg is not None]
+    return round(sum(losses) / len(losses), 3) if losses else None

@@ -23,7 +23,7 @@ def epoch_batches(
 ) -> iterators.EpochBatchIterator:
     """Return fairseq's iterator over ``dataset`` from ``epoch`` on.
 
-    Batches are composed once, as those of epoch 1, unless the data is resampled every epoch; stock
+    Batches are composed once, as those of epoch 1, unless rows are sampled anew every epoch; stock
     fairseq composes them in the epoch it (re)starts in, so there a resumed run has other batches.
     Every index brings its epoch along (see :class:`RowDataset`).
 
@@ -37,12 +37,12 @@ def epoch_batches(
         epoch: where to begin, counted from 1.
         iterator_options: for fairseq's iterator.
     """
-    dataset.set_epoch(epoch)
     fixed = dataset.can_reuse_epoch_itr_across_epochs
     composed: List[Sequence[int]] = []
 
     def batches(_: Any, current_epoch: int) -> List[List[int]]:
         if not composed or not fixed:
+            dataset.set_epoch(current_epoch)
             with data_utils.numpy_seed(seed + (1 if fixed else current_epoch)):
                 indices = dataset.ordered_indices()
             composed[:] = dataset.batch_by_size(

@@ -6,14 +6,14 @@ import logging
 from pathlib import Path
 from typing import Any, List, Optional, Sequence
 
-from fairseq.data import ConcatDataset, Dictionary, FairseqDataset, ResamplingDataset
+from fairseq.data import ConcatDataset, Dictionary, FairseqDataset
 from fairseq.data.audio.data_cfg import S2TDataConfig
 from fairseq.data.audio.speech_to_text_dataset import SpeechToTextDatasetCreator
 
 from fairseq_gist.data.dataset import LanguageDataset
 from fairseq_gist.data.multiway import MultiwayDataset
 from fairseq_gist.data.rows import RowDataset
-from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.errors import DataError
 from fairseq_gist.languages import LANGUAGE_TAG, row_languages
 
 __all__ = ["ManifestReader"]
@@ -55,49 +55,51 @@ class ManifestReader:
         self,
         subsets: str,
         is_train: bool,
-        epoch: int,
         homogeneous: bool = False,
         multiway: bool = False,
         max_target_tokens: Optional[int] = None,
+        temperature: float = 1.0,
     ) -> RowDataset:
         """Return the rows of ``subsets`` (names with commas between).
 
         Args:
             subsets: their names.
-            is_train: whether for training, with its augmentation and resampling.
-            epoch: which, counted from 1.
+            is_train: whether for training, with its augmentation.
             homogeneous: make batches of one language each.
             multiway: make batches of utterances with all their translations.
             max_target_tokens: see :class:`MultiwayDataset`.
+            temperature: at which languages are sampled; see :mod:`fairseq_gist.data.sampling`.
 
         Raises:
             DataError: when a row's language can't be told, or has no tag in the vocabulary.
-            OptionError: for combinations of options that exclude each other.
+            OptionError: for a temperature other than 1 where rows have no languages.
         """
         datasets = [self._subset(name, is_train) for name in subsets.split(",")]
         languages: Optional[List[int]] = None
         if all(dataset.language_ids is not None for dataset in datasets):
             languages = [i for dataset in datasets for i in dataset.language_ids or ()]
-        resampled = is_train and len(datasets) > 1 and self.config.sampling_alpha != 1.0
         if multiway and languages is None:
             raise DataError(
                 f"subset '{subsets}': rows can't be brought together by utterance, as the "
                 "vocabulary has no language tags; use --languages"
             )
-        if resampled and (multiway or homogeneous):
-            raise OptionError(
-                "the YAML's sampling_alpha draws rows anew every epoch, which "
-                "--multiway-batches and --homogeneous-batches can't follow; set it to 1.0"
-            )
+        dataset: RowDataset
         if multiway:
-            return MultiwayDataset(datasets, languages or [], self.seed, max_target_tokens)
-        rows: FairseqDataset = datasets[0]
-        if resampled:
-            rows = ConcatDataset(self._resample(datasets, epoch))
-            languages = None
-        elif len(datasets) > 1:
-            rows = ConcatDataset(datasets)
-        return RowDataset(rows, languages, self.seed, homogeneous)
+            dataset = MultiwayDataset(
+                datasets, languages or [], self.seed, max_target_tokens, temperature
+            )
+        else:
+            rows: FairseqDataset = datasets[0] if len(datasets) == 1 else ConcatDataset(datasets)
+            dataset = RowDataset(rows, languages, self.seed, homogeneous, temperature)
+        if temperature != 1:
+            self._log_sampling(dataset, subsets, temperature)
+        return dataset
+
+    def _log_sampling(self, dataset: RowDataset, subsets: str, temperature: float) -> None:
+        found = "every language has as many rows, so that all are seen once an epoch"
+        if dataset.sampling is not None:
+            found = dataset.sampling.summary(self.languages)
+        logger.info(f"sampling '{subsets}' at temperature {temperature:g}: {found}")
 
     def _subset(self, name: str, is_train: bool) -> LanguageDataset:
         manifest = str(Path(self.root) / f"{name}.tsv")
@@ -144,21 +146,3 @@ class ManifestReader:
                 if self.dictionary.index(tag) == self.dictionary.unk():
                     raise DataError(f"{manifest}: the vocabulary has no tag '{tag}'")
         return found
-
-    def _resample(self, datasets: Sequence[LanguageDataset], epoch: int) -> List[FairseqDataset]:
-        for dataset in datasets:
-            if len(set(dataset.tgt_langs)) > 1:
-                raise DataError(
-                    f"the YAML's sampling_alpha weighs subsets by language, but subset "
-                    f"'{dataset.split}' mixes {', '.join(sorted(set(dataset.tgt_langs)))}; give "
-                    "each language a subset of its own, or set sampling_alpha to 1.0"
-                )
-        ratios = SpeechToTextDatasetCreator.get_size_ratios(
-            datasets, alpha=self.config.sampling_alpha
-        )
-        return [
-            ResamplingDataset(
-                dataset, size_ratio=ratio, seed=self.seed, epoch=epoch, replace=(ratio >= 1.0)
-            )
-            for dataset, ratio in zip(datasets, ratios)
-        ]

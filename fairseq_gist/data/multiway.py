@@ -10,6 +10,7 @@ from fairseq.data import FairseqDataset
 
 from fairseq_gist.data.dataset import LanguageDataset, LanguageItem
 from fairseq_gist.data.rows import RowDataset
+from fairseq_gist.data.sampling import epoch_sampling
 
 __all__ = ["MultiwayDataset", "group_by_audio"]
 
@@ -28,7 +29,7 @@ class MultiwayDataset(RowDataset):
     A batch has ``src_tokens`` `[utterances, frames, features]`, one row of
     ``prev_output_tokens`` for every translation `[rows, tokens]`, and
     ``net_input["utterances"]`` `[rows]`, the utterance of each row. An utterance has as many rows
-    as the data has translations of it.
+    as the data has translations of it, or fewer in an epoch whose rows are sampled.
 
     Args:
         subsets: the subsets, in order.
@@ -36,6 +37,7 @@ class MultiwayDataset(RowDataset):
         seed: of the run.
         max_target_tokens: how many target tokens a batch may have, padding among them; None: as
             many as ``max_tokens``, its limit in frames.
+        temperature: at which translations are sampled, 1 or more.
     """
 
     def __init__(
@@ -44,20 +46,39 @@ class MultiwayDataset(RowDataset):
         languages: Sequence[int],
         seed: int,
         max_target_tokens: Optional[int] = None,
+        temperature: float = 1.0,
     ) -> None:
         super().__init__(_Chain(subsets), languages, seed)
         self.max_target_tokens = max_target_tokens
         # sizes are those of the text alone
         self._tag_and_end = 1 + bool(subsets[0].cfg.prepend_tgt_lang_tag)
         self.utterances = group_by_audio([path for s in subsets for path in s.audio_paths])
+        self._utterance_of = np.empty(len(self.rows), dtype=np.int64)
+        for utterance, group in enumerate(self.utterances):
+            self._utterance_of[group] = utterance
+        self.sampling = epoch_sampling(languages, temperature, seed, self._utterance_of)
 
     def __len__(self) -> int:
         return len(self.utterances)
 
-    def load(self, index: int) -> Any:
-        """Return the rows of utterance ``index``, all with the same, once augmented audio."""
+    def rows_of(self, index: int, epoch: int) -> List[int]:
+        """Return the rows that utterance ``index`` has in ``epoch``."""
         rows = self.utterances[index]
-        first = super().load(rows[0])
+        if self.sampling is None:
+            return rows
+        seen = self.sampling.repetitions(epoch)
+        return [row for row in rows if seen[row]]
+
+    def epoch_indices(self) -> Any:
+        """Return the utterances that have rows in the epoch that was last set."""
+        if self.sampling is None:
+            return super().epoch_indices()
+        return np.unique(self._utterance_of[self.sampling.repetitions(self.epoch) > 0])
+
+    def load(self, index: int, epoch: int) -> Any:
+        """Return the rows of utterance ``index``, all with the same, once augmented audio."""
+        rows = self.rows_of(index, epoch)
+        first = super().load(rows[0], epoch)
         items = [first]
         for row in rows[1:]:
             item = self.rows.with_source(row, first.source)
@@ -116,16 +137,12 @@ class MultiwayDataset(RowDataset):
         return [part for batch in batches for part in self._halve(batch, limit)]
 
     def _halve(self, batch: List[int], limit: int) -> List[List[int]]:
-        rows = sum(len(self.utterances[index]) for index in batch)
-        longest = max(self.size(index)[1] for index in batch) + self._tag_and_end
-        if rows * longest <= limit or len(batch) == 1:
+        rows = [row for index in batch for row in self.rows_of(index, self.epoch)]
+        longest = max(self.rows.size(row)[1] for row in rows) + self._tag_and_end
+        if len(rows) * longest <= limit or len(batch) == 1:
             return [batch]
         middle = len(batch) // 2
         return [*self._halve(batch[:middle], limit), *self._halve(batch[middle:], limit)]
-
-    def num_tokens(self, index: int) -> int:
-        """Return the frames of utterance ``index``."""
-        return int(self.size(index)[0])
 
     def size(self, index: int) -> Any:
         """Return (frames, tokens of the longest translation)."""
@@ -170,11 +187,3 @@ class _Chain(FairseqDataset):
     def collater(self, samples: List[LanguageItem]) -> Dict[str, Any]:
         batch: Dict[str, Any] = self.subsets[0].collater(samples)
         return batch
-
-    @property
-    def can_reuse_epoch_itr_across_epochs(self) -> bool:
-        return True
-
-    def set_epoch(self, epoch: int) -> None:
-        for subset in self.subsets:
-            subset.set_epoch(epoch)

@@ -19,6 +19,7 @@ from fairseq_gist.data.inference import audio_dataset, put_language, without_lan
 from fairseq_gist.data.manifest import ManifestReader
 from fairseq_gist.data.measuring import check_measurable, measuring_batches
 from fairseq_gist.data.rows import RowDataset
+from fairseq_gist.data.sampling import temperature_of
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.languages import LANGUAGE_TAG, languages_of_vocabulary
 from fairseq_gist.nn.grouped import fill_idle_gradients
@@ -71,6 +72,15 @@ class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
             "many as --max-tokens)"
         },
     )
+    sampling_temperature: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "sample training rows so that a language with n of them has a share "
+            "proportional to n^(1/T): 1 is the data as they are, more is more even, inf gives "
+            "every language the same share (default: one over sampling_alpha of the data "
+            "configuration)"
+        },
+    )
     languages: Optional[str] = field(
         default=None,
         metadata={
@@ -96,6 +106,9 @@ class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
 @register_task("gist_speech_to_text", dataclass=GistSpeechToTextConfig)
 class GistSpeechToTextTask(SpeechToTextTask):
     """A drop-in for ``speech_to_text`` whose batches say which language each row is."""
+
+    averages_validation_subsets = True
+    """Patience, best checkpoint and learning rate follow the mean over subsets (see the hook)."""
 
     def __init__(self, args: Any, tgt_dict: Any) -> None:
         super().__init__(args, tgt_dict)
@@ -124,6 +137,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
                 raise OptionError(
                     f"--max-target-tokens: expected 1 or more, found {args.max_target_tokens}"
                 )
+            temperature_of(args.sampling_temperature, alpha=1.0)
         task: GistSpeechToTextTask = super().setup_task(args, **kwargs)
         with one_line_errors():
             task.check_languages()
@@ -144,17 +158,30 @@ class GistSpeechToTextTask(SpeechToTextTask):
     def load_dataset(
         self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any
     ) -> None:
-        """Load the rows of ``split`` (subsets with commas between)."""
+        """Load the rows of ``split`` (subsets with commas between).
+
+        Training rows are sampled by language only where a trainer is there to be trained:
+        translating or scoring a training subset is about all of its rows.
+        """
         is_train = split.startswith("train")
         with one_line_errors():
             self.datasets[split] = self._reader().read(
                 split,
                 is_train,
-                epoch,
                 homogeneous=is_train and self.args.homogeneous_batches,
                 multiway=is_train and self.args.multiway_batches,
                 max_target_tokens=self.args.max_target_tokens,
+                temperature=self._temperature() if is_train and self._trainer is not None else 1.0,
             )
+
+    def _temperature(self) -> float:
+        option, alpha = self.args.sampling_temperature, self.data_cfg.sampling_alpha
+        if option is not None and alpha != 1:
+            logger.info(
+                f"--sampling-temperature {option:g} takes the place of sampling_alpha {alpha} in "
+                f"{self.args.config_yaml}"
+            )
+        return temperature_of(option, alpha)
 
     def _reader(self) -> ManifestReader:
         return ManifestReader(
@@ -225,7 +252,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
 
     def _held_out(self, subset: str) -> RowDataset:
         try:
-            return self._reader().read(subset, is_train=False, epoch=1, multiway=True)
+            return self._reader().read(subset, is_train=False, multiway=True)
         except FileNotFoundError as error:
             raise DataError(f"subset '{subset}': {error}") from None
 

@@ -1,14 +1,18 @@
-"""The one place that reaches into fairseq's trainer.
+"""The one place that reaches into fairseq's trainer and training loop.
 
-Two methods are wrapped when the plugin is imported: ``Trainer.__init__``, to make the trainer
+Methods are wrapped when the plugin is imported: ``Trainer.__init__``, to make the trainer
 known to a task that asks for it, and ``Trainer._build_optimizer``, because the trainer builds its
-optimizer anew when it loads a checkpoint. Tasks that don't ask see no difference.
+optimizer anew when it loads a checkpoint. Two functions of the training loop are wrapped when such
+a trainer is built: ``validate``, so that what follows from validation follows from all subsets, and
+``get_valid_stats``, which logs the best value so far. Tasks that don't ask see no difference.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
+import sys
+from types import ModuleType
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import torch
 from fairseq.distributed import utils as distributed_utils
@@ -19,9 +23,11 @@ from torch.nn import Parameter
 from fairseq_gist.errors import OptionError, SurgeryError
 from fairseq_gist.surgery.optimizer import copy_optimizer_state
 from fairseq_gist.training.optimizer import loss_scale, observe, step_was_taken
+from fairseq_gist.training.validation import average_of_subsets, log_average
 
 __all__ = [
     "REQUIRED_ATTRIBUTES",
+    "REQUIRED_OF_TRAINING",
     "MeasuringContext",
     "check_distributed",
     "check_trainer",
@@ -50,6 +56,10 @@ REQUIRED_ATTRIBUTES = (
 )
 """What this file needs of the trainer's class."""
 
+TRAINING_LOOP = "fairseq_cli.train"
+REQUIRED_OF_TRAINING = ("validate", "validate_and_save", "get_valid_stats")
+"""What this file needs of the module with fairseq's training loop."""
+
 
 def install() -> None:
     """Wrap the trainer's methods; a second call does nothing.
@@ -57,17 +67,21 @@ def install() -> None:
     Raises:
         SurgeryError: naming the attribute that this version of fairseq lacks.
     """
-    missing = [name for name in REQUIRED_ATTRIBUTES if not hasattr(Trainer, name)]
-    if missing:
-        raise SurgeryError(
-            f"fairseq's Trainer has no '{missing[0]}'; fairseq-gist knows fairseq 0.12.2 and "
-            "fairseq-fixed 0.12.3.1"
-        )
+    _check_attributes(Trainer, "Trainer", REQUIRED_ATTRIBUTES)
     if hasattr(Trainer.__init__, "__wrapped__"):
         return
     _wrap("__init__", after=_tell_trainer)
     _wrap("_build_optimizer", before=_forget_wrapper, after=_tell_optimizer)
     _wrap("consolidate_optimizer", before=_tell_saving)
+
+
+def _check_attributes(owner: Any, says: str, names: Sequence[str]) -> None:
+    missing = [name for name in names if not hasattr(owner, name)]
+    if missing:
+        raise SurgeryError(
+            f"fairseq's {says} has no '{missing[0]}'; fairseq-gist knows fairseq 0.12.2 and "
+            "fairseq-fixed 0.12.3.1"
+        )
 
 
 def _wrap(
@@ -96,6 +110,11 @@ def _tell(trainer: Trainer, event: str, *args: Any) -> None:
 
 
 def _tell_trainer(trainer: Trainer) -> None:
+    if _averages_subsets(trainer.cfg, trainer.task):
+        for train in _training_loops():
+            _check_attributes(train, TRAINING_LOOP, REQUIRED_OF_TRAINING)
+            if not hasattr(train.validate, "averages_subsets"):
+                _average_subsets(train)
     _tell(trainer, "trainer_built", trainer)
 
 
@@ -111,6 +130,58 @@ def _forget_wrapper(trainer: Trainer) -> None:
     """Have the distributed wrapper made anew: a loaded checkpoint may have swapped modules."""
     if hasattr(trainer.task, "trainer_built"):
         trainer._wrapped_model = None  # noqa: SLF001
+
+
+def _averages_subsets(cfg: Any, task: Any) -> bool:
+    several = "," in cfg.dataset.valid_subset
+    return several and bool(getattr(task, "averages_validation_subsets", False))
+
+
+def _training_loops() -> List[ModuleType]:
+    """Return the modules that may be running fairseq's training loop.
+
+    Under ``python -m`` or torchrun that is ``__main__``, a second copy of the module or the only
+    one; a training script that was made from fairseq's is known by its functions.
+    """
+    loops = []
+    for name in (TRAINING_LOOP, "__main__"):
+        module = sys.modules.get(name)
+        spec = getattr(module, "__spec__", None)
+        if module is not None and (
+            getattr(spec, "name", None) == TRAINING_LOOP
+            or all(hasattr(module, one) for one in REQUIRED_OF_TRAINING)
+        ):
+            loops.append(module)
+    return loops
+
+
+def _average_subsets(train: Any) -> None:
+    """Have ``train.validate`` return the mean over the subsets as its first value.
+
+    Patience, the best checkpoint and the learning rate follow from that one.
+    """
+    validate, get_valid_stats = train.validate, train.get_valid_stats
+
+    @functools.wraps(validate)
+    def average(cfg: Any, trainer: Any, task: Any, epoch_itr: Any, subsets: List[str]) -> Any:
+        values = validate(cfg, trainer, task, epoch_itr, subsets)
+        if not _averages_subsets(cfg, task):
+            return values
+        options = cfg.checkpoint
+        mean = average_of_subsets(values, subsets, options.maximize_best_checkpoint_metric)
+        if mean is not None:
+            stats = get_valid_stats(cfg, trainer, {options.best_checkpoint_metric: mean}, True)
+            log_average(cfg, stats, len(subsets), epoch_itr.epoch)
+        return [mean, *values[1:]]
+
+    @functools.wraps(get_valid_stats)
+    def of_subset(cfg: Any, trainer: Any, stats: Any, tracking_best: bool) -> Any:
+        # the best value is one of means, which a single subset's has nothing to do with
+        tracking_best = tracking_best and not _averages_subsets(cfg, trainer.task)
+        return get_valid_stats(cfg, trainer, stats, tracking_best)
+
+    average.averages_subsets = True  # type: ignore[attr-defined]
+    train.validate, train.get_valid_stats = average, of_subset
 
 
 def is_first_process(trainer: Trainer) -> bool:
