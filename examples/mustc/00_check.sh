@@ -11,7 +11,7 @@ for tool in fairseq-gist fairseq-train fairseq-generate python; do
     fail "$tool is not on the PATH; activate the environment with fairseq-gist ('make venv' makes one)"
 done
 [ -n "$MUSTC" ] || fail "set MUSTC to the folder with en-de, en-es, ... of the release, which you" \
-  "download (https://mt.fbk.eu/must-c/) and unpack yourself"
+  "download (https://ict.fbk.eu/must-c) and unpack yourself"
 command=(python "$here/check.py" "$MUSTC" --languages "$LANGUAGES" --splits "$SPLITS" --out "$OUT"
   --keep "$AVERAGE" --systems "$SYSTEMS" --start "$START" --vocabulary "$VOCABULARY")
 if [ "$dry_run" = yes ]; then

@@ -100,7 +100,7 @@ translation() {
   # shellcheck disable=SC2206 # several words on purpose
   train+=($ST_OPTIONS)
   [ -z "$TEMPERATURE" ] || {
-    grep -q '^ *sampling_temperature:' "$plugin"/tasks/*.py ||
+    grep -rq --include='*.py' sampling_temperature "$plugin" ||
       fail "TEMPERATURE=$TEMPERATURE: this version of fairseq-gist has no --sampling-temperature"
     train+=(--sampling-temperature "$TEMPERATURE")
   }
@@ -130,7 +130,8 @@ start_checkpoint() { printf '%s\n' "${START:-$OUT/st/average.pt}"; }
 
 # needs_start: stop unless the starting point is there
 needs_start() {
-  [ -z "$START" ] || [ -f "$START" ] || fail "START=$START: there is no such file"
+  [ -z "$START" ] || [ -f "$START" ] || [ "$dry_run" = yes ] ||
+    fail "START=$START: there is no such file"
   needs "$(start_checkpoint)" 30_st.sh
 }
 

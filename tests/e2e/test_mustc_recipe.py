@@ -16,6 +16,7 @@ from fairseq.data import Dictionary
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.models.speech_to_text.s2t_transformer import S2TTransformerModel
 from fairseq_cli import train as fairseq_train
+from omegaconf import OmegaConf
 
 from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.cli.checkpoint_models import model_from
@@ -246,6 +247,15 @@ def test_settings_that_can_not_work_are_refused(corpus, tmp_path):
     )
 
 
+def test_a_sampling_temperature_needs_a_version_that_has_it(corpus, tmp_path):
+    done = Recipe(corpus, tmp_path / "run", TEMPERATURE="5")("30_st.sh", "--dry-run")
+    sources = (REPO / "fairseq_gist").rglob("*.py")
+    if any("sampling_temperature" in path.read_text(encoding="utf-8") for path in sources):
+        assert "--sampling-temperature 5" in done.stdout
+    else:
+        assert "has no --sampling-temperature" in done.stderr
+
+
 def test_settings_from_a_file(corpus, tmp_path):
     (tmp_path / "mine").write_text("MODEL=s\nMAX_TOKENS=123\n")
     recipe = Recipe(corpus, tmp_path / "run", CONFIG=str(tmp_path / "mine"))
@@ -318,7 +328,7 @@ def test_a_checkpoint_of_the_real_shape_is_a_starting_point(medium, form, tmp_pa
     }
     content = {
         "args": namespace if form == "args" else None,
-        "cfg": cfg if form == "cfg" else None,
+        "cfg": OmegaConf.to_container(cfg, resolve=True, enum_to_str=True),
         "model": stock_model.state_dict(),
         "optimizer_history": [history],
         "extra_state": {"train_iterator": {"epoch": 90, "iterations_in_epoch": 0}},
