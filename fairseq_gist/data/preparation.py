@@ -9,40 +9,35 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import shutil
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
-import yaml
-
 from fairseq_gist import __version__
+from fairseq_gist.data.alignment import TOLERANCE
+from fairseq_gist.data.configuration import SPECAUGMENT, follow_move, write_configuration
 from fairseq_gist.data.filterbank import BINS
 from fairseq_gist.data.mustc import Layout
 from fairseq_gist.data.survey import Survey
 from fairseq_gist.data.talk_features import Span, Talk, compute_features, write_zip
-from fairseq_gist.data.tsv import Places, TsvWriter, target_texts
-from fairseq_gist.data.vocabulary import VOCABULARY_TYPES, train_vocabulary
+from fairseq_gist.data.tsv import ASR, Places, TsvWriter, target_texts
+from fairseq_gist.data.vocabulary import VOCABULARY_TYPES, Vocabulary, train_vocabulary
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.files import replacing
 
-__all__ = ["SPECAUGMENT", "SPLITS", "Options", "prepare"]
+__all__ = ["SPLITS", "Options", "prepare"]
 
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "dev", "tst-COMMON")
 
-SPECAUGMENT: Dict[str, Optional[Dict[str, Any]]] = {
-    "ld": {"freq_mask_N": 2, "time_mask_N": 2},
-    "lb": {"freq_mask_N": 1, "time_mask_N": 1},
-    "none": None,
-}
-"""The policies of the SpecAugment paper that fairseq's recipes use; masks are given below."""
-
-_MASKS = {"time_wrap_W": 0, "freq_mask_F": 27, "time_mask_T": 100, "time_mask_p": 1.0}
 _ZIP = f"fbank{BINS}.zip"
-_CONFIG = "config_st.yaml"
 _RECORD = "prepare.json"
+_CODE = re.compile(r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$")
+_SPLIT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
 
 @dataclass(frozen=True)
@@ -60,8 +55,15 @@ class Options:
     max_frames: int = 3000
     """Longer utterances are dropped from training, never from other splits."""
     specaugment: str = "ld"
-    multiway_from: str = "dev"
-    """The split whose utterances with all languages make ``multiway.tsv``."""
+    multiway_from: Tuple[str, ...] = ("dev",)
+    """The splits whose utterances with all languages make ``multiway.tsv``."""
+    tolerance: float = TOLERANCE
+    """Seconds by which offset and duration of one utterance may differ between languages."""
+    vocabulary: Optional[str] = None
+    """Path without extension of an existing vocabulary, instead of training one."""
+    asr: bool = False
+    """Whether to write speech recognition data of the source language too."""
+    asr_vocab_size: int = 5000
 
     def validate(self) -> None:
         """Raise :class:`OptionError` with all that is wrong."""
@@ -78,11 +80,19 @@ class Options:
             )
         if "train" not in self.splits:
             problems.append("--splits: train is needed for the vocabulary")
-        if self.multiway_from not in self.splits:
+        if self.asr_vocab_size < 1:
+            problems.append(f"--asr-vocab-size: expected 1 or more, found {self.asr_vocab_size}")
+        if not 0 <= self.tolerance < float("inf"):
             problems.append(
-                f"--multiway-from: {self.multiway_from!r} is not one of the splits "
-                f"{', '.join(self.splits)}"
+                f"--multiway-tolerance: expected 0 or more seconds, found {self.tolerance}"
             )
+        if not self.multiway_from:
+            problems.append("--multiway-from: expected one split or more, found none")
+        problems += [
+            f"--multiway-from: {split!r} is not one of the splits {', '.join(self.splits)}"
+            for split in self.multiway_from
+            if split not in self.splits
+        ]
         if problems:
             raise OptionError("; ".join(problems))
 
@@ -95,9 +105,13 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
     options.validate()
     layout = Layout(root, options.source)
     options = _with_languages(layout, options)
+    _check_names(options)
+    vocabulary = Vocabulary(Path(options.vocabulary)) if options.vocabulary else None
+    if vocabulary is not None:
+        vocabulary.check(options.languages)
     if ":" in str(out.resolve()):
         raise DataError(f"{out.resolve()}: fairseq cannot read audio below a path with a colon")
-    inputs = _digest(layout, options)
+    inputs = _digest(layout, options, vocabulary)
     record = _finished(out, options, inputs)
     if record is not None:
         logger.info("%s: already prepared, nothing to do", out)
@@ -110,25 +124,44 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
     places = _zip(out, survey, work, options)
     writer = TsvWriter(layout, survey, out, places, options.languages)
     counts = {split: writer.write(split) for split in options.splits}
-    multiway = writer.write_multiway(options.multiway_from)
-    texts = target_texts(out / "train.tsv")
-    vocabulary = train_vocabulary(
-        texts, out, options.vocab_size, options.vocab_type, options.languages
-    )
-    _write_config(out, vocabulary, options)
+    multiway = writer.write_multiway(options.multiway_from, options.tolerance)
+    stems = {"st": _vocabulary(out, vocabulary, options)}
+    if options.asr:
+        transcripts = {
+            split: writer.write_transcripts(split, options.tolerance) for split in options.splits
+        }
+        stems[ASR] = _train(out, f"train_{ASR}", options.asr_vocab_size, (), options, ASR)
+    for task, stem in stems.items():
+        write_configuration(out, task, stem, options.specaugment)
     record = {
         "options": _plain(options),
         "inputs": inputs,
         "counts": counts,
-        "multiway_utterances": multiway,
+        "multiway_utterances": sum(found["matched"] for found in multiway.values()),
+        "multiway": multiway,
         "utterances_stored": sum(map(len, places.values())),
-        "vocabulary": f"{vocabulary}.txt",
+        "vocabulary": f"{stems['st']}.txt",
         "fairseq_gist": __version__,
     }
+    if options.asr:
+        record["asr"] = {"counts": transcripts, "vocabulary": f"{stems[ASR]}.txt"}
     with replacing(out / _RECORD) as path:
         path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(work)
     return record
+
+
+def _vocabulary(out: Path, existing: Optional[Vocabulary], options: Options) -> str:
+    if existing is not None:
+        return existing.copy(out)
+    return _train(out, "train", options.vocab_size, options.languages, options, "st")
+
+
+def _train(
+    out: Path, subset: str, size: int, languages: Tuple[str, ...], options: Options, task: str
+) -> str:
+    texts = target_texts(out / f"{subset}.tsv")
+    return train_vocabulary(texts, out, size, options.vocab_type, languages, task)
 
 
 def _with_languages(layout: Layout, options: Options) -> Options:
@@ -143,9 +176,37 @@ def _with_languages(layout: Layout, options: Options) -> Options:
     return Options(**{**asdict(options), "languages": languages})
 
 
-def _digest(layout: Layout, options: Options) -> str:
+def _check_names(options: Options) -> None:
+    """Raise where a language or split can't be in a file's name, or two files would have one."""
+    for language in options.languages:
+        if not _CODE.match(language):
+            raise DataError(
+                f"language {language!r}: expected a code of letters, digits and hyphens, such as "
+                "'pt' or 'zh-cn', as it becomes part of file names; rename the folder "
+                f"{options.source}-{language}, or leave it out with --languages"
+            )
+    for split in options.splits:
+        if not _SPLIT.match(split):
+            raise DataError(
+                f"split {split!r}: expected letters, digits, points, hyphens and underscores"
+            )
+    names = Counter(["multiway", *options.splits])
+    endings = [*options.languages, ASR] if options.asr else options.languages
+    names.update(f"{split}_{ending}" for split in options.splits for ending in endings)
+    twice = sorted(name for name, count in names.items() if count > 1)
+    if twice:
+        raise DataError(
+            f"{', '.join(f'{name}.tsv' for name in twice)} would be written twice; rename a split "
+            "or language, or choose with --splits and --languages"
+        )
+
+
+def _digest(layout: Layout, options: Options, vocabulary: Optional[Vocabulary]) -> str:
     """A fingerprint of all text files that go in; raises where one is missing."""
     digest = hashlib.sha256()
+    if vocabulary is not None:
+        for path in (vocabulary.model, vocabulary.dictionary):
+            digest.update(path.read_bytes())
     for split in options.splits:
         for language in options.languages:
             folder = layout.split(language, split)
@@ -167,8 +228,10 @@ def _finished(out: Path, options: Options, inputs: str) -> Optional[Dict[str, An
         record: Dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         _same(out, record["options"], _plain(options))
         if record["inputs"] != inputs:
-            raise DataError(f"{out}: prepared from other text; choose another --out or remove it")
-        _follow_move(out)
+            raise DataError(
+                f"{out}: prepared from other text or vocabulary; choose another --out or remove it"
+            )
+        follow_move(out)
         shutil.rmtree(out / ".work", ignore_errors=True)
         return record
     ours = out / ".work" / "options.json"
@@ -197,7 +260,10 @@ def _sweep(out: Path) -> None:
 
 
 def _plain(options: Options) -> Dict[str, Any]:
-    return json.loads(json.dumps(asdict(options)))
+    plain: Dict[str, Any] = json.loads(json.dumps(asdict(options)))
+    if options.vocabulary:  # wherever it is: its content is among the inputs
+        plain["vocabulary"] = Path(options.vocabulary).name
+    return plain
 
 
 def _same(out: Path, found: Dict[str, Any], wanted: Dict[str, Any]) -> None:
@@ -228,34 +294,3 @@ def _zip(out: Path, survey: Survey, work: Path, options: Options) -> Places:
         }
         for talk, kept in write_zip(out / _ZIP, survey.talks(), work, keep)
     }
-
-
-def _follow_move(out: Path) -> None:
-    """``audio_root`` has to be absolute for fairseq: set it again where the folder has moved."""
-    config = yaml.safe_load((out / _CONFIG).read_text(encoding="utf-8"))
-    if config.get("audio_root") != str(out.resolve()):
-        config["audio_root"] = str(out.resolve())
-        _dump(out, config)
-        logger.info("%s: the folder has moved, audio_root follows", out / _CONFIG)
-
-
-def _write_config(out: Path, vocabulary: str, options: Options) -> None:
-    config: Dict[str, Any] = {
-        "vocab_filename": f"{vocabulary}.txt",
-        "bpe_tokenizer": {"bpe": "sentencepiece", "sentencepiece_model": f"{vocabulary}.model"},
-        "input_channels": 1,
-        "input_feat_per_channel": BINS,
-        "prepend_tgt_lang_tag": True,
-        "audio_root": str(out.resolve()),
-        "transforms": {"*": ["utterance_cmvn"]},
-    }
-    policy = SPECAUGMENT[options.specaugment]
-    if policy is not None:
-        config["specaugment"] = {**_MASKS, **policy}
-        config["transforms"]["_train"] = ["utterance_cmvn", "specaugment"]
-    _dump(out, config)
-
-
-def _dump(out: Path, config: Dict[str, Any]) -> None:
-    with replacing(out / _CONFIG) as path:
-        path.write_text(yaml.safe_dump(config, sort_keys=True), encoding="utf-8")

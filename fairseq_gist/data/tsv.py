@@ -5,24 +5,30 @@ from __future__ import annotations
 import re
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Iterator, List, Mapping, Sequence, TextIO, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, TextIO, Tuple
 
 from tqdm import tqdm
 
+from fairseq_gist.data.alignment import Distinct, Row, align
 from fairseq_gist.data.mustc import Layout, Segment, read_segments
 from fairseq_gist.data.survey import Survey, span_of
 from fairseq_gist.data.talk_features import Span
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import replacing
 
-__all__ = ["COLUMNS", "Places", "TsvWriter", "target_texts"]
+__all__ = ["ASR", "COLUMNS", "Places", "TsvWriter", "target_texts"]
 
 COLUMNS = ("id", "audio", "n_frames", "tgt_text", "speaker", "src_text", "src_lang", "tgt_lang")
 
 Places = Mapping[str, Mapping[Span, Tuple[str, int]]]
 """Talk -> utterance -> (``zip:offset:length``, frames) of what is kept."""
 
+ASR = "asr"
+"""Ends the names of what serves speech recognition, as in fairseq's recipes."""
+
+_COUNTED = ("rows", "dropped_for_length", "dropped_without_text")
 _BREAKS = re.compile(r"[\t\r\n\0\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
@@ -45,7 +51,7 @@ class TsvWriter:
 
         Gives how many rows were kept, and dropped for which reason.
         """
-        counts: Counter[str] = Counter(rows=0, dropped_for_length=0, dropped_without_text=0)
+        counts: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
         with ExitStack() as stack:
             joint = self._open(stack, split)
             for language in tqdm(
@@ -53,37 +59,74 @@ class TsvWriter:
             ):
                 own = self._open(stack, f"{split}_{language}")
                 before = counts["rows"]
-                for _, row in self._rows(split, language, counts):
-                    joint.write(row)
-                    own.write(row)
-                    counts["rows"] += 1
-                if counts["rows"] == before:
-                    raise DataError(
-                        f"{self._layout.split(language, split)}: no utterance is left; "
-                        f"{counts['dropped_for_length']} were dropped for their length"
-                    )
+                for entry in self._entries(split, language):
+                    counts[entry.dropped or "rows"] += 1
+                    if not entry.dropped:
+                        row = self._row(entry, entry.segment.target, language)
+                        joint.write(row)
+                        own.write(row)
+                self._check_left(counts["rows"] - before, counts, split, language)
         return dict(counts)
 
-    def write_multiway(self, split: str) -> int:
-        """``multiway.tsv``: utterances of ``split`` with all languages, rows side by side.
+    def write_multiway(self, splits: Sequence[str], tolerance: float) -> Dict[str, Any]:
+        """``multiway.tsv``: utterances with all languages, their rows side by side.
 
-        Gives how many there are; with none, no file is written.
+        All rows of an utterance have the audio, transcript and speaker of the first language, and
+        the ids that they have in ``SPLIT.tsv``. Gives, for every split, what
+        :func:`~fairseq_gist.data.alignment.align` counted; with no utterance no file is written.
         """
-        rows: Dict[Tuple[str, Span], List[str]] = {}
-        for language in self._languages:
-            first: Dict[Tuple[str, Span], str] = {}
-            for key, row in self._rows(split, language, Counter()):
-                first.setdefault(key, row)
-            for key, row in first.items():
-                rows.setdefault(key, []).append(row)
-        complete = [each for each in rows.values() if len(each) == len(self._languages)]
-        if not complete:
-            return 0
+        found = {}
+        rows: List[str] = []
+        for split in splits:
+            entries = {
+                language: {entry.segment.line: entry for entry in self._entries(split, language)}
+                for language in self._languages
+            }
+            aligned = align(
+                {
+                    language: [Row(entry.segment, entry.dropped) for entry in each.values()]
+                    for language, each in entries.items()
+                },
+                tolerance,
+            )
+            found[split] = aligned.counts()
+            for utterance in aligned.rows:
+                first = entries[self._languages[0]][utterance[0].segment.line]
+                for language, row in zip(self._languages, utterance):
+                    own = replace(first, name=entries[language][row.segment.line].name)
+                    rows.append(self._row(own, row.segment.target, language))
+        if rows:
+            with ExitStack() as stack:
+                self._open(stack, "multiway").writelines(rows)
+        return found
+
+    def write_transcripts(self, split: str, tolerance: float) -> Dict[str, int]:
+        """``SPLIT_asr.tsv``: every utterance of any language once, its transcript as the target.
+
+        Gives how many rows were kept, and dropped for which reason.
+        """
+        counts: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
+        utterances, written = Distinct(tolerance), set()
+        source = self._layout.source
         with ExitStack() as stack:
-            file = self._open(stack, "multiway")
-            for each in complete:
-                file.writelines(each)
-        return len(complete)
+            file = self._open(stack, f"{split}_{ASR}")
+            for language in self._languages:
+                for entry in self._entries(split, language, of_source=True):
+                    # the same audio with another transcript is new, and would have the same id
+                    if utterances.is_new(entry.segment) and entry.name not in written:
+                        written.add(entry.name)
+                        counts[entry.dropped or "rows"] += 1
+                        if not entry.dropped:
+                            file.write(self._row(entry, entry.segment.source, source))
+            self._check_left(counts["rows"], counts, split, self._languages[0])
+        return dict(counts)
+
+    def _check_left(self, rows: int, counts: Counter[str], split: str, language: str) -> None:
+        if not rows:
+            raise DataError(
+                f"{self._layout.split(language, split)}: no utterance is left; "
+                f"{counts['dropped_for_length']} were dropped for their length"
+            )
 
     def _open(self, stack: ExitStack, name: str) -> TextIO:
         path = stack.enter_context(replacing(self._out / f"{name}.tsv"))
@@ -91,38 +134,46 @@ class TsvWriter:
         file.write("\t".join(COLUMNS) + "\n")
         return file
 
-    def _rows(
-        self, split: str, language: str, counts: Counter[str]
-    ) -> Iterator[Tuple[Tuple[str, Span], str]]:
+    def _entries(self, split: str, language: str, of_source: bool = False) -> Iterator[_Entry]:
+        """Every segment of a split in one language, or its source, dropped ones among them."""
         seen: Counter[Tuple[str, Span]] = Counter()
         for segment in read_segments(self._layout, language, split):
             talk, span = self._survey.talk(language, split, segment.wav), span_of(segment)
             place = self._places[talk.name].get(span)
-            if place is None:
-                counts["dropped_for_length"] += 1
-                continue
-            if not _clean(segment.target):
-                counts["dropped_without_text"] += 1
-                continue
-            key = (talk.name, span)
             name = f"{talk.name.split('/', 1)[1]}_{talk.index(span)}"
-            if seen[key]:  # the same audio twice in one language
-                name += f".{seen[key]}"
-            seen[key] += 1
-            yield key, self._row(f"{name}_{language}", place, segment, language)
+            if place is None:
+                yield _Entry(segment, name, dropped="dropped_for_length")
+            elif not _clean(segment.source if of_source else segment.target):
+                yield _Entry(segment, name, dropped="dropped_without_text")
+            else:
+                key = (talk.name, span)
+                if seen[key] and not of_source:  # the same audio twice in one language
+                    name += f".{seen[key]}"
+                seen[key] += 1
+                yield _Entry(segment, name, place)
 
-    def _row(self, name: str, place: Tuple[str, int], segment: Segment, language: str) -> str:
+    def _row(self, entry: _Entry, text: str, language: str) -> str:
         values = (
-            name,
-            place[0],
-            str(place[1]),
-            segment.target,
-            segment.speaker or "unknown",
-            segment.source,
+            f"{entry.name}_{language}",
+            entry.place[0],
+            str(entry.place[1]),
+            text,
+            entry.segment.speaker or "unknown",
+            entry.segment.source,
             self._layout.source,
             language,
         )
         return "\t".join(map(_clean, values)) + "\n"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    segment: Segment
+    name: str
+    """Of the utterance; with the language behind it, the row's id."""
+    place: Tuple[str, int] = ("", 0)
+    """``zip:offset:length`` and frames, of what isn't dropped."""
+    dropped: Optional[str] = None
 
 
 def target_texts(path: Path) -> Iterator[str]:

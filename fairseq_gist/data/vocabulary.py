@@ -1,17 +1,18 @@
-"""The joint vocabulary: SentencePiece on all target texts, laid out as fairseq lays it out."""
+"""Vocabularies: SentencePiece on all target texts, laid out as fairseq lays it out."""
 
 from __future__ import annotations
 
 import io
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Sequence
+from typing import Any, Dict, Iterable, List, Sequence
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import replacing
 from fairseq_gist.languages import LANGUAGE_TAG
 
-__all__ = ["VOCABULARY_TYPES", "train_vocabulary"]
+__all__ = ["VOCABULARY_TYPES", "Vocabulary", "train_vocabulary"]
 
 VOCABULARY_TYPES = ("unigram", "bpe", "char")
 
@@ -21,17 +22,20 @@ _THREADS = 4  # fixed: the sums of EM depend on how the text is cut
 
 
 def train_vocabulary(
-    texts: Iterable[str], folder: Path, size: int, kind: str, languages: Sequence[str]
+    texts: Iterable[str],
+    folder: Path,
+    size: int,
+    kind: str,
+    languages: Sequence[str],
+    task: str = "st",
 ) -> str:
-    """Write ``spm_{kind}{size}_st.{model,vocab,txt}`` into ``folder``; gives the common stem.
+    """Write ``spm_{kind}{size}_{task}.{model,vocab,txt}`` into ``folder``; gives the common stem.
 
     The same texts in the same order give the same vocabulary.
     """
-    try:
-        import sentencepiece
-    except ImportError as error:
-        raise DataError("sentencepiece is missing: pip install sentencepiece brings it") from error
-    stem = f"spm_{kind}{size}_st"
+    sentencepiece = _sentencepiece()
+    stem = f"spm_{kind}{size}_{task}"
+    option = "--vocab-size" if task == "st" else f"--{task}-vocab-size"
     model = io.BytesIO()  # not a file, whose name would go into the model
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -49,7 +53,7 @@ def train_vocabulary(
             unk_id=3,
         )
     except RuntimeError as error:
-        raise DataError(_reason(str(error), size)) from error
+        raise DataError(_reason(str(error), option, size)) from error
     processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     places = range(processor.get_piece_size())
     pieces = [(processor.id_to_piece(place), processor.get_score(place)) for place in places]
@@ -65,17 +69,132 @@ def train_vocabulary(
     return stem
 
 
-def _reason(message: str, size: int) -> str:
+@dataclass(frozen=True)
+class Vocabulary:
+    """An existing SentencePiece model and fairseq dictionary, checked against each other."""
+
+    prefix: Path
+
+    @property
+    def stem(self) -> str:
+        """The name of the two files, and of their copies."""
+        return self.prefix.name
+
+    @property
+    def model(self) -> Path:
+        """The SentencePiece model."""
+        return self.prefix.with_name(f"{self.prefix.name}.model")
+
+    @property
+    def dictionary(self) -> Path:
+        """The fairseq dictionary."""
+        return self.prefix.with_name(f"{self.prefix.name}.txt")
+
+    def check(self, languages: Sequence[str]) -> None:
+        """Raise :class:`DataError` unless the files fit together and have all languages' tags."""
+        files = (self.model, self.dictionary)
+        missing = " and no ".join(path.name for path in files if not path.is_file())
+        if missing:
+            raise DataError(
+                f"--vocabulary {self.prefix}: expected {self.model.name} and "
+                f"{self.dictionary.name} in {self.prefix.parent}, found no {missing}"
+            )
+        symbols = self._symbols()
+        tags = [LANGUAGE_TAG.format(language) for language in languages]
+        lacking = [tag for tag in tags if tag not in symbols]
+        if lacking:
+            raise DataError(
+                f"{self.dictionary}: no language tags {', '.join(lacking)}; expected those of all "
+                f"languages ({', '.join(languages)}): choose another vocabulary, or --languages"
+            )
+        pieces = self._pieces()
+        unknown = [piece for piece in pieces if piece not in symbols]
+        if unknown:
+            raise DataError(
+                f"{self.dictionary} does not fit {self.model.name}: it lacks {_some(unknown)} of "
+                f"the model's {len(pieces)} pieces"
+            )
+        known = set(pieces)
+        strange = [symbol for symbol in symbols if symbol not in known and not _MADE.match(symbol)]
+        if strange:
+            raise DataError(
+                f"{self.dictionary} does not fit {self.model.name}: the model never gives "
+                f"{_some(strange)} of the dictionary's {len(symbols)} symbols"
+            )
+
+    def copy(self, folder: Path) -> str:
+        """Copy both files into ``folder``; gives their stem."""
+        for source in (self.model, self.dictionary):
+            with replacing(folder / source.name) as path:
+                path.write_bytes(source.read_bytes())
+        return self.stem
+
+    def _symbols(self) -> Dict[str, int]:
+        """The dictionary's symbols, with the line that each is on."""
+        symbols: Dict[str, int] = {}
+        try:
+            lines = self.dictionary.read_text(encoding="utf-8").split("\n")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{self.dictionary}: not UTF-8 ({error})") from error
+        for number, line in enumerate(lines, 1):
+            if not line and number == len(lines):
+                continue
+            symbol, _, count = line.replace(" #fairseq:overwrite", "").rpartition(" ")
+            if not symbol or not count.isdigit():
+                raise DataError(
+                    f"{self.dictionary}, line {number}: expected a symbol, a space and a number, "
+                    f"found {line!r}"
+                )
+            if symbol in symbols:
+                raise DataError(
+                    f"{self.dictionary}, line {number}: {symbol!r} is on line {symbols[symbol]} too"
+                )
+            symbols[symbol] = number
+        return symbols
+
+    def _pieces(self) -> List[str]:
+        """What the model can give, without fairseq's own symbols."""
+        sentencepiece = _sentencepiece()
+        processor = sentencepiece.SentencePieceProcessor()
+        try:
+            processor.LoadFromSerializedProto(self.model.read_bytes())
+        except RuntimeError as error:
+            raise DataError(f"{self.model}: not a SentencePiece model") from error
+        return [
+            processor.id_to_piece(place)
+            for place in range(processor.get_piece_size())
+            if not (processor.is_control(place) or processor.is_unknown(place))
+        ]
+
+
+_MADE = re.compile(r"^(<lang:.+>|madeupword\d+)$")
+"""Symbols that are no pieces: tags are put before a text, and fairseq pads dictionaries."""
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:5]))
+    return f"{len(names)} ({shown}{', ...' if len(names) > 5 else ''})"
+
+
+def _sentencepiece() -> Any:
+    try:
+        import sentencepiece
+    except ImportError as error:
+        raise DataError("sentencepiece is missing: pip install sentencepiece brings it") from error
+    return sentencepiece
+
+
+def _reason(message: str, option: str, size: int) -> str:
     largest = re.search(r"value <= (\d+)", message)
     if largest:
         return (
-            f"--vocab-size {size} is too large for the text of train: "
+            f"{option} {size} is too large for the text of train: "
             f"the most it can give is {largest.group(1)}"
         )
     smallest = re.search(r"required_chars\D*(\d+) vs (\d+)", message)
     if smallest:
         return (
-            f"--vocab-size {size} is too small: the characters and language tags alone "
+            f"{option} {size} is too small: the characters and language tags alone "
             f"are {smallest.group(2)}"
         )
     return f"sentencepiece could not learn a vocabulary of {size}: {message}"

@@ -278,6 +278,134 @@ def test_two_workers_write_the_bytes_that_one_writes(finished, tmp_path):
     assert digest(tmp_path / "two") == digest(finished)
 
 
+# ----------------------------------------------------------------------------- speech recognition
+RECOGNITION = Options(vocab_size=75, asr=True, asr_vocab_size=30)
+
+
+def test_transcripts_of_every_utterance_once(layout):
+    other = "- {duration: 0.65, offset: 0.3, speaker_id: spk.4, wav: ted_4.wav}"
+    replace_line(layout.text("ru", "dev", "yaml"), 1, other)  # within the tolerance
+    replace_line(layout.text("fr", "dev", "fr"), 2, "")  # has a transcript all the same
+    replace_line(layout.text("ru", "dev", "en"), 3, "more words")  # the same audio
+    out = layout.root / "out"
+    record = prepare(layout.root, out, RECOGNITION, workers=1)
+    dropped = {"dropped_for_length": 0, "dropped_without_text": 0}
+    assert record["asr"]["counts"]["dev"] == {"rows": 5, **dropped}
+    rows = read(out / "dev_asr.tsv")
+    assert [row["id"] for row in rows] == [f"ted_4_{place}_en" for place in (0, 2, 3, 4, 5)]
+    for place, row in enumerate(rows):
+        assert row["tgt_text"] == row["src_text"] == sentence("en", 40 + place)
+        assert row["tgt_lang"] == row["src_lang"] == "en"
+    german = read(out / "dev_de.tsv")
+    assert [row["audio"] for row in rows] == [row["audio"] for row in german]
+    assert len(read(out / "train_asr.tsv")) == 15
+
+
+def test_recognition_has_a_vocabulary_and_configuration_of_its_own(layout):
+    out = layout.root / "out"
+    prepare(layout.root, out, RECOGNITION, workers=1)
+    st, asr = (yaml.safe_load((out / f"config_{name}.yaml").read_text()) for name in ("st", "asr"))
+    assert asr["vocab_filename"] == "spm_unigram30_asr.txt"
+    assert (st.pop("prepend_tgt_lang_tag"), asr.pop("prepend_tgt_lang_tag")) == (True, False)
+    for config in (st, asr):
+        del config["vocab_filename"], config["bpe_tokenizer"]
+    assert asr == st
+    pieces = (out / "spm_unigram30_asr.txt").read_text(encoding="utf-8").splitlines()
+    assert len(pieces) == 26
+    assert not any("<lang:" in piece for piece in pieces)
+
+
+def test_the_recognition_configuration_follows_a_moved_folder_too(layout, tmp_path):
+    prepare(layout.root, layout.root / "out", RECOGNITION, workers=1)
+    moved = tmp_path / "moved"
+    shutil.move(str(layout.root / "out"), moved)
+    prepare(layout.root, moved, RECOGNITION, workers=1)
+    assert yaml.safe_load((moved / "config_asr.yaml").read_text())["audio_root"] == str(moved)
+
+
+def test_too_large_a_vocabulary_for_recognition(layout):
+    options = Options(vocab_size=75, asr=True)
+    with pytest.raises(DataError, match="--asr-vocab-size 5000 is too large for the text of train"):
+        prepare(layout.root, layout.root / "out", options, workers=1)
+
+
+# ----------------------------------------------------------------------------- a given vocabulary
+@pytest.fixture
+def given(finished, tmp_path):
+    """The vocabulary of another preparation, under another name."""
+    prefix = tmp_path / "given" / "theirs"
+    prefix.parent.mkdir()
+    for extension in ("model", "txt"):
+        name = f"spm_unigram75_st.{extension}"
+        shutil.copy(finished / name, prefix.with_name(f"theirs.{extension}"))
+    return prefix
+
+
+def test_a_given_vocabulary_is_taken(layout, given, capsys):
+    out = layout.root / "fairseq"
+    command = ["prepare", str(layout.root), "--vocabulary", str(given), "--languages", "de,ru"]
+    assert main(command) == 0
+    for extension in ("model", "txt"):
+        name = f"theirs.{extension}"
+        assert (out / name).read_bytes() == given.with_name(name).read_bytes()
+    assert not list(out.glob("spm_*"))
+    config = yaml.safe_load((out / "config_st.yaml").read_text())
+    assert config["vocab_filename"] == "theirs.txt"
+    assert config["bpe_tokenizer"]["sentencepiece_model"] == "theirs.model"
+    assert json.loads((out / "prepare.json").read_text())["options"]["vocabulary"] == "theirs"
+    assert main(command) == 0  # nothing to do
+    edit(given.with_name("theirs.txt"), lambda text: text.replace(" 1\n", " 2\n", 1))
+    assert main(command) == 1
+    assert "prepared from other text or vocabulary" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            lambda text: text.replace("<lang:fr> 1\n", "").replace("<lang:ru> 1\n", ""),
+            r"theirs\.txt: no language tags <lang:fr>, <lang:ru>; .* \(de, fr, ru\): choose",
+        ),
+        (
+            lambda text: text.replace("\n▁ 1", "\nstrange 1"),
+            r"theirs\.txt does not fit theirs\.model: it lacks 1 \('▁'\) of the model's 71 pieces",
+        ),
+        (
+            lambda text: text + "strange 1\n",
+            r"does not fit theirs\.model: the model never gives 1 \('strange'\) of",
+        ),
+        (lambda text: text + "\n", r"theirs\.txt, line 72: expected a symbol, a space and a num"),
+        (
+            lambda text: text + "<lang:de> 1\n",
+            r"theirs\.txt, line 72: '<lang:de>' is on line 1 too",
+        ),
+    ],
+)
+def test_a_dictionary_that_does_not_fit_is_refused_before_anything_is_written(
+    layout, given, change, reason
+):
+    edit(given.with_name("theirs.txt"), change)
+    with pytest.raises(DataError, match=reason):
+        prepare(layout.root, layout.root / "out", Options(vocabulary=str(given)), workers=1)
+    assert not (layout.root / "out").exists()
+
+
+def test_padding_of_a_dictionary_is_welcome(layout, given):
+    edit(given.with_name("theirs.txt"), lambda text: text + "madeupword0000 0\n")
+    prepare(layout.root, layout.root / "out", Options(vocabulary=str(given)), workers=1)
+
+
+def test_a_given_vocabulary_that_is_not_there_or_no_model(layout, given):
+    options = Options(vocabulary=str(given.with_name("no")))
+    with pytest.raises(
+        DataError, match=r"expected no\.model and no\.txt in .*, found no no\.model "
+    ):
+        prepare(layout.root, layout.root / "out", options, workers=1)
+    given.with_name("theirs.model").write_text("no model")
+    with pytest.raises(DataError, match=r"theirs\.model: not a SentencePiece model"):
+        prepare(layout.root, layout.root / "out", Options(vocabulary=str(given)), workers=1)
+
+
 # ------------------------------------------------------------------------------- awkward content
 def test_text_survives_the_tsv(layout):
     strange = 'say "no"\tand \\n \'yes\u2028then\u00a0stop'
@@ -318,14 +446,59 @@ def test_what_is_too_short_or_without_text_is_dropped_and_counted(layout):
 
 
 def test_languages_may_be_cut_differently(layout):
-    other = "- {duration: 0.5, offset: 0.2, speaker_id: spk.4, wav: ted_4.wav}"
+    other = "- {duration: 0.4, offset: 0.2, speaker_id: spk.4, wav: ted_4.wav}"
     replace_line(layout.text("de", "dev", "yaml"), 1, other)
     record = prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
     rows = {row["id"]: row for row in read(layout.root / "out" / "dev.tsv")}
     assert record["multiway_utterances"] == 4
     assert "ted_4_1_de" not in rows  # the second utterance of the talk is French and Russian
-    assert rows["ted_4_0_de"]["n_frames"] == "48"
+    assert rows["ted_4_0_de"]["n_frames"] == "38"
     assert rows["ted_4_1_fr"]["audio"] == rows["ted_4_1_ru"]["audio"]
+
+
+def test_an_utterance_cut_a_little_otherwise_takes_the_audio_of_the_first_language(layout):
+    other = "- {duration: 0.65, offset: 0.2, speaker_id: spk.4, wav: ted_4.wav}"
+    replace_line(layout.text("fr", "dev", "yaml"), 1, other)
+    edit(layout.text("ru", "dev", "en"), lambda text: text.replace("\n", " .\n").upper())
+    record = prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    assert record["multiway_utterances"] == 5
+    multiway = read(layout.root / "out" / "multiway.tsv")[:3]
+    own = {row["id"]: row for row in read(layout.root / "out" / "dev.tsv")}
+    german = own["ted_4_1_de"]
+    assert [row["id"] for row in multiway] == ["ted_4_1_de", "ted_4_0_fr", "ted_4_1_ru"]
+    for row in multiway:
+        for column in ("audio", "n_frames", "src_text"):
+            assert row[column] == german[column]
+        for column in ("tgt_text", "tgt_lang"):
+            assert row[column] == own[row["id"]][column]
+    assert own["ted_4_0_fr"]["audio"] != german["audio"]
+
+
+def test_why_utterances_are_not_in_all_languages(layout, caplog):
+    caplog.set_level("INFO")
+    for language, place, text in (("fr", 2, "other words"), ("ru", 2, "others"), ("ru", 4, "no")):
+        replace_line(layout.text(language, "dev", "en"), place, text)
+    command = ["prepare", str(layout.root), "--vocab-size", "75", "--multiway-tolerance", "0.01"]
+    assert main([*command, "--multiway-from", "dev,tst-COMMON"]) == 0
+    assert "multiway: 3 utterances of dev in all languages, of 5" in caplog.text
+    assert "  not in ru: english differs 2" in caplog.text
+    record = json.loads((layout.root / "fairseq" / "prepare.json").read_text())
+    assert record["multiway_utterances"] == 8
+    assert record["multiway"]["dev"] == {
+        "candidates": 5,
+        "matched": 3,
+        "unmatched": {"fr": {"english_differs": 1}, "ru": {"english_differs": 2}},
+        "missing_in_one_language": {"ru": 1},
+    }
+    rows = read(layout.root / "fairseq" / "multiway.tsv")
+    assert [row["id"].split("_")[1] for row in rows] == ["4"] * 9 + ["5"] * 15
+
+
+def test_no_utterance_in_all_languages(layout, caplog):
+    edit(layout.text("ru", "dev", "en"), lambda text: text.replace("\n", " more\n"))
+    assert main(["prepare", str(layout.root), "--vocab-size", "75"]) == 0
+    assert "multiway: no utterance of dev has all languages" in caplog.text
+    assert not (layout.root / "fairseq" / "multiway.tsv").exists()
 
 
 def test_other_audio_of_the_same_name_is_kept_apart(layout):
@@ -333,8 +506,11 @@ def test_other_audio_of_the_same_name_is_kept_apart(layout):
     record = prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
     rows = {row["id"]: row["audio"] for row in read(layout.root / "out" / "dev.tsv")}
     assert rows["ted_4_0_de"] == rows["ted_4_0_fr"] != rows["ted_4-2_0_ru"]
-    assert record["multiway_utterances"] == 0
-    assert not (layout.root / "out" / "multiway.tsv").exists()
+    # talk, time and words agree, so it is another encoding of the same utterances
+    assert record["multiway_utterances"] == 5
+    multiway = read(layout.root / "out" / "multiway.tsv")
+    assert [row["id"] for row in multiway[:3]] == ["ted_4_0_de", "ted_4_0_fr", "ted_4-2_0_ru"]
+    assert {row["audio"] for row in multiway[:3]} == {rows["ted_4_0_de"]}
 
 
 def test_the_same_segment_twice_keeps_both_translations(layout):
@@ -575,6 +751,27 @@ def test_a_language_that_is_not_there(layout):
         prepare(layout.root, layout.root / "out", Options(languages=("nl", "it", "de")), workers=1)
 
 
+@pytest.mark.parametrize("name", ["f,r", "fr de", "fr.bak", "-fr", "fr_st"])
+def test_a_language_that_can_not_be_in_file_names(layout, name):
+    (layout.root / "en-fr").rename(layout.root / f"en-{name}")
+    with pytest.raises(DataError, match=f"language '{name}': expected a code .* en-{name}, or"):
+        prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    options = Options(languages=("de", "ru"), vocab_size=60)
+    assert prepare(layout.root, layout.root / "out", options, workers=1)["counts"]
+
+
+def test_names_that_would_be_written_twice(layout):
+    (layout.root / "en-fr").rename(layout.root / "en-asr")
+    with pytest.raises(DataError, match=r"dev_asr\.tsv, train_asr\.tsv, .* be written twice"):
+        prepare(layout.root, layout.root / "out", RECOGNITION, workers=1)
+    (layout.root / "en-asr").rename(layout.root / "en-fr")
+    options = Options(splits=("train", "dev", "dev_de"))
+    with pytest.raises(DataError, match=r"dev_de\.tsv would be written twice"):
+        prepare(layout.root, layout.root / "out", options, workers=1)
+    with pytest.raises(DataError, match=r"split 'a/b': expected letters, digits"):
+        prepare(layout.root, layout.root / "out", Options(splits=("train", "dev", "a/b")), 1)
+
+
 def test_a_colon_in_the_path_is_refused_since_fairseq_splits_there(layout):
     with pytest.raises(DataError, match="path with a colon"):
         prepare(layout.root, layout.root / "8:30", OPTIONS, workers=1)
@@ -582,7 +779,7 @@ def test_a_colon_in_the_path_is_refused_since_fairseq_splits_there(layout):
 
 def test_impossible_options_are_all_named_at_once():
     options = Options(
-        vocab_size=0, max_frames=3, specaugment="x", splits=("dev",), multiway_from="test"
+        vocab_size=0, max_frames=3, specaugment="x", splits=("dev",), multiway_from=("test",)
     )
     with pytest.raises(OptionError, match="--specaugment.*--vocab-size.*--max-frames.*--splits"):
         options.validate()
