@@ -1,16 +1,17 @@
+# shellcheck shell=bash disable=SC2034  # run.sh reads these
 # Settings of run.sh for the open corpus: phrases of the Unicode CLDR, spoken by eSpeak NG. Two cores
-# need two to three hours. Any of these can be set in the environment instead.
+# need about two hours. Any of these can be set in the environment instead.
 
 : "${SEEDS:=1 2 3}"           # the first for every system; all for those of SEEDED
 : "${SEEDED:=shared joint random-2.5 gradient-2.5}"
 : "${BUDGETS:=1.5 2.0 2.5 3.0 3.5}"  # of random and gradient, in sizes of the shared model
-: "${SHARED_UPDATES:=900}"    # of the model that the others start from
-: "${UPDATES:=400}"           # of each other system, on top
+: "${SHARED_UPDATES:=1200}"   # of the model that the others start from
+: "${UPDATES:=300}"           # of each other system, on top
 : "${PATIENCE:=-1}"           # validations without improvement after which a system stops; -1: none
-: "${SAVE_EVERY:=100}"         # updates between validations and checkpoints
+: "${SAVE_EVERY:=50}"          # updates between validations and checkpoints
 : "${AVERAGE:=3}"             # checkpoints that are averaged
 : "${ADAPTER_DIM:=128}"       # bottleneck of the adapters
-: "${BIPARTITION_AT:=50,100,150,200}"  # updates at which bipartition splits
+: "${BIPARTITION_AT:=40,80,120,160}"  # updates at which bipartition splits
 : "${BIPARTITION_SPLITS:=8}"  # units split at each
 : "${BIPARTITION_BUDGET:=2.5}"
 : "${CHUNKS:=8}"              # of the data that gradients are measured on
@@ -32,8 +33,8 @@ model=(
   --decoder-ffn-embed-dim 512 --encoder-attention-heads 4 --decoder-attention-heads 4
   --conv-channels 256 --dropout 0.1 --attention-dropout 0 --activation-dropout 0
 )
-batches=(--batch-size 16 --batch-size-valid 64)
+batches=(--batch-size 16 --batch-size-valid 100 --num-workers 0)
 joint_batches=(--multiway-batches)  # of systems with all languages
 from_scratch=(--lr 2e-3 --lr-scheduler inverse_sqrt --warmup-updates 200)
-trained_on=(--lr 1e-3 --lr-scheduler inverse_sqrt --warmup-updates 100)
+trained_on=(--lr 8e-4 --lr-scheduler inverse_sqrt --warmup-updates 50)
 generation=(--batch-size 64 --max-len-b 40)

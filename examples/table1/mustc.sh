@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034  # run.sh reads these
 # Settings of run.sh for MuST-C, prepared by ../mustc: everything at the paper's sizes. The full run
 # has not been made. Any of these can be set in the environment instead.
 

@@ -162,8 +162,8 @@ system() {  # system NAME SEED: train one system and leave what it wrote in its 
       done ;;
     bilingual)
       for language in "${languages[@]}"; do
-        train "$folder/$language" "$seed" "train_$language" "dev_$language" \
-          "$((SHARED_UPDATES + UPDATES))" "${from_scratch[@]}"
+        train "$folder/$language" "$seed" "train_$language" "dev_$language" "$SHARED_UPDATES" \
+          "${from_scratch[@]}"
         translate "$folder" "$folder/$language/average.pt" "${TEST}_$language"
       done ;;
     *)

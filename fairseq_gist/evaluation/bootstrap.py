@@ -79,8 +79,8 @@ def compare(value: float, resampled: Floats, other: Floats) -> Difference:
     Pitfalls in Automatic Evaluation and Significance Testing for MT", bootstrap test), one resample
     of that kind added. A tie counts as reached, so that equal outputs get p = 1.
 
-    sacreBLEU takes the absolute values before it subtracts their mean. Far from zero all differences
-    have one sign, so that is one tail of two, and p about half of this one.
+    sacreBLEU takes the absolute values before it subtracts their mean. Far from zero all of them
+    have one sign, so that is one tail of two, and its p about half of this one.
     """
     differences = resampled - other
     reached = int(np.sum(np.abs(differences - differences.mean()) >= abs(value)))
