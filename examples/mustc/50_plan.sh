@@ -8,7 +8,11 @@ begin "what languages share" "$@"
 
 needs "$OUT/statistics.npz" 40_record.sh
 for system in $SYSTEMS; do
-  [ "$system" != shared ] || continue
-  run "plan.$system" fairseq-gist plan "$system" --statistics "$OUT/statistics.npz" \
-    --size-budget "$SIZE_BUDGET" -o "$OUT/plans/$system.json"
+  case $system in
+    shared) continue ;;
+    gradient | random) from=(--statistics "$OUT/statistics.npz" --size-budget "$SIZE_BUDGET") ;;
+    bipartition) from=(--statistics "$OUT/statistics.npz") ;;
+    *) from=(--checkpoint "$(start_checkpoint)" --languages "${LANGUAGES// /,}") ;;
+  esac
+  run "plan.$system" fairseq-gist plan "$system" "${from[@]}" -o "$OUT/plans/$system.json"
 done

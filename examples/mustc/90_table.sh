@@ -17,7 +17,5 @@ for system in start $SYSTEMS; do
 done
 checkpoints[0]="start=$(start_checkpoint)"
 command+=(--data "$DATA" --subset "$subsets" --checkpoint "${checkpoints[@]}" -o "$OUT/scores.json")
-if fairseq-gist score --help | grep -q -e '--table'; then
-  command+=(--table "$OUT/table")
-fi
+command+=(--table "$OUT/table")
 run score "${command[@]}"

@@ -90,20 +90,24 @@ training() {
   [ "$CPU" = 0 ] || train+=(--cpu)
 }
 
+# valid_subsets: one for each language, so that patience looks at the mean over the languages
+valid_subsets() {
+  local subsets
+  # shellcheck disable=SC2086 # several words on purpose
+  printf -v subsets ',dev_%s' $LANGUAGES
+  printf '%s\n' "${subsets:1}"
+}
+
 # translation: add to `train` what trainings of translation share
 translation() {
   train+=(
     --user-dir "$plugin" --task gist_speech_to_text --arch "gist_s2t_transformer_$MODEL"
-    --config-yaml config_st.yaml --train-subset train --valid-subset dev
+    --config-yaml config_st.yaml --train-subset train --valid-subset "$(valid_subsets)"
     --criterion gist_label_smoothed_cross_entropy --ignore-prefix-size 1 --ddp-backend legacy_ddp
   )
   # shellcheck disable=SC2206 # several words on purpose
   train+=($ST_OPTIONS)
-  [ -z "$TEMPERATURE" ] || {
-    grep -rq --include='*.py' sampling_temperature "$plugin" ||
-      fail "TEMPERATURE=$TEMPERATURE: this version of fairseq-gist has no --sampling-temperature"
-    train+=(--sampling-temperature "$TEMPERATURE")
-  }
+  [ -z "$TEMPERATURE" ] || train+=(--sampling-temperature "$TEMPERATURE")
 }
 
 # average NAME SCRIPT: NAME/average.pt of the last epochs that SCRIPT has trained

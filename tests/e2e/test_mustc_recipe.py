@@ -133,6 +133,7 @@ def test_the_whole_chain_and_once_more(corpus, tmp_path):
     start, shared, gradient = (system["parameters"] for system in scores)
     assert start == shared < gradient <= 1.5 * shared
     assert {system["hypotheses"] for system in scores} == {64}
+    assert "| gradient" in (out / "table.md").read_text()
 
     before = recipe.snapshot()
     printed = recipe.all()
@@ -154,7 +155,7 @@ def test_from_a_stock_checkpoint_with_its_own_vocabulary(corpus, data, stock, tm
         tmp_path / "run",
         START=str(stock),
         VOCABULARY=str(tmp_path / "theirs"),
-        SYSTEMS="gradient",
+        SYSTEMS="attention",
     )
     printed = recipe.all()
     for name in ("20_asr.sh", "30_st.sh"):
@@ -164,7 +165,8 @@ def test_from_a_stock_checkpoint_with_its_own_vocabulary(corpus, data, stock, tm
     assert not (out / "data" / "train_asr.tsv").exists()
     assert (out / "data" / "theirs.txt").is_file()
     systems = json.loads((out / "scores.json").read_text())["systems"]
-    assert [system["name"] for system in systems] == ["start", "gradient"]
+    assert [system["name"] for system in systems] == ["start", "attention"]
+    assert (out / "table.md").is_file()
 
 
 # ------------------------------------------------------------------------------ one script a time
@@ -247,13 +249,11 @@ def test_settings_that_can_not_work_are_refused(corpus, tmp_path):
     )
 
 
-def test_a_sampling_temperature_needs_a_version_that_has_it(corpus, tmp_path):
-    done = Recipe(corpus, tmp_path / "run", TEMPERATURE="5")("30_st.sh", "--dry-run")
-    sources = (REPO / "fairseq_gist").rglob("*.py")
-    if any("sampling_temperature" in path.read_text(encoding="utf-8") for path in sources):
-        assert "--sampling-temperature 5" in done.stdout
-    else:
-        assert "has no --sampling-temperature" in done.stderr
+def test_sampling_and_validation_are_by_language(corpus, tmp_path):
+    recipe = Recipe(corpus, tmp_path / "run", TEMPERATURE="5", LANGUAGES="de es")
+    printed = recipe("30_st.sh", "--dry-run").stdout
+    assert "--sampling-temperature 5" in printed
+    assert "--valid-subset dev_de\\,dev_es" in printed
 
 
 def test_settings_from_a_file(corpus, tmp_path):

@@ -109,6 +109,25 @@ def test_a_dry_run_prints_every_system_and_writes_nothing(two_languages, tmp_pat
     assert not (tmp_path / "table1").exists()
 
 
+def test_the_settings_for_mustc_are_the_paper_s(tmp_path):
+    data = {"DATA": "mustc", "DRY_RUN": "1", "PATH": os.environ["PATH"]}
+    data["PATH"] = f"{Path(sys.executable).parent}:{data['PATH']}"
+    result = subprocess.run(
+        [str(RUN), str(tmp_path / "table1"), str(RUN.parent / "mustc.sh")],
+        env=data, text=True, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    for option in (
+        "--arch gist_s2t_transformer_m --max-tokens 40000 --update-freq 8",
+        "--beam 5 --lenpen 0.6",
+        "plan gradient --statistics",
+        "--size-budget 190.6M",
+        "--patience 10",
+        "--adapter-dim 512",
+    ):
+        assert option in result.stdout
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
