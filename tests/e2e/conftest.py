@@ -44,6 +44,7 @@ RECIPE = [
     "--warmup-updates=4",
     "--seed=1",
     "--cpu",
+    "--num-workers=0",  # a worker is a copy of this process, and fairseq lets many of them live on
     "--log-format=simple",
     "--log-interval=1",
     "--no-epoch-checkpoints",

@@ -10,6 +10,7 @@ from tests.e2e.conftest import assert_same_tensors
 
 # 21 or so batches an epoch, two an update: the run ends in its second epoch
 OPTIONS = [
+    "--num-workers=1",
     "--update-freq=2",
     "--differentiate-at=10",
     "--gradient-window=8",
