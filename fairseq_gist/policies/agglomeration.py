@@ -47,6 +47,15 @@ class Undecided(NamedTuple):
         unknown = [u for u, groups in units.items() if len(groups) > 1 and u not in known]
         return cls(units, known, more, unknown)
 
+    def check_known(self) -> None:
+        """Raise PlanError when a unit is split whose size isn't known."""
+        if self.unknown:
+            raise PlanError(
+                f"the plan so far splits '{self.unknown[0]}', which isn't decided on, so its size "
+                "isn't known; write its number of parameters into the plan ('unit_parameters' in "
+                "'provenance')"
+            )
+
 
 def agglomerate(
     languages: Sequence[str],
@@ -75,12 +84,7 @@ def agglomerate(
     """
     limit = parse_budget(budget, shared_parameters)
     kept = Undecided.of(within, unit_parameters)
-    if kept.unknown:
-        raise PlanError(
-            f"the plan so far splits '{kept.unknown[0]}', which isn't decided on, so its size "
-            "isn't known; write its number of parameters into the plan ('unit_parameters' in "
-            "'provenance')"
-        )
+    kept.check_known()
     groups = {unit: {language: [language] for language in languages} for unit in unit_parameters}
     size = shared_parameters + kept.more + sum(unit_parameters.values()) * (len(languages) - 1)
     for unit, one, other in joins:

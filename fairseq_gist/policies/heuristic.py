@@ -12,6 +12,7 @@ from typing import Collection, Dict, Iterable, List, Mapping, Optional, Sequence
 
 from fairseq_gist.errors import OptionError
 from fairseq_gist.plan import SharingPlan
+from fairseq_gist.policies.agglomeration import Undecided
 from fairseq_gist.unit_names import DEFAULT_UNITS, FEED_FORWARD, UnitName, matching
 
 __all__ = ["HEURISTICS", "heuristic_plan"]
@@ -47,11 +48,12 @@ def heuristic_plan(
     unit_parameters: Mapping[str, int],
     shared_parameters: int,
     units: Optional[Collection[str]] = None,
+    within: Optional[SharingPlan] = None,
 ) -> SharingPlan:
     """Return the plan of a heuristic.
 
     It says of all the projections and norms of the decoder how they are shared; of other units only
-    of those that it splits. It knows of no plan so far, and may join what that separates.
+    of those that it splits.
 
     Args:
         name: one of :data:`HEURISTICS`.
@@ -60,10 +62,14 @@ def heuristic_plan(
         shared_parameters: parameters of the whole, fully shared model.
         units: split these at most. ``language-specific`` splits all of them, wherever they are;
             the others never split anything of the encoder.
+        within: the plan so far, which the result must refine. Units that it isn't asked to split,
+            or says nothing of, such as adapters, stay as they are in it.
 
     Raises:
         OptionError: for an unknown name, or when a kind that it shares, or all that it would split,
             is none of the units.
+        PlanError: when ``within`` is for other languages, separates some that the heuristic joins,
+            or splits a unit of unknown size that isn't decided on.
     """
     if name not in HEURISTICS:
         raise OptionError(f"expected one of {', '.join(HEURISTICS)}, found '{name}'")
@@ -85,10 +91,18 @@ def heuristic_plan(
         if unit in default or unit in split
     }
     plan = SharingPlan(languages, groups)
-    sizes = {unit: unit_parameters[unit] for unit in plan.units}
+    decided = [unit for unit in groups if units is None or unit in units]
+    same_languages = within is not None and within.languages == plan.languages
+    kept = Undecided.of(within if same_languages else None, decided)
+    kept.check_known()
+    plan = SharingPlan(languages, {**plan.units, **kept.units})
+    if within is not None:
+        plan.check_refines(within)
+    sizes = {**{unit: unit_parameters[unit] for unit in groups}, **kept.parameters}
+    added = sum((len(plan.units[unit]) - 1) * size for unit, size in sizes.items())
     provenance = {
         "policy": name,
-        "parameters": plan.size(shared_parameters, sizes),
+        "parameters": shared_parameters + added,
         "shared_parameters": shared_parameters,
         "unit_parameters": sizes,
     }

@@ -125,8 +125,8 @@ def decide(
         unit_parameters: parameters of one copy of every unit of the model, in its order.
         shared_parameters: parameters of the whole, fully shared model.
         statistics: of the gradients, for the policies that need them.
-        within: the plan so far. Most policies go on from it; a heuristic is what it is, and must
-            split only further.
+        within: the plan so far. Most policies go on from it; a heuristic is what it is on the
+            units that it decides on, and must split only further.
         budget: size of the whole model, see :func:`fairseq_gist.budget.parse_budget`.
         seed: of ``random``.
         linkage: of ``gradient``, see :func:`~fairseq_gist.policies.gradient.gradient_plan`.
@@ -159,10 +159,8 @@ def decide(
         sizes = {unit: unit_parameters[unit] for unit in chosen}
         return random_plan(languages, sizes, shared_parameters, str(budget), seed, so_far)
     only = None if units is None else _chosen(units, unit_parameters)
-    plan = heuristic_plan(name, languages, unit_parameters, shared_parameters, only)
-    if within is not None:
-        plan.check_refines(within)
-    return plan
+    so_far = _completed(within, languages, unit_parameters, tuple(unit_parameters))
+    return heuristic_plan(name, languages, unit_parameters, shared_parameters, only, so_far)
 
 
 def _selected(

@@ -97,6 +97,30 @@ def test_a_heuristic_must_refine_the_plan_so_far():
         decided("attention", within=SharingPlan(["de", "xx"], {}))
 
 
+@pytest.mark.parametrize("name", ["attention", "encoder-only", "shared"])
+def test_a_heuristic_leaves_what_it_does_not_speak_of(name):
+    """Such as adapters, of which every language has its own."""
+    adapters = {f"encoder.layers.{layer}.adapter.down": 1_000 for layer in range(2)}
+    before = SharingPlan.language_specific(LANGUAGES, adapters)
+    plan = decided(name, sizes={**MODEL, **adapters}, within=before)
+    assert plan.refines(before)
+    alone = decided(name)
+    assert {unit: plan.units[unit] for unit in alone.units} == dict(alone.units)
+    added = (len(LANGUAGES) - 1) * sum(adapters.values())
+    assert plan.provenance["parameters"] == alone.provenance["parameters"] + added
+    with pytest.raises(PlanError, match=r"splits 'encoder.layers.0.adapter.down', .* its size isn"):
+        decided(name, within=before)
+
+
+def test_a_heuristic_leaves_units_that_were_not_asked_for():
+    bottom = r"decoder\.layers\.0\..+"
+    before = decided("language-specific", units=bottom)
+    plan = decided("language-specific", units=TOP, within=before)
+    both = decided("language-specific", units=f"{bottom}|{TOP}")
+    assert plan == both
+    assert plan.provenance["parameters"] == both.provenance["parameters"]
+
+
 def test_what_is_missing_is_named(statistics):
     with pytest.raises(OptionError, match="expected one of the policies gradient, .* 'magic'"):
         decided("magic")
