@@ -12,7 +12,7 @@ from fairseq_gist.nn.adapters import is_in_adapter
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
-from fairseq_gist.surgery.plan_buffer import PLAN_KEY, plan_in_state, plan_of
+from fairseq_gist.surgery.plan_buffer import PLAN_KEY, plan_in_state, plan_of, store_plan
 from fairseq_gist.surgery.units import FAST_PATH_COPIES, find_units
 
 __all__ = ["export_state", "parameters_in_state", "reconcile", "unit_sizes_in_state"]
@@ -45,6 +45,8 @@ def reconcile(model: nn.Module, state: MutableMapping[str, Tensor], routing: Rou
         )
     if theirs is not None and (ours is None or theirs.refines(ours)):
         apply_plan(model, theirs, routing)
+        if plan_of(model) is None:  # it splits nothing
+            store_plan(model, theirs)
     elif ours is not None and (theirs is None or ours.refines(theirs)):
         _expand(model, state, theirs or SharingPlan.shared(ours.languages, ours.units), ours)
     elif theirs is not None or ours is not None:

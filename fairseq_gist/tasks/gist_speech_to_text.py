@@ -304,7 +304,8 @@ class GistSpeechToTextTask(SpeechToTextTask):
     def optimizer_built(self, optimizer: Any) -> None:
         """Follow an optimizer that the trainer has built (called by the hook)."""
         model = self._trainer.get_model()
-        if plan_of(model) is not None:
+        plan = plan_of(model)
+        if plan is not None and not plan.is_shared:
             with one_line_errors():
                 hook.check_distributed(self._trainer)
         if self.args.train_only:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from torch import Tensor, nn
 
@@ -18,7 +18,7 @@ from fairseq_gist.statistics import GradientStatistics
 from fairseq_gist.summary import describe_plan
 from fairseq_gist.surgery.adapters import is_default_plan
 from fairseq_gist.surgery.apply import apply_plan
-from fairseq_gist.surgery.plan_buffer import plan_of
+from fairseq_gist.surgery.plan_buffer import plan_of, store_plan
 from fairseq_gist.surgery.units import (
     Unit,
     count_parameters,
@@ -75,12 +75,13 @@ class Differentiation:
                 "--differentiate-at: the model has fewer than two languages; it finds them by the "
                 "tags in the vocabulary, or by --languages"
             )
-        self._check_trained()
+        if self._records:
+            self._check_trained(self._units())
         hook.check_trainer(trainer)
         self._check_budgets()
         self._check_reachable()
-        if not self._records:
-            self._decide(self.moments[0], None)  # so that what is wrong with it is told now
+        if not self._records:  # what is wrong with its plan is told now
+            self._check_trained(self._units_split_by(self._decide(self.moments[0], None)))
 
     @property
     def model(self) -> nn.Module:
@@ -201,13 +202,24 @@ class Differentiation:
     def _become(self, plan: SharingPlan) -> None:
         before = hook.optimizer_state(self.trainer)
         lineage = apply_plan(self.model, plan, self.routing)
+        if plan_of(self.model) is None:  # nothing was split, but it was decided so
+            store_plan(self.model, plan)
         hook.rebuild_optimizer(self.trainer, before, lineage)
 
     def _units(self) -> Dict[str, Unit]:
         return select_units(find_units(self.model), self.options.units)
 
-    def _check_trained(self) -> None:
-        units = self._units()
+    def _units_split_by(self, plan: SharingPlan) -> Dict[str, Unit]:
+        before = plan_of(self.model)
+        now = {} if before is None else before.units
+        one = (plan.languages,)
+        return {
+            name: unit
+            for name, unit in find_units(self.model).items()
+            if plan.units.get(name, one) not in (one, now.get(name, one))
+        }
+
+    def _check_trained(self, units: Mapping[str, Unit]) -> None:
         frozen = [name for name, unit in units.items() if _is_frozen(self.model, unit)]
         if frozen:
             raise OptionError(

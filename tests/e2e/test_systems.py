@@ -131,3 +131,27 @@ def test_what_cannot_work_is_told_before_training(train, tmp_path, options, mess
     with pytest.raises(SystemExit, match=message):
         train(tmp_path, "--max-update=4", *options)
     assert not list(tmp_path.glob("*.pt"))
+
+
+def test_a_moment_that_split_nothing_is_not_missed(train, tmp_path):
+    """Halves are never farther apart than 2, so that both moments pass without a split."""
+    nothing = _by("bipartition", "--bipartition-threshold=2", *HELD_OUT, at="1,3")
+    train(tmp_path, "--max-update=2", *nothing)
+    resumed = train(tmp_path, "--max-update=4", *nothing)
+    assert plan_in_state(resumed.load()["model"]).is_shared
+
+
+def test_a_policy_may_share_what_is_frozen(train, tmp_path):
+    run = train(tmp_path, "--max-update=2", "--train-only=lna-d", *_by("feed-forward"))
+    assert len(plan_in_state(run.load()["model"]).units["decoder.layers.0.fc1"]) == 1
+    with pytest.raises(SystemExit, match=r"'decoder.layers.0.fc1' is frozen \(--train-only\)"):
+        train(tmp_path / "fc", "--max-update=2", "--train-only=lna-d", *_by("attention"))
+
+
+@pytest.mark.parametrize("policy", ["attention", "encoder-only"])
+def test_a_policy_by_name_leaves_adapters(train, tmp_path, policy):
+    run = train(tmp_path, "--max-update=2", "--adapter-dim=8", *_by(policy))
+    plan = plan_in_state(run.load()["model"])
+    adapters = [groups for name, groups in plan.units.items() if ".adapter." in name]
+    assert [len(groups) for groups in adapters] == [8] * 12
+    assert plan.provenance["parameters"] == parameters_in_state(run.load()["model"])
