@@ -8,13 +8,13 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
+from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.errors import OptionError
 from fairseq_gist.evaluation import (
     Run,
     System,
     check_comparable,
     collect,
-    count_parameters,
     metric_tables,
     pairs_of,
     read_scores,
@@ -220,7 +220,7 @@ def _with_parameters(
     runs: Sequence[Run], given: Dict[str, int], checkpoints: Dict[str, List[Path]]
 ) -> List[Run]:
     """Complete the runs by the parameter counts that were given or can be counted."""
-    counted = {name: sum(map(count_parameters, paths)) for name, paths in checkpoints.items()}
+    counted = {name: sum(map(_count, paths)) for name, paths in checkpoints.items()}
     for name in counted:
         if given.get(name, counted[name]) != counted[name]:
             raise OptionError(
@@ -235,6 +235,12 @@ def _with_parameters(
                 f"{run.source}"
             )
     return [run._replace(parameters=known.get(run.name, run.parameters)) for run in runs]
+
+
+def _count(checkpoint: Path) -> int:
+    from fairseq_gist.surgery.state import parameters_in_state
+
+    return parameters_in_state(read_checkpoint(str(checkpoint))["model"])
 
 
 def _named(words: Sequence[str], form: str) -> Named:

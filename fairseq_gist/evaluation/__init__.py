@@ -3,7 +3,6 @@
 from fairseq_gist.evaluation.alignment import align
 from fairseq_gist.evaluation.layouts import metric_tables, table_paths, write_tables
 from fairseq_gist.evaluation.outputs import output_path, read_hypotheses
-from fairseq_gist.evaluation.parameters import count_parameters
 from fairseq_gist.evaluation.references import Reference, read_references
 from fairseq_gist.evaluation.results import Results, check_comparable, collect, pairs_of
 from fairseq_gist.evaluation.samples import samples
@@ -21,7 +20,6 @@ __all__ = [
     "align",
     "check_comparable",
     "collect",
-    "count_parameters",
     "metric_tables",
     "output_path",
     "pairs_of",

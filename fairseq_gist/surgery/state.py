@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Dict, List, Mapping, MutableMapping, Tuple
 
+import torch
 from torch import Tensor, nn
 
 from fairseq_gist.errors import CheckpointError
@@ -19,7 +20,7 @@ __all__ = ["export_state", "parameters_in_state", "reconcile", "unit_sizes_in_st
 
 _COPY = re.compile(r"^(?P<path>.+)\.copies\.(?P<group>\d+)\.(?P<name>[^.]+)$")
 
-_BUFFERS = ("version", "_float_tensor")
+_BUFFERS = ("version", "_float_tensor", "running_mean", "running_var")
 """Entries of fairseq's state dicts that are no parameters."""
 
 _TIED_TO = {"decoder.output_projection": "decoder.embed_tokens"}
@@ -141,15 +142,24 @@ def parameters_in_state(state: Mapping[str, Tensor]) -> int:
     """Return how many parameters the model of a state dict has, tied ones counted once.
 
     Counted like :func:`fairseq_gist.surgery.units.count_parameters`: without buffers, and without
-    the second copies of encoder layers that fairseq 0.12.2 keeps.
+    the second copies of encoder layers that fairseq 0.12.2 keeps. Averaging by fairseq's script
+    copies tied tensors apart, so an output projection that equals its embedding is tied to it.
     """
     counted: Dict[Tuple[int, Tuple[int, ...]], int] = {}
     for key, tensor in state.items():
         name = key.rsplit(".", 1)[-1]
-        if key == PLAN_KEY or name in _BUFFERS or name in FAST_PATH_COPIES:
+        if not tensor.is_floating_point() or name in _BUFFERS or name in FAST_PATH_COPIES:
             continue
-        counted[tensor.data_ptr(), tuple(tensor.shape)] = tensor.numel()
+        if not _equals_its_embedding(key, state):
+            counted[tensor.data_ptr(), tuple(tensor.shape)] = tensor.numel()
     return sum(counted.values())
+
+
+def _equals_its_embedding(key: str, state: Mapping[str, Tensor]) -> bool:
+    embedding = state.get(key.replace("output_projection", "embed_tokens"))
+    return (
+        "output_projection" in key and embedding is not None and torch.equal(state[key], embedding)
+    )
 
 
 def unit_sizes_in_state(state: Mapping[str, Tensor], plan: SharingPlan) -> Dict[str, int]:

@@ -9,11 +9,10 @@ import pytest
 import sacrebleu
 from sacrebleu.metrics import BLEU, CHRF
 
-from fairseq_gist.errors import CheckpointError, DataError
+from fairseq_gist.errors import DataError
 from fairseq_gist.evaluation import (
     Reference,
     System,
-    count_parameters,
     read_hypotheses,
     read_references,
     read_system,
@@ -304,38 +303,3 @@ def test_samples_take_the_languages_in_turn_and_never_change() -> None:
     assert [line for line in text.splitlines() if line.startswith("[")] == ["[de]", "[fr]", "[de]"]
     assert text == samples(systems, 3)
     assert samples(systems, 99).count("[de]") == 3
-
-
-# ------------------------------------------------------------------------------------- parameters
-
-
-def test_tied_parameters_count_once_and_buffers_never(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    embedding = torch.arange(12.0).view(4, 3)
-    state = {
-        "encoder.version": torch.tensor([3.0]),
-        "encoder.embed_positions._float_tensor": torch.zeros(1),
-        "encoder.norm.running_mean": torch.zeros(3),
-        "encoder.norm.num_batches_tracked": torch.tensor(7),
-        "encoder.fc.weight": torch.ones(5, 3),
-        "encoder.again.weight": None,
-        "decoder.embed_tokens.weight": embedding,
-        "decoder.output_projection.weight": embedding.clone(),
-        "gist_plan": torch.zeros(9, dtype=torch.long),
-    }
-    state["encoder.again.weight"] = state["encoder.fc.weight"]
-    torch.save({"model": state}, str(tmp_path / "checkpoint.pt"))
-    assert count_parameters(tmp_path / "checkpoint.pt") == 15 + 12
-    state["decoder.output_projection.weight"] += 1
-    torch.save({"model": state}, str(tmp_path / "checkpoint.pt"))
-    assert count_parameters(tmp_path / "checkpoint.pt") == 15 + 24
-
-
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    torch.save([1], str(tmp_path / "list.pt"))
-    (tmp_path / "text.pt").write_text("hello", encoding="utf-8")
-    with pytest.raises(CheckpointError, match="no 'model' in it"):
-        count_parameters(tmp_path / "list.pt")
-    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
-        count_parameters(tmp_path / "text.pt")

@@ -258,6 +258,21 @@ def test_parameters_of_a_state_are_those_of_its_model(name):
     assert unit_sizes_in_state(state, plan_of(model)) == sizes
 
 
+def test_tied_parameters_count_once_even_where_they_were_copied_apart():
+    embedding = torch.arange(12.0).view(4, 3)
+    state = {
+        "encoder.norm.running_mean": torch.zeros(3),
+        "encoder.norm.num_batches_tracked": torch.tensor(7),
+        "encoder.fc.weight": torch.ones(5, 3),
+        "decoder.embed_tokens.weight": embedding,
+        "decoder.output_projection.weight": embedding.clone(),
+    }
+    state["encoder.again.weight"] = state["encoder.fc.weight"]
+    assert parameters_in_state(state) == 15 + 12
+    state["decoder.output_projection.weight"] += 1
+    assert parameters_in_state(state) == 15 + 24
+
+
 def test_paths_of_copies_are_those_of_modules():
     model = model_with(fc1=PAIRS)
     keys = [key for key in model.state_dict() if key.startswith(FC1)]
