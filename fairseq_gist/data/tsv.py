@@ -98,6 +98,8 @@ class TsvWriter:
         if rows:
             with ExitStack() as stack:
                 self._open(stack, "multiway").writelines(rows)
+        elif (stale := self._out / "multiway.tsv").is_file():  # of an unfinished run
+            stale.unlink()
         return found
 
     def write_transcripts(self, split: str, tolerance: float) -> Dict[str, int]:

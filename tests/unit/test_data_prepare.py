@@ -501,6 +501,15 @@ def test_no_utterance_in_all_languages(layout, caplog):
     assert not (layout.root / "fairseq" / "multiway.tsv").exists()
 
 
+def test_no_utterance_in_all_languages_after_a_run_that_found_some(layout):
+    edit(layout.text("ru", "tst-COMMON", "en"), lambda text: text.replace("\n", " more\n"))
+    command = ["prepare", str(layout.root), "--workers", "1", "--vocab-size"]
+    assert main([*command, "10000"]) == 1  # when multiway.tsv is written already
+    assert (layout.root / "fairseq" / "multiway.tsv").exists()
+    assert main([*command, "75", "--multiway-from", "tst-COMMON"]) == 0
+    assert not (layout.root / "fairseq" / "multiway.tsv").exists()
+
+
 def test_other_audio_of_the_same_name_is_kept_apart(layout):
     write_talk(layout.wav("ru", "dev", "ted_4.wav"), 6.0, seed=99)
     record = prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
