@@ -205,7 +205,7 @@ def _completed(
     silent = [u for u in matching(DEFAULT_UNITS, unit_parameters) if u not in named]
     if within is None and not silent:
         return None
-    sizes = {**unit_parameters, **before.provenance.get("unit_parameters", {})}
+    sizes = {**before.provenance.get("unit_parameters", {}), **unit_parameters}
     return SharingPlan(
         before.languages,
         {**{unit: [before.languages] for unit in silent}, **before.units},

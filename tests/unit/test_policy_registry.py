@@ -68,6 +68,16 @@ def test_units_that_are_not_decided_on_stay_as_they_were(name, statistics):
     assert set(DECODER) <= set(plan.units)
 
 
+@pytest.mark.parametrize("name", ["gradient", "random", "language-specific"])
+def test_sizes_are_the_models_not_those_of_the_plan_so_far(name, statistics):
+    """A plan so far that was made with a smaller vocabulary says another size of embeddings."""
+    apart = SharingPlan.language_specific(LANGUAGES, ["decoder.embed_tokens"])
+    before = SharingPlan(LANGUAGES, apart.units, {"unit_parameters": {"decoder.embed_tokens": 9}})
+    plan = decided(name, statistics=statistics, budget="2.0", within=before, units=TOP)
+    assert plan.provenance["parameters"] == plan.size(MEDIUM_SHARED, MODEL)
+    assert plan.provenance["unit_parameters"]["decoder.embed_tokens"] == 5_120_000
+
+
 def test_a_heuristic_splits_among_the_units_asked_for():
     plan = decided("attention", units=TOP)
     split = [unit for unit, groups in plan.units.items() if len(groups) > 1]
