@@ -6,6 +6,7 @@ from typing import Any, Callable, List, Optional, Sequence
 
 from fairseq.data import data_utils, iterators
 
+from fairseq_gist.data.generator import generator_state
 from fairseq_gist.data.rows import RowDataset
 
 __all__ = ["epoch_batches"]
@@ -43,7 +44,7 @@ def epoch_batches(
     def batches(_: Any, current_epoch: int) -> List[List[int]]:
         if not composed or not fixed:
             dataset.set_epoch(current_epoch)
-            with data_utils.numpy_seed(seed + (1 if fixed else current_epoch)):
+            with generator_state(), data_utils.numpy_seed(seed + (1 if fixed else current_epoch)):
                 indices = dataset.ordered_indices()
             composed[:] = dataset.batch_by_size(
                 keep(indices),

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 from fairseq.data import FairseqDataset
 
 from fairseq_gist.data.dataset import LanguageItem
+from fairseq_gist.data.generator import augmentation_seed
 from fairseq_gist.data.sampling import epoch_sampling
 from fairseq_gist.errors import DataError, OptionError
 
-__all__ = ["RowDataset", "augmentation_seed"]
-
-
-@contextlib.contextmanager
-def augmentation_seed(*parts: int) -> Iterator[None]:
-    """Seed numpy's global generator, which fairseq's augmentation draws from, inside the block.
-
-    With (seed, epoch, row, repetition) a row is augmented the same in an uninterrupted run and in
-    a resumed one, whichever worker process prepares it.
-    """
-    state = np.random.get_state()
-    np.random.seed(np.random.SeedSequence(parts).generate_state(4))
-    try:
-        yield
-    finally:
-        np.random.set_state(state)
+__all__ = ["RowDataset"]
 
 
 class RowDataset(FairseqDataset):

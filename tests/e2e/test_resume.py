@@ -2,11 +2,14 @@
 
 import json
 import logging
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 from tests.e2e.conftest import assert_same_tensors
+from tests.e2e.helpers import build
 
 # 21 or so batches an epoch, two an update: the run ends in its second epoch
 OPTIONS = [
@@ -64,6 +67,22 @@ def test_augmentation_does_not_depend_on_the_order_of_loading(data):
     other_epoch = rows[3 * len(rows) + 7].source
     assert (once == again).all()
     assert not (once == other_epoch).all()
+
+
+def test_augmentation_does_not_depend_on_other_threads(data):
+    """Without workers, fairseq loads training and validation rows in threads of one process."""
+    task, _, _ = build(data)
+    rows = task._reader().read("train", is_train=True)
+    codes = [epoch * len(rows) + row for epoch in range(3) for row in range(len(rows))]
+    alone = [rows[code].source for code in codes]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            together = list(threads.map(lambda code: rows[code].source, codes))
+    finally:
+        sys.setswitchinterval(interval)
+    assert all((one == other).all() for one, other in zip(alone, together))
 
 
 def test_a_moment_that_has_passed_is_told(train, tmp_path):
