@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fairseq_gist.boundary import one_line_errors
 from fairseq_gist.compat import use_plain_layer_norms
-from fairseq_gist.errors import OptionError
+from fairseq_gist.errors import CheckpointError, OptionError
 from fairseq_gist.languages import LANGUAGE_TAG, languages_of_vocabulary
 from fairseq_gist.nn.adapters import attach_adapter
 from fairseq_gist.nn.checkpointing import checkpoint_routed
@@ -115,7 +115,18 @@ class GistS2TEncoder(stock.S2TTransformerEncoder):
         return [] if source_of is None else [source_of]
 
     def load_state_dict(self, state_dict: Dict[str, Tensor], *args: Any, **kwargs: Any) -> Any:
-        """Load a pretrained encoder, which may lack adapters."""
+        """Load a pretrained encoder, which may lack adapters.
+
+        Raises:
+            CheckpointError: when it is split among languages, or has other adapters.
+        """
+        split = next((key for key in state_dict if ".copies." in key), None)
+        if split is not None:
+            raise CheckpointError(
+                f"--load-pretrained-encoder-from: '{split.split('.copies.')[0]}' of the encoder "
+                "there is split among languages, and a pretrained encoder is shared; go on from "
+                "the whole model, with --finetune-from-model"
+            )
         agree_on_adapters(self, state_dict)
         return super().load_state_dict(state_dict, *args, **kwargs)
 

@@ -165,6 +165,15 @@ def test_a_pretrained_encoder_needs_no_adapters(data, shared):
     assert_same_tensors({key: saved[key] for key in own}, {key: loaded[key] for key in own})
 
 
+@pytest.mark.parametrize("options", [[], ADAPTERS])
+def test_a_pretrained_encoder_is_none_that_is_split(data, finetuned, options):
+    """Whether the model has adapters itself or not."""
+    with pytest.raises(
+        SystemExit, match=r"adapter.* of the encoder there is split among languages"
+    ):
+        build(data, *options, f"--load-pretrained-encoder-from={finetuned.checkpoint}")
+
+
 def test_a_plan_decides_on_adapters_that_it_names(data, tmp_path):
     task, model, _ = build(data, "--adapter-dim=8")
     plan = tmp_path / "plan.json"
