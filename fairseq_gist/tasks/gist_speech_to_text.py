@@ -1,6 +1,7 @@
 """fairseq's speech-to-text task for models that differentiate."""
 
 # OmegaConf needs real types in the configuration, not their names: no postponed evaluation.
+import copy
 import logging
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Optional
@@ -264,6 +265,9 @@ class GistSpeechToTextTask(SpeechToTextTask):
 
     def build_model(self, args: Any, from_checkpoint: bool = False) -> Any:
         """Build the model; one to be trained as ``--sharing-plan`` and ``--train-only`` say."""
+        if from_checkpoint and getattr(args, "load_pretrained_encoder_from", None):
+            args = copy.copy(args)  # the checkpoint has the encoder; that file may be gone
+            args.load_pretrained_encoder_from = None
         with one_line_errors():
             model = super().build_model(args, from_checkpoint)
             if self.args.multiway_batches:

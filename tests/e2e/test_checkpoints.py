@@ -1,6 +1,7 @@
 """Checkpoints that know what they are."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -221,3 +222,13 @@ def test_a_stock_model_works_under_our_task(train, data, tmp_path):
     generator = SequenceGenerator([stock], task.target_dictionary, beam_size=2, max_len_b=5)
     prefix = sample["target"][:, :1]
     assert len(task.inference_step(generator, [stock], sample, prefix_tokens=prefix)) == 16
+
+
+def test_a_checkpoint_needs_no_pretrained_encoder_any_more(train, differentiated, tmp_path):
+    pretrained = tmp_path / "pretrained.pt"
+    shutil.copy(differentiated.checkpoint, pretrained)
+    option = f"--load-pretrained-encoder-from={pretrained}"
+    run = train(tmp_path / "run", "--max-update=1", option)
+    pretrained.unlink()
+    models, _, _ = checkpoint_utils.load_model_ensemble_and_task([str(run.checkpoint)])
+    assert_same_tensors(models[0].state_dict(), run.load()["model"])
