@@ -14,7 +14,7 @@ import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from fairseq_gist import __version__
 from fairseq_gist.data.alignment import TOLERANCE
@@ -24,7 +24,12 @@ from fairseq_gist.data.mustc import Layout
 from fairseq_gist.data.survey import Survey
 from fairseq_gist.data.talk_features import Span, Talk, compute_features, write_zip
 from fairseq_gist.data.tsv import ASR, Places, TsvWriter, target_texts
-from fairseq_gist.data.vocabulary import VOCABULARY_TYPES, Vocabulary, train_vocabulary
+from fairseq_gist.data.vocabulary import (
+    VOCABULARY_TYPES,
+    Vocabulary,
+    train_vocabulary,
+    vocabulary_stem,
+)
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.files import replacing
 
@@ -80,8 +85,7 @@ class Options:
             )
         if "train" not in self.splits:
             problems.append("--splits: train is needed for the vocabulary")
-        if self.asr_vocab_size < 1:
-            problems.append(f"--asr-vocab-size: expected 1 or more, found {self.asr_vocab_size}")
+        problems += self._recognition_problems()
         if not 0 <= self.tolerance < float("inf"):
             problems.append(
                 f"--multiway-tolerance: expected 0 or more seconds, found {self.tolerance}"
@@ -95,6 +99,18 @@ class Options:
         ]
         if problems:
             raise OptionError("; ".join(problems))
+
+    def _recognition_problems(self) -> List[str]:
+        problems = []
+        if self.asr_vocab_size < 1:
+            problems.append(f"--asr-vocab-size: expected 1 or more, found {self.asr_vocab_size}")
+        recognition = vocabulary_stem(self.vocab_type, self.asr_vocab_size, ASR)
+        if self.asr and self.vocabulary and Path(self.vocabulary).name == recognition:
+            problems.append(
+                f"--vocabulary: '{recognition}' is the name that --asr gives its own vocabulary, "
+                "which would take its place; rename the files or change --asr-vocab-size"
+            )
+        return problems
 
 
 def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, Any]:
@@ -254,7 +270,7 @@ def _begin(work: Path, options: Options, inputs: str) -> None:
 
 def _sweep(out: Path) -> None:
     """Remove what a run that was killed, and so could not tidy up, has left half-written."""
-    for pattern in (f".{_ZIP}.*", ".*.tsv", ".spm_*"):
+    for pattern in (f".{_ZIP}.*", ".*.tsv", ".spm_*", ".config_*", ".prepare.json.*"):
         for path in out.glob(pattern):
             path.unlink()
 

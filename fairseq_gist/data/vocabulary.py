@@ -12,13 +12,18 @@ from fairseq_gist.errors import DataError
 from fairseq_gist.files import replacing
 from fairseq_gist.languages import LANGUAGE_TAG
 
-__all__ = ["VOCABULARY_TYPES", "Vocabulary", "train_vocabulary"]
+__all__ = ["VOCABULARY_TYPES", "Vocabulary", "train_vocabulary", "vocabulary_stem"]
 
 VOCABULARY_TYPES = ("unigram", "bpe", "char")
 
 # fairseq's own symbols come first in its dictionaries, in this order; SentencePiece must agree.
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 _THREADS = 4  # fixed: the sums of EM depend on how the text is cut
+
+
+def vocabulary_stem(kind: str, size: int, task: str) -> str:
+    """Return the name, without extension, of the files of a vocabulary that is trained."""
+    return f"spm_{kind}{size}_{task}"
 
 
 def train_vocabulary(
@@ -34,7 +39,7 @@ def train_vocabulary(
     The same texts in the same order give the same vocabulary.
     """
     sentencepiece = _sentencepiece()
-    stem = f"spm_{kind}{size}_{task}"
+    stem = vocabulary_stem(kind, size, task)
     option = "--vocab-size" if task == "st" else f"--{task}-vocab-size"
     model = io.BytesIO()  # not a file, whose name would go into the model
     try:

@@ -341,6 +341,13 @@ def given(finished, tmp_path):
     return prefix
 
 
+def test_a_given_vocabulary_must_not_be_overwritten(layout, given):
+    options = Options(asr=True, vocabulary=str(given.with_name("spm_unigram5000_asr")))
+    with pytest.raises(OptionError, match="'spm_unigram5000_asr' is the name that --asr gives"):
+        prepare(layout.root, layout.root / "out", options, workers=1)
+    assert not (layout.root / "out").exists()
+
+
 def test_a_given_vocabulary_is_taken(layout, given, capsys):
     out = layout.root / "fairseq"
     command = ["prepare", str(layout.root), "--vocabulary", str(given), "--languages", "de,ru"]
