@@ -8,7 +8,7 @@ from typing import Iterable, List, Optional
 
 from fairseq_gist.errors import OptionError
 
-__all__ = ["DEFAULT_UNITS", "FEED_FORWARD", "UnitName", "matching"]
+__all__ = ["DEFAULT_UNITS", "FEED_FORWARD", "UnitName", "chosen_units", "matching"]
 
 DEFAULT_UNITS = r"decoder\.(layers\.\d+\.(?!adapter\.).+|layer_norm)"
 """The units of the paper: every projection and norm of the decoder, the final norm too.
@@ -87,3 +87,19 @@ def matching(pattern: str, names: Iterable[str]) -> List[str]:
     except re.error as error:
         raise OptionError(f"--units: '{pattern}' is no regular expression: {error}") from None
     return [name for name in names if regex.fullmatch(name)]
+
+
+def chosen_units(pattern: str, names: Iterable[str]) -> List[str]:
+    """Return the names that ``pattern`` matches as a whole, one at least.
+
+    Raises:
+        OptionError: when it is no regular expression, or matches nothing.
+    """
+    known = list(names)
+    chosen = matching(pattern, known)
+    if not chosen:
+        raise OptionError(
+            f"--units: '{pattern}' matches none of the {len(known)} units"
+            + (f", which go from '{known[0]}' to '{known[-1]}'" if known else "")
+        )
+    return chosen

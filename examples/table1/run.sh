@@ -121,57 +121,54 @@ listed() { local IFS=,; echo "${languages[*]}"; }
 
 shared() { if [ -n "$START" ]; then echo "$START"; else echo "$OUT/shared-$1/average.pt"; fi; }
 
-plan() {  # plan FOLDER SEED NAME OPTION...
-  local folder=$1 seed=$2 name=$3
-  shift 3
+plan() {  # plan FOLDER NAME OPTION...
+  local folder=$1 name=$2
+  shift 2
   [ -n "$dry_run" ] || mkdir -p "$folder"
   [ -e "$folder/plan.json" ] ||
     run "$folder/plan.txt" fairseq-gist plan "$name" "$@" -o "$folder/plan.json"
 }
 
 # ----------------------------------------------------------------------------------------- systems
+each_language() {  # each_language FOLDER SEED UPDATES OPTION...: a model for each language
+  local folder=$1 seed=$2 updates=$3 language
+  shift 3
+  for language in "${languages[@]}"; do
+    train "$folder/$language" "$seed" "train_$language" "dev_$language" "$updates" "$@"
+    translate "$folder" "$folder/$language/average.pt" "${TEST}_$language"
+  done
+}
+
 system() {  # system NAME SEED: train one system and leave what it wrote in its folder
-  local name=$1 seed=$2 folder=$OUT/$1-$2 start language budget=${1#*-}
-  local whole=("$seed" train "$VALID")
+  local name=$1 seed=$2 folder=$OUT/$1-$2 start budget=${1#*-}
   start=$(shared "$seed")
-  local tuned=("${joint_batches[@]}" "${trained_on[@]}" --finetune-from-model "$start")
+  local tuning=("${trained_on[@]}" --finetune-from-model "$start")
+  local train_on=(
+    train "$folder" "$seed" train "$VALID" "$UPDATES" "${joint_batches[@]}" "${tuning[@]}"
+  )
+  local units=(--checkpoint "$start" --languages "$(listed)")
   case $name in
     shared)
-      [ -n "$START" ] || train "$folder" "${whole[@]}" "$SHARED_UPDATES" \
+      [ -n "$START" ] || train "$folder" "$seed" train "$VALID" "$SHARED_UPDATES" \
         "${joint_batches[@]}" "${from_scratch[@]}" ;;
-    joint) train "$folder" "${whole[@]}" "$UPDATES" "${tuned[@]}" ;;
-    lna-*) train "$folder" "${whole[@]}" "$UPDATES" "${tuned[@]}" --train-only "$name" ;;
-    adapters)
-      train "$folder" "${whole[@]}" "$UPDATES" "${tuned[@]}" --adapter-dim "$ADAPTER_DIM" \
-        --train-only adapters ;;
-    random-*)
-      plan "$folder" "$seed" random --checkpoint "$start" --languages "$(listed)" \
-        --size-budget "$budget" --seed "$seed"
-      train "$folder" "${whole[@]}" "$UPDATES" "${tuned[@]}" --sharing-plan "$folder/plan.json" ;;
-    gradient-*)
-      statistics "$seed"
-      plan "$folder" "$seed" gradient --statistics "$OUT/statistics-$seed.npz" \
-        --size-budget "$budget"
-      train "$folder" "${whole[@]}" "$UPDATES" "${tuned[@]}" --sharing-plan "$folder/plan.json" ;;
+    joint) "${train_on[@]}" ;;
+    lna-*) "${train_on[@]}" --train-only "$name" ;;
+    adapters) "${train_on[@]}" --adapter-dim "$ADAPTER_DIM" --train-only adapters ;;
     bipartition)
-      train "$folder" "${whole[@]}" "$UPDATES" "${tuned[@]}" --differentiate-by bipartition \
-        --differentiate-at "$BIPARTITION_AT" --bipartition-splits "$BIPARTITION_SPLITS" \
-        --size-budget "$BIPARTITION_BUDGET" --gradients-from multiway ;;
-    per-language)
-      for language in "${languages[@]}"; do
-        train "$folder/$language" "$seed" "train_$language" "dev_$language" "$UPDATES" \
-          "${trained_on[@]}" --finetune-from-model "$start"
-        translate "$folder" "$folder/$language/average.pt" "${TEST}_$language"
-      done ;;
-    bilingual)
-      for language in "${languages[@]}"; do
-        train "$folder/$language" "$seed" "train_$language" "dev_$language" "$SHARED_UPDATES" \
-          "${from_scratch[@]}"
-        translate "$folder" "$folder/$language/average.pt" "${TEST}_$language"
-      done ;;
+      "${train_on[@]}" --differentiate-by bipartition --differentiate-at "$BIPARTITION_AT" \
+        --bipartition-splits "$BIPARTITION_SPLITS" --size-budget "$BIPARTITION_BUDGET" \
+        --gradients-from multiway ;;
+    per-language) each_language "$folder" "$seed" "$UPDATES" "${tuning[@]}" ;;
+    bilingual) each_language "$folder" "$seed" "$SHARED_UPDATES" "${from_scratch[@]}" ;;
     *)
-      plan "$folder" "$seed" "$name" --checkpoint "$start" --languages "$(listed)"
-      train "$folder" "${whole[@]}" "$UPDATES" "${tuned[@]}" --sharing-plan "$folder/plan.json" ;;
+      case $name in
+        random-*) plan "$folder" random "${units[@]}" --size-budget "$budget" --seed "$seed" ;;
+        gradient-*)
+          statistics "$seed"
+          plan "$folder" gradient --statistics "$OUT/statistics-$seed.npz" --size-budget "$budget" ;;
+        *) plan "$folder" "$name" "${units[@]}" ;;
+      esac
+      "${train_on[@]}" --sharing-plan "$folder/plan.json" ;;
   esac
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from fairseq_gist.errors import OptionError, StatisticsError
 from fairseq_gist.plan import SharingPlan
@@ -12,7 +12,7 @@ from fairseq_gist.policies.gradient import gradient_plan
 from fairseq_gist.policies.heuristic import heuristic_plan
 from fairseq_gist.policies.random_order import random_plan
 from fairseq_gist.statistics import GradientStatistics
-from fairseq_gist.unit_names import DEFAULT_UNITS, matching
+from fairseq_gist.unit_names import DEFAULT_UNITS, chosen_units, matching
 
 __all__ = ["POLICIES", "Policy", "check_options", "decide"]
 
@@ -154,11 +154,11 @@ def decide(
             return gradient_plan(own, str(budget), so_far, linkage)
         return bipartition_plan(own, so_far, splits, threshold, granularity, budget)
     if name == "random":
-        chosen = _chosen(units or DEFAULT_UNITS, unit_parameters)
+        chosen = chosen_units(units or DEFAULT_UNITS, unit_parameters)
         so_far = _completed(within, languages, unit_parameters, chosen)
         sizes = {unit: unit_parameters[unit] for unit in chosen}
         return random_plan(languages, sizes, shared_parameters, str(budget), seed, so_far)
-    only = None if units is None else _chosen(units, unit_parameters)
+    only = None if units is None else chosen_units(units, unit_parameters)
     so_far = _completed(within, languages, unit_parameters, tuple(unit_parameters))
     return heuristic_plan(name, languages, unit_parameters, shared_parameters, only, so_far)
 
@@ -181,16 +181,6 @@ def _selected(
             f"{len(statistics.units)} from '{statistics.units[0]}' to '{statistics.units[-1]}'"
         )
     return statistics.select(chosen)
-
-
-def _chosen(pattern: str, unit_parameters: Mapping[str, int]) -> List[str]:
-    chosen, known = matching(pattern, unit_parameters), list(unit_parameters)
-    if not chosen:
-        raise OptionError(
-            f"--units: '{pattern}' matches none of the {len(known)} units"
-            + (f", which go from '{known[0]}' to '{known[-1]}'" if known else "")
-        )
-    return chosen
 
 
 def _completed(

@@ -11,7 +11,7 @@ from torch.nn import Parameter
 from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.per_language import RECORDABLE
-from fairseq_gist.unit_names import DEFAULT_UNITS, matching
+from fairseq_gist.unit_names import DEFAULT_UNITS, chosen_units
 
 __all__ = [
     "FAST_PATH_COPIES",
@@ -97,16 +97,9 @@ def select_units(units: Mapping[str, Unit], pattern: Optional[str] = None) -> Di
     Raises:
         OptionError: when the pattern is no regular expression, or matches nothing.
     """
-    chosen = {name: units[name] for name in matching(pattern or DEFAULT_UNITS, units)}
-    if not chosen:
-        known = list(units)
-        raise OptionError(
-            f"--units: '{pattern or DEFAULT_UNITS}' matches none of the {len(known)} units, which "
-            f"go from '{known[0]}' to '{known[-1]}'"
-            if known
-            else "the model has no Linear, LayerNorm or Embedding that could be a unit"
-        )
-    return chosen
+    if not units:
+        raise OptionError("the model has no Linear, LayerNorm or Embedding that could be a unit")
+    return {name: units[name] for name in chosen_units(pattern or DEFAULT_UNITS, units)}
 
 
 def count_parameters(model: nn.Module) -> int:

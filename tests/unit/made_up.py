@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from fairseq_gist.errors import OptionError
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.policies.gradient import gradient_plan
 from fairseq_gist.statistics import GradientStatistics
 
 LANGUAGES = ("de", "es", "fr", "it", "nl")
 SHARED = 10_000
+PLANTED = {
+    "fc1": [["de", "nl"], ["es", "fr", "it"]],
+    "fc2": [["de"], ["es", "nl"], ["fr", "it"]],
+    "norm": [["de", "es", "fr", "it", "nl"]],
+    "q_proj": [["de"], ["es"], ["fr"], ["it"], ["nl"]],
+}
+"""Groups of languages, by unit."""
+
 PROJECTIONS = ("k", "v", "q", "out")
 
 MEDIUM_SHARED = 76_327_936
@@ -90,3 +102,31 @@ def random_vectors(seed, units=4, languages=LANGUAGES):
         f"unit{u}": {language: generator.normal(size=6) for language in languages}
         for u in range(units)
     }
+
+
+def limits_of(generator, statistics, is_later):
+    """Draw a plan so far, which separates nothing unless ``is_later``, and a size to stay below."""
+    languages, count = statistics.languages, len(statistics.languages)
+    within = SharingPlan(languages, {})
+    if is_later:
+        parts = {unit: generator.integers(0, 3, size=count) for unit in statistics.units[1:]}
+        within = SharingPlan(
+            languages,
+            {
+                unit: [[languages[i] for i in np.flatnonzero(part == p)] for p in set(part)]
+                for unit, part in parts.items()
+            },
+        )
+    everything = sum(statistics.unit_parameters.tolist()) * (count - 1)
+    limit = SHARED + int(everything * generator.uniform())
+    return within, limit
+
+
+def check_plan(expected, statistics, limit, within, *linkage):
+    """Check that the gradient's plan is the one expected, or is refused where that is None."""
+    if expected is None:
+        with pytest.raises(OptionError, match="the plan so far already has"):
+            gradient_plan(statistics, str(limit), within, *linkage)
+    else:
+        plan = gradient_plan(statistics, str(limit), within, *linkage)
+        assert plan == expected, f"{plan.to_json()} instead of {expected.to_json()}"

@@ -15,8 +15,11 @@ from fairseq_gist.policies.gradient import gradient_plan
 from fairseq_gist.statistics import GradientStatistics
 from tests.unit.made_up import (
     LANGUAGES,
+    PLANTED,
     SHARED,
+    check_plan,
     grouped,
+    limits_of,
     random_vectors,
     statistics_of,
     with_ties,
@@ -27,14 +30,6 @@ quick = settings(derandomize=True, max_examples=40, deadline=None)
 
 def budget_for(groups_of_unit, size=100):
     return str(SHARED + sum((len(groups) - 1) * size for groups in groups_of_unit.values()))
-
-
-PLANTED = {
-    "fc1": [["de", "nl"], ["es", "fr", "it"]],
-    "fc2": [["de"], ["es", "nl"], ["fr", "it"]],
-    "norm": [["de", "es", "fr", "it", "nl"]],
-    "q_proj": [["de"], ["es"], ["fr"], ["it"], ["nl"]],
-}
 
 
 @pytest.mark.parametrize(("chunks", "noise"), [(1, 0.0), (2, 0.0), (4, 0.03)])
@@ -107,25 +102,8 @@ def test_plans_are_those_of_the_definition(seed, count, units, chunks, noise, is
     generator = np.random.default_rng(seed)
     languages = [f"l{index}" for index in range(count)]
     statistics = with_ties(generator, languages, units, chunks, noise)
-    within = SharingPlan(languages, {})
-    if is_later:
-        parts = {unit: generator.integers(0, 3, size=count) for unit in statistics.units[1:]}
-        within = SharingPlan(
-            languages,
-            {
-                unit: [[languages[i] for i in np.flatnonzero(part == p)] for p in set(part)]
-                for unit, part in parts.items()
-            },
-        )
-    everything = sum(statistics.unit_parameters.tolist()) * (count - 1)
-    limit = SHARED + int(everything * generator.uniform())
-    expected = by_the_definition(statistics, limit, within)
-    if expected is None:
-        with pytest.raises(OptionError, match="the plan so far already has"):
-            gradient_plan(statistics, str(limit), within)
-    else:
-        plan = gradient_plan(statistics, str(limit), within)
-        assert plan == expected, f"{plan.to_json()} instead of {expected.to_json()}"
+    within, limit = limits_of(generator, statistics, is_later)
+    check_plan(by_the_definition(statistics, limit, within), statistics, limit, within)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.8])
