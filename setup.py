@@ -33,7 +33,7 @@ setup(
     license="MIT",
     python_requires=">=3.8",
     packages=find_packages(include=["fairseq_gist", "fairseq_gist.*"]),
-    package_data={"fairseq_gist": ["py.typed"]},
+    package_data={"fairseq_gist": ["py.typed", "report/page.html"]},
     zip_safe=False,
     install_requires=[
         "torch>=1.12",
@@ -54,6 +54,7 @@ setup(
             "fairseq==0.12.2; python_version < '3.11'",
         ],
         "corpora": ["Babel", "num2words", "espeakng-loader"],
+        "report": ["matplotlib", "Jinja2"],
         "dev": [
             "pytest>=7",
             "pytest-cov",

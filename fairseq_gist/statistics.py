@@ -10,13 +10,14 @@ goes unit by unit or language by language.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,16 +132,34 @@ class GradientStatistics:
         counts = np.bincount(self.probe_languages, minlength=len(self.languages))
         return dict(zip(self.languages, counts.tolist()))
 
-    def products(self, debiased: bool) -> Floats:
+    @property
+    def signature(self) -> str:
+        """Return a short fingerprint of all numbers and names; provenance does not count."""
+        names = {"languages": self.languages, "units": self.units, "shared": self.shared_parameters}
+        digest = hashlib.sha256(json.dumps(names, separators=(",", ":")).encode())
+        for numbers in (
+            self.unit_parameters,
+            self.probe_languages,
+            self.probe_chunks,
+            self.probe_tokens,
+            self.gram,
+        ):
+            digest.update(numbers.astype(numbers.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()[:16]
+
+    def products(self, debiased: bool, without_chunk: Optional[int] = None) -> Floats:
         """Return the mean inner products between languages, `[units, languages, languages]`.
 
         With ``debiased``, products of two probes of the same chunk are left out, so that noise
         that the two share (a probe with itself, or two languages of the same utterances) does not
-        count as agreement. A language pair with no product left is NaN.
+        count as agreement. Probes of ``without_chunk`` are left out too. A language pair with no
+        product left is NaN.
         """
         member = (self.probe_languages[None, :] == np.arange(len(self.languages))[:, None]).astype(
             np.float64
         )
+        if without_chunk is not None:
+            member *= self.probe_chunks != without_chunk
         allowed = np.ones((len(self.probe_chunks),) * 2)
         if debiased:
             allowed = (self.probe_chunks[:, None] != self.probe_chunks[None, :]).astype(np.float64)
@@ -151,14 +170,14 @@ class GradientStatistics:
         products /= np.where(counts > 0, counts, np.nan)
         return products
 
-    def cosines(self, debiased: bool = True) -> Floats:
+    def cosines(self, debiased: bool = True, without_chunk: Optional[int] = None) -> Floats:
         """Return the cosines of the languages' gradients, `[units, languages, languages]`.
 
-        NaN where it is not defined: a zero gradient, or (debiased) one whose chunks agree no
-        better than noise. The diagonal is 1 where it is defined. Debiased values can pass 1 by
-        noise and are clipped to [-1, 1].
+        Probes of ``without_chunk`` are left out. NaN where it is not defined: a zero gradient, or
+        (debiased) one whose chunks agree no better than noise. The diagonal is 1 where it is
+        defined. Debiased values can pass 1 by noise and are clipped to [-1, 1].
         """
-        products = self.products(debiased)
+        products = self.products(debiased, without_chunk)
         squares = np.einsum("ujj->uj", products)
         norms = np.sqrt(np.where(squares > 0, squares, np.nan))
         products /= norms[:, :, None] * norms[:, None, :]

@@ -7,7 +7,7 @@ from fairseq_gist.evaluation.references import Reference, read_references
 from fairseq_gist.evaluation.results import Results, check_comparable, collect, pairs_of
 from fairseq_gist.evaluation.samples import samples
 from fairseq_gist.evaluation.scores import CorpusScores, score_corpus
-from fairseq_gist.evaluation.scores_file import Run, read_scores, write_scores
+from fairseq_gist.evaluation.scores_file import Run, read_all_scores, read_scores, write_scores
 from fairseq_gist.evaluation.system import System, read_system
 from fairseq_gist.evaluation.verdict import verdicts
 
@@ -23,6 +23,7 @@ __all__ = [
     "metric_tables",
     "output_path",
     "pairs_of",
+    "read_all_scores",
     "read_hypotheses",
     "read_references",
     "read_scores",

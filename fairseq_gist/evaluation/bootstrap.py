@@ -9,7 +9,8 @@ their mean.
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Sequence
+import itertools
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from fairseq_gist.evaluation.sentences import METRICS, SentenceStatistics, corpus_score
 
-__all__ = ["Difference", "compare", "resampled_averages"]
+__all__ = ["Difference", "compare", "interval", "resampled_averages", "resampled_scores"]
 
 Floats = NDArray[np.float64]
 Seeds = Sequence[Mapping[str, SentenceStatistics]]
@@ -37,20 +38,23 @@ class Difference(NamedTuple):
     """The ends of the interval that holds the middle 95 % of the resampled differences."""
 
 
-def resampled_averages(
+def resampled_scores(
     systems: Sequence[Seeds], samples: int, seed: int
-) -> Dict[str, List[Floats]]:
-    """Return by metric each system's average over languages and seeds on every resample.
+) -> Dict[str, List[Dict[str, Floats]]]:
+    """Return by metric each system's score in every language, its seeds' mean, on every resample.
 
     All systems have the same languages and sentences. The draws of the first language are those
     that sacreBLEU makes with the same seed.
 
     Returns:
-        metric -> an array `[samples]` a system, in the order given.
+        metric -> by system, in the order given: language -> an array `[samples]`.
     """
     generator = np.random.default_rng(seed)
     languages = list(systems[0][0])
-    averages = {metric: [np.zeros(samples) for _ in systems] for metric in METRICS}
+    scores: Dict[str, List[Dict[str, Floats]]] = {
+        metric: [{language: np.zeros(samples) for language in languages} for _ in systems]
+        for metric in METRICS
+    }
     bar = tqdm(
         total=len(languages) * samples, desc="bootstrap", unit="resample", disable=None, delay=2
     )
@@ -61,14 +65,27 @@ def resampled_averages(
             for weights in _draws(generator, sentences, samples):
                 stop = start + len(weights)
                 for place, seeds in enumerate(systems):
-                    share = 1 / (len(languages) * len(seeds))
-                    for own in seeds:
-                        for metric in METRICS:
-                            scores = _scores(weights, metric, own[language])
-                            averages[metric][place][start:stop] += share * scores
+                    for own, metric in itertools.product(seeds, METRICS):
+                        found = _scores(weights, metric, own[language])
+                        scores[metric][place][language][start:stop] += found / len(seeds)
                 start = stop
                 bar.update(len(weights))
-    return averages
+    return scores
+
+
+def resampled_averages(scores: Mapping[str, Floats]) -> Floats:
+    """Return a system's plain mean over the languages on every resample, `[samples]`.
+
+    Args:
+        scores: of one metric and system, from :func:`resampled_scores`.
+    """
+    return np.asarray(np.mean(list(scores.values()), axis=0))
+
+
+def interval(resampled: Floats) -> Tuple[float, float]:
+    """Return the ends of the interval that holds the middle 95 % of the resampled scores."""
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def compare(value: float, resampled: Floats, other: Floats) -> Difference:
@@ -84,8 +101,7 @@ def compare(value: float, resampled: Floats, other: Floats) -> Difference:
     """
     differences = resampled - other
     reached = int(np.sum(np.abs(differences - differences.mean()) >= abs(value)))
-    low, high = np.percentile(differences, [2.5, 97.5])
-    return Difference(value, (reached + 1) / (len(differences) + 1), float(low), float(high))
+    return Difference(value, (reached + 1) / (len(differences) + 1), *interval(differences))
 
 
 def _draws(generator: np.random.Generator, sentences: int, samples: int) -> Iterator[Floats]:

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import statistics
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fairseq_gist.errors import DataError, OptionError
-from fairseq_gist.evaluation.bootstrap import Difference, compare, resampled_averages
+from fairseq_gist.evaluation.bootstrap import (
+    Difference,
+    compare,
+    interval,
+    resampled_averages,
+    resampled_scores,
+)
 from fairseq_gist.evaluation.scores import AVERAGE
 from fairseq_gist.evaluation.scores_file import Run
 from fairseq_gist.evaluation.sentences import METRICS
 
 __all__ = ["Comparison", "Entry", "Results", "check_comparable", "collect", "pairs_of"]
+
+
+Resampled = Mapping[str, Mapping[str, Mapping[str, NDArray[np.float64]]]]
+"""Metric -> system -> language -> the score on every resample, `[resamples]`."""
 
 
 class Entry(NamedTuple):
@@ -53,6 +66,13 @@ class Results(NamedTuple):
     comparisons: List[Comparison]
     resamples: int
     seed: int
+    resampled: Resampled
+    """Empty where nothing was resampled."""
+
+    def interval(self, name: str, metric: str, column: str = AVERAGE) -> Tuple[float, float]:
+        """Return the 95 % interval of a system's score in a language, or of the average."""
+        scores = self.resampled[metric][name]
+        return interval(resampled_averages(scores) if column == AVERAGE else scores[column])
 
     @property
     def languages(self) -> List[str]:
@@ -126,37 +146,52 @@ def _check_references(first: Run, run: Run) -> None:
 
 
 def collect(
-    runs: Sequence[Run], baseline: str, pairs: Sequence[Tuple[str, str]], resamples: int, seed: int
+    runs: Sequence[Run],
+    baseline: str,
+    pairs: Sequence[Tuple[str, str]],
+    resamples: int,
+    seed: int,
+    with_intervals: bool = False,
 ) -> Results:
-    """Bring seeds together, systems in the order of their first, and make the comparisons."""
+    """Bring seeds together, systems in the order of their first, and make the comparisons.
+
+    Args:
+        runs: checked to be comparable.
+        baseline: what all others are compared with.
+        pairs: who is compared with whom.
+        resamples: of the paired bootstrap.
+        seed: of the bootstrap.
+        with_intervals: whether to resample even if nothing is compared.
+    """
     by_name: Dict[str, List[Run]] = {}
     for run in runs:
         by_name.setdefault(run.name, []).append(run)
     entries = [Entry(name, own) for name, own in by_name.items()]
-    return Results(
-        entries, baseline, _comparisons(entries, pairs, resamples, seed), resamples, seed
-    )
+    resampled: Resampled = {}
+    if pairs or with_intervals:
+        systems = [[run.scores.sentences for run in entry.runs] for entry in entries]
+        scores = resampled_scores(systems, resamples, seed)
+        resampled = {metric: dict(zip(by_name, own)) for metric, own in scores.items()}
+    comparisons = _comparisons(entries, pairs, resampled)
+    return Results(entries, baseline, comparisons, resamples, seed, resampled)
 
 
 def _comparisons(
-    entries: Sequence[Entry], pairs: Sequence[Tuple[str, str]], resamples: int, seed: int
+    entries: Sequence[Entry], pairs: Sequence[Tuple[str, str]], resampled: Resampled
 ) -> List[Comparison]:
-    if not pairs:
-        return []
-    place = {entry.name: number for number, entry in enumerate(entries)}
-    averages = resampled_averages(
-        [[run.scores.sentences for run in entry.runs] for entry in entries], resamples, seed
-    )
-    comparisons = []
-    for name, other in pairs:
-        one, two = place[name], place[other]
-        differences = {
-            metric: compare(
-                entries[one].mean(metric) - entries[two].mean(metric),
-                averages[metric][one],
-                averages[metric][two],
-            )
-            for metric in METRICS
-        }
-        comparisons.append(Comparison(name, other, differences))
-    return comparisons
+    by_name = {entry.name: entry for entry in entries}
+    return [
+        Comparison(
+            name,
+            other,
+            {
+                metric: compare(
+                    by_name[name].mean(metric) - by_name[other].mean(metric),
+                    resampled_averages(resampled[metric][name]),
+                    resampled_averages(resampled[metric][other]),
+                )
+                for metric in METRICS
+            },
+        )
+        for name, other in pairs
+    ]

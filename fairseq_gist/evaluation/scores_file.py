@@ -15,7 +15,7 @@ from fairseq_gist.evaluation.scores import CorpusScores, scores_of_sentences
 from fairseq_gist.evaluation.sentences import METRICS, SentenceStatistics, pack, unpack
 from fairseq_gist.files import replacing
 
-__all__ = ["SCHEMA", "Run", "read_scores", "write_scores"]
+__all__ = ["SCHEMA", "Run", "read_all_scores", "read_scores", "write_scores"]
 
 SCHEMA = 1
 """Version of the file's layout; a reader refuses newer ones."""
@@ -61,6 +61,19 @@ def read_scores(path: Path, name: str) -> List[Run]:
             f"{', '.join(names) if names else 'none'}"
         )
     return [_run(path, name, entry) for entry in own or found]
+
+
+def read_all_scores(path: Path) -> List[Run]:
+    """Read every system of a scores file under the name it has there.
+
+    Raises:
+        DataError: when the file is none of scores, or was written before sentence statistics were.
+    """
+    return [
+        _run(path, str(entry.get("name")), entry)
+        for entry in _entries(path)
+        if isinstance(entry, dict)
+    ]
 
 
 def _entry(run: Run) -> Dict[str, Any]:

@@ -13,6 +13,7 @@ from fairseq_gist.budget import parse_budget
 from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.plan import SharingPlan
+from fairseq_gist.plan_history import history_to_keep
 from fairseq_gist.policies.registry import POLICIES, decide
 from fairseq_gist.statistics import GradientStatistics
 from fairseq_gist.summary import describe_plan
@@ -131,7 +132,8 @@ class Differentiation:
         if self.options.differentiate_by == "shared":
             logger.info(f"update {update_num}: statistics recorded; nothing is split by 'shared'")
             return
-        plan = complete_plan(self.model, self._decide(moment, statistics), update=update_num)
+        decided, kept = self._decide(moment, statistics), history_to_keep(plan_of(self.model))
+        plan = complete_plan(self.model, decided, update=update_num, **kept)
         text = hook.same_on_all_processes(self.trainer, plan.to_json())
         self._become(SharingPlan.from_json(text))
         sizes = {name: unit.parameters for name, unit in find_units(self.model).items()}

@@ -26,7 +26,7 @@ from fairseq_gist.evaluation import (
     verdicts,
 )
 from fairseq_gist.evaluation import bootstrap as bootstrap_module
-from fairseq_gist.evaluation.bootstrap import compare, resampled_averages
+from fairseq_gist.evaluation.bootstrap import compare, resampled_averages, resampled_scores
 from fairseq_gist.evaluation.layouts import as_csv, as_latex, as_markdown, table_paths
 
 WORDS = [
@@ -120,12 +120,18 @@ def test_resamples_are_those_of_sacrebleu(
     ]
     differences = results(runs).comparisons[0].differences
     assert differences["bleu"].value == expected["BLEU"][1].score - expected["BLEU"][0].score
-    resampled = resampled_averages([[run.scores.sentences] for run in runs], SAMPLES, SEED)
+    resampled = averages_of([[run.scores.sentences] for run in runs], SAMPLES, SEED)
     for metric, name in (("bleu", "BLEU"), ("chrf", "chrF2")):
         sizes = np.abs(resampled[metric][1] - resampled[metric][0])
         reached = np.sum(sizes - sizes.mean() >= abs(differences[metric].value))
         assert (reached + 1) / (SAMPLES + 1) == expected[name][1].p_value
         assert differences[metric].p >= expected[name][1].p_value
+
+
+def averages_of(systems, samples: int, seed: int) -> dict:
+    """Return by metric each system's resampled average over the languages."""
+    scores = resampled_scores(systems, samples, seed)
+    return {metric: [resampled_averages(one) for one in own] for metric, own in scores.items()}
 
 
 @pytest.mark.parametrize(("value", "p"), [(0.0, 1.0), (1.0, 0.317), (1.96, 0.05), (2.576, 0.01)])
@@ -138,7 +144,7 @@ def test_resamples_are_drawn_within_each_language_for_all_systems_alike() -> Non
     runs = [system("a", 1, 0.3), system("b", 2, 0.2), system("b", 3, 0.25)]
     texts = [translated(DE + FR, 1, 0.3), translated(DE + FR, 2, 0.2), translated(DE + FR, 3, 0.25)]
     statistics_of = [run.scores.sentences for run in runs]
-    averages = resampled_averages([statistics_of[:1], statistics_of[1:]], 3, SEED)
+    averages = averages_of([statistics_of[:1], statistics_of[1:]], 3, SEED)
 
     generator = np.random.default_rng(SEED)
     drawn = {
@@ -165,9 +171,9 @@ def test_how_many_resamples_are_drawn_at_once_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     systems = [[system("a", 1, 0.3).scores.sentences]]
-    whole = resampled_averages(systems, 20, SEED)
+    whole = averages_of(systems, 20, SEED)
     monkeypatch.setattr(bootstrap_module, "_CELLS", 3 * len(DE))
-    parts = resampled_averages(systems, 20, SEED)
+    parts = averages_of(systems, 20, SEED)
     for metric, expected in whole.items():
         assert np.array_equal(parts[metric][0], expected[0])
 

@@ -358,3 +358,28 @@ def test_merged_units_are_those_of_concatenated_gradients(probes):
     assert merged.provenance == statistics.provenance
     with pytest.raises(StatisticsError, match="for other units: they lack 'fc3'"):
         statistics.merged({"both": ["fc1", "fc3"]})
+
+
+def test_the_signature_is_that_of_the_numbers(probes, tmp_path):
+    statistics = statistics_of(probes)
+    assert len(statistics.signature) == 16
+    assert replace(statistics, provenance={}).signature == statistics.signature
+    statistics.save(tmp_path / "s.npz")
+    assert GradientStatistics.load(tmp_path / "s.npz").signature == statistics.signature
+    for changed in (
+        replace(statistics, gram=statistics.gram * 2),
+        replace(statistics, units=("fc1", "fc3")),
+        replace(statistics, probe_chunks=statistics.probe_chunks + 1),
+        replace(statistics, shared_parameters=101),
+    ):
+        assert changed.signature != statistics.signature
+
+
+def test_a_chunk_can_be_left_out(probes):
+    statistics = statistics_of(probes)
+    fewer = statistics_of({probe: vector for probe, vector in probes.items() if probe[1] != 3})
+    for debiased in (True, False):
+        assert np.array_equal(
+            statistics.products(debiased, without_chunk=3), fewer.products(debiased)
+        )
+    assert np.allclose(statistics.cosines(without_chunk=3), fewer.cosines(), equal_nan=True)

@@ -1,0 +1,99 @@
+"""Families of languages: which of them are related, as far as codes tell."""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping, Sequence
+
+__all__ = ["FAMILIES", "families_of"]
+
+FAMILIES: Mapping[str, str] = {
+    "Germanic": "af als bar da de en fo fy gsw is ksh lb li nb nds nl nn no sco stq sv yi",
+    "Romance": "an ast ca co es ext fr frp fur gl ht it la lad lij lld lmo mwl nap oc pms pt rm ro "
+    "rup sc scn vec wa",
+    "Slavic": "be bg bs cs csb cu dsb hr hsb mk pl ru rue sh sk sl sr szl uk",
+    "Baltic": "ltg lt lv sgs",
+    "Celtic": "br cy ga gd gv kw",
+    "Hellenic": "el grc pnt",
+    "Albanian": "sq",
+    "Armenian": "hy hyw",
+    "Indo-Aryan": "as awa bho bn bpy dv gom gu hi kok ks mai mr ne or pa pi pnb rom sa sd si "
+    "syl ur",
+    "Iranian": "bal ckb fa glk ku kmr mzn os prs ps tg zza",
+    "Uralic": "et fi hu kom krl kv liv mhr mdf mrj myv se sma smj smn sms udm vep vro",
+    "Turkic": "alt az ba chv crh cv gag kaa kk krc ky nog sah tk tr tt tyv ug uz",
+    "Mongolic": "bua mn xal",
+    "Semitic": "aeb acm afb ajp am apc ar arb arc ars ary arz ayl he mt syr ti tig",
+    "Cushitic": "aa om sid so",
+    "Chadic": "ha",
+    "Berber": "ber kab rif shi tmh zgh",
+    "Bantu": "bem cgg ewo kg ki kj kmb ln lg lua mgh nd ng nr nso ny rn rw sn ss st sw swc tn ts "
+    "tum umb ve xh yao zu",
+    "Atlantic-Congo": "ak ee ff fon gaa ig kbp mos tw wo yo",
+    "Mande": "bm dyu men",
+    "Nilo-Saharan": "din dje kr luo mas nus",
+    "Dravidian": "brh kn ml ta tcy te",
+    "Sinitic": "cdo cjy cmn gan hak hsn lzh nan wuu yue zh",
+    "Tibeto-Burman": "bo dz kac lus mni my new",
+    "Austroasiatic": "km kha mnw sat vi",
+    "Kra-Dai": "lo shn th za",
+    "Austronesian": "ace ban bcl bik bjn bug ceb ch fil fj haw hil id ilo jv mg mi min ms pag pam "
+    "sm su tet tl to ty war",
+    "Japonic": "ja ryu",
+    "Koreanic": "ko",
+    "Kartvelian": "ka lzz xmf",
+    "Northeast Caucasian": "av ce dar inh lbe lez",
+    "Northwest Caucasian": "ab ady kbd",
+    "Basque": "eu",
+    "Quechuan": "qu quy quz",
+    "Tupian": "gn",
+    "Aymaran": "ay",
+    "Mayan": "quc yua",
+    "Uto-Aztecan": "nah",
+}
+"""Branch -> ISO 639 codes of its languages; for Indo-European the branches, else the family.
+
+Grouping as in Glottolog (Hammarström et al.), as far as it is undisputed, with the customary names.
+"""
+
+_THREE_LETTERS: Mapping[str, str] = {
+    "afr": "af", "ara": "ar", "aze": "az", "bel": "be", "ben": "bn", "bul": "bg", "cat": "ca",
+    "ces": "cs", "cym": "cy", "dan": "da", "deu": "de", "ell": "el", "eng": "en", "est": "et",
+    "eus": "eu", "fas": "fa", "fin": "fi", "fra": "fr", "gle": "ga", "glg": "gl", "guj": "gu",
+    "hau": "ha", "heb": "he", "hin": "hi", "hrv": "hr", "hun": "hu", "hye": "hy", "ibo": "ig",
+    "ind": "id", "isl": "is", "ita": "it", "jpn": "ja", "kan": "kn", "kat": "ka", "kaz": "kk",
+    "khm": "km", "kor": "ko", "lav": "lv", "lit": "lt", "mal": "ml", "mar": "mr", "mkd": "mk",
+    "mlt": "mt", "mon": "mn", "msa": "ms", "mya": "my", "nep": "ne", "nld": "nl", "nor": "no",
+    "pan": "pa", "pes": "fa", "pol": "pl", "por": "pt", "pus": "ps", "ron": "ro", "rus": "ru",
+    "slk": "sk", "slv": "sl", "som": "so", "spa": "es", "srp": "sr", "swa": "sw", "swe": "sv",
+    "swh": "sw", "tam": "ta", "tel": "te", "tgl": "tl", "tha": "th", "tur": "tr", "ukr": "uk",
+    "urd": "ur", "uzb": "uz", "vie": "vi", "yor": "yo", "zho": "zh", "zul": "zu",
+}  # fmt: skip
+"""ISO 639-3 codes of languages that ISO 639-1 has a shorter one for."""
+
+_FAMILY: Dict[str, str] = {code: name for name, codes in FAMILIES.items() for code in codes.split()}
+
+
+def families_of(languages: Sequence[str]) -> Dict[str, str]:
+    """Return the family of each language whose code is known.
+
+    ``pt-BR`` is ``pt``. Of language pairs (``de-en``, ``fr-en``) what differs counts: the source
+    where all have one target, the target where all have one source.
+
+    >>> families_of(["de-en", "nl-en", "xx-en"])
+    {'de-en': 'Germanic', 'nl-en': 'Germanic'}
+    """
+    place = _place_that_differs(languages)
+    families = {}
+    for language in languages:
+        code = language.replace("_", "-").split("-")[place].lower()
+        code = _THREE_LETTERS.get(code, code)
+        if code in _FAMILY:
+            families[language] = _FAMILY[code]
+    return families
+
+
+def _place_that_differs(languages: Sequence[str]) -> int:
+    """Return which part of every language's code to go by: 1 for pairs of one source, else 0."""
+    parts = [language.split("-") for language in languages]
+    one_source = len({own[0] for own in parts}) == 1 and len(languages) > 1
+    return 1 if one_source and all(len(own) > 1 for own in parts) else 0

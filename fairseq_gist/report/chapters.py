@@ -1,0 +1,221 @@
+"""What goes on the page, in order: for every run its words and figures."""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
+
+from fairseq_gist.errors import DataError
+from fairseq_gist.evaluation import Results, Run, check_comparable, collect, pairs_of
+from fairseq_gist.evaluation.sentences import METRICS
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.report.figure import Figure, Missing
+from fairseq_gist.report.figures.history import history_figure
+from fairseq_gist.report.figures.kinds import kinds_figure
+from fairseq_gist.report.figures.languages import language_order, languages_figure
+from fairseq_gist.report.figures.layers import layers_figure
+from fairseq_gist.report.figures.plans import plan_figure
+from fairseq_gist.report.figures.results import languages_results_figure, size_figure
+from fairseq_gist.report.figures.training import losses_figure, similarity_figure
+from fairseq_gist.report.similarity import Similarity
+from fairseq_gist.report.sources import Content
+from fairseq_gist.report.words import (
+    Answer,
+    answers_of_plan,
+    answers_of_results,
+    answers_of_similarity,
+)
+
+__all__ = ["Chapter", "chapters_of"]
+
+RESAMPLES, RESAMPLE_SEED = 1_000, 12_345
+"""Of the bootstrap; what ``fairseq-gist score`` takes too."""
+
+_MANY_PLANS = 3
+"""From so many on plans are folded."""
+
+
+class Chapter(NamedTuple):
+    """A part of the page.
+
+    Attributes:
+        title: its heading.
+        answers: the questions that its numbers answer.
+        figures: in order.
+        missing: what it lacks, and why.
+    """
+
+    title: str
+    answers: List[Answer]
+    figures: List[Figure]
+    missing: List[Missing]
+
+
+def chapters_of(contents: Sequence[Content], units: Sequence[str] = ()) -> List[Chapter]:
+    """Return similarity, plans and training of every run, and the results of all together.
+
+    Args:
+        contents: of the runs.
+        units: regular expressions; for each one more heat map of languages, of the units it
+            matches.
+
+    Raises:
+        OptionError: when one of ``units`` is no regular expression.
+    """
+    chapters: List[Chapter] = []
+    for content in contents:
+        prefix = f"{content.name}: " if len(contents) > 1 else ""
+        chapters += _similarity(content, prefix, units)
+        chapters.append(_plans(content, prefix))
+        chapters.append(_training(content, prefix))
+    return [*chapters, *_results(contents)]
+
+
+def _similarity(content: Content, prefix: str, units: Sequence[str]) -> List[Chapter]:
+    title = f"{prefix}Similarity of gradients"
+    if not content.statistics:
+        why = (
+            "no gradient statistics were found; fairseq-gist record and --save-gradient-statistics "
+            "write them"
+        )
+        return [Chapter(title, [], [], [Missing("Similarity by layer, kind and language", why)])]
+    chapters = []
+    for label, statistics in content.statistics.items():
+        similarity = Similarity(label, statistics)
+        made: List[Union[Figure, Missing]] = [
+            layers_figure(similarity),
+            kinds_figure(similarity),
+            languages_figure(similarity),
+            *(languages_figure(similarity, f"units {pattern}", pattern) for pattern in units),
+            *_each_layer(similarity),
+        ]
+        own = f"{title}, {label}" if len(content.statistics) > 1 else title
+        chapters.append(_chapter(own, answers_of_similarity(similarity), made))
+    return chapters
+
+
+def _each_layer(similarity: Similarity) -> List[Union[Figure, Missing]]:
+    """Return a folded heat map of languages for every layer, where there are several."""
+    paths = dict.fromkeys(n.layer_path for n in similarity.names if n.layer is not None)
+    if len(paths) < 2 or not similarity.pairs:
+        return []
+    return [
+        languages_figure(similarity, path, rf"{re.escape(path)}\..*", is_folded=True)
+        for path in paths
+    ]
+
+
+def _plans(content: Content, prefix: str) -> Chapter:
+    title = f"{prefix}What was decided"
+    if not content.plans:
+        why = "no sharing plan was found, and no checkpoint that has one"
+        return Chapter(title, [], [], [Missing("Who shares what", why)])
+    order = _order(content)
+    are_folded = len(content.plans) >= _MANY_PLANS
+    made: List[Union[Figure, Missing]] = []
+    answers = []
+    for label, plan in _distinct(content.plans).items():
+        answers.append(answers_of_plan(label, plan))
+        made.append(plan_figure(label, plan, order, are_folded))
+        history = history_figure(label, plan)
+        made += [history] if history else []
+    return _chapter(title, answers if len(answers) < _MANY_PLANS else [], made)
+
+
+def _distinct(plans: Dict[str, SharingPlan]) -> Dict[str, SharingPlan]:
+    """Give plans that are equal one label, which names all the files they were found in."""
+    labels: Dict[SharingPlan, List[str]] = {}
+    for label, plan in plans.items():
+        labels.setdefault(plan, []).append(label)
+    return {", ".join(names): plans[names[-1]] for names in labels.values()}
+
+
+def _order(content: Content) -> List[str] | None:
+    """Return the languages in the order of their similarity, where that is known."""
+    for statistics in reversed(list(content.statistics.values())):
+        similarity = Similarity("", statistics)
+        if similarity.pairs:
+            matrix = similarity.matrix(similarity.of_pairs().value.tolist())
+            return [statistics.languages[place] for place in language_order(matrix)]
+    return None
+
+
+def _training(content: Content, prefix: str) -> Chapter:
+    title = f"{prefix}Training"
+    if not content.logs:
+        why = "no training log was found; keep fairseq-train's output in a file *.log"
+        return Chapter(title, [], [], [Missing("Similarity and losses over training", why)])
+    made: List[Union[Figure, Missing]] = []
+    for log in content.logs:
+        made += [similarity_figure(log), losses_figure(log)]
+    return _chapter(title, [], made)
+
+
+def _results(contents: Sequence[Content]) -> List[Chapter]:
+    runs = _named_apart(contents)
+    if not runs:
+        why = "no scores were found; fairseq-gist score -o scores.json writes them"
+        return [Chapter("Results", [], [], [Missing("BLEU and chrF", why)])]
+    chapters = []
+    groups = _comparable(runs)
+    for number, group in enumerate(groups, start=1):
+        results = _resampled(group)
+        first = group[0]
+        source = (
+            f"{first.sentence_count:,} sentences of {first.subset}; BLEU "
+            f"{first.scores.bleu_signature}; chrF {first.scores.chrf_signature}"
+        )
+        made: List[Union[Figure, Missing]] = []
+        for metric in METRICS:
+            made.append(languages_results_figure(results, metric, source))
+            made.append(size_figure(results, metric, source))
+        title = "Results" if len(groups) == 1 else f"Results, {first.subset} ({number})"
+        chapters.append(_chapter(title, [answers_of_results(results)], made))
+    return chapters
+
+
+def _named_apart(contents: Sequence[Content]) -> List[Run]:
+    """Return all scores, systems of one name in two runs told apart by the runs' names."""
+    seen: Dict[str, List[str]] = {}
+    for content in contents:
+        for name in {run.name for run in content.scores}:
+            seen.setdefault(name, []).append(content.name)
+    return [
+        run._replace(name=f"{content.name}: {run.name}") if len(seen[run.name]) > 1 else run
+        for content in contents
+        for run in content.scores
+    ]
+
+
+def _comparable(runs: Sequence[Run]) -> List[List[Run]]:
+    """Return the runs in groups that were scored on the same references by the same metrics."""
+    groups: List[List[Run]] = []
+    for run in runs:
+        for group in groups:
+            try:
+                check_comparable([group[0], run])
+            except DataError:
+                continue
+            group.append(run)
+            break
+        else:
+            groups.append([run])
+    return groups
+
+
+def _resampled(runs: Sequence[Run]) -> Results:
+    names = list(dict.fromkeys(run.name for run in runs))
+    baseline = next((name for name in names if name.endswith("shared")), names[0])
+    against: List[Tuple[str, str]] = [
+        (name, name.replace("gradient", "random", 1))
+        for name in names
+        if "gradient" in name and name.replace("gradient", "random", 1) in names
+    ]
+    pairs = pairs_of(names, baseline, against)
+    return collect(runs, baseline, pairs, RESAMPLES, RESAMPLE_SEED, with_intervals=True)
+
+
+def _chapter(title: str, answers: List[Answer], made: Sequence[Union[Figure, Missing]]) -> Chapter:
+    figures = [item for item in made if isinstance(item, Figure)]
+    missing = [item for item in made if isinstance(item, Missing)]
+    return Chapter(title, answers, figures, missing)

@@ -1,0 +1,89 @@
+"""Cosine similarity by layer and kind of unit, as a heat map."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Tuple, Union
+
+import numpy as np
+
+from fairseq_gist.report.figure import Figure, Missing, Table
+from fairseq_gist.report.figures.heat import draw_cells
+from fairseq_gist.report.similarity import Similarity
+from fairseq_gist.report.style import new_figure
+
+__all__ = ["kinds_figure"]
+
+TITLE = "Similarity by kind of unit"
+
+HEADER = ("stack", "layer", "kind", "units", "cosine", "low", "high")
+
+_ORDER = ("self_attn", "encoder_attn", "conv", "ffn", "fc", "norm")
+"""Kinds in the order in which data pass them, norms last."""
+
+
+def kinds_figure(similarity: Similarity) -> Union[Figure, Missing]:
+    """Draw the mean cosine over language pairs of every kind of unit in every layer."""
+    if not similarity.pairs:
+        return Missing(TITLE, "one language alone has nothing to be similar to")
+    rows: List[Tuple[Any, ...]] = [
+        (
+            part.stack,
+            part.layer,
+            part.kind,
+            part.units,
+            float(part.cosine.value),
+            float(part.cosine.low),
+            float(part.cosine.high),
+        )
+        for part in similarity.by_kind()
+        if part.layer is not None
+    ]
+    table = Table(HEADER, rows)
+    if not rows:
+        return Missing(TITLE, "no unit was recorded that lies in a layer")
+    caption = (
+        "Cosine of the languages' gradients, the mean over language pairs. In brackets: values "
+        "whose 95 % interval includes zero; blank: not defined, the gradients are zero or nothing "
+        f"but noise. {similarity.source}"
+    )
+    return Figure("kinds", TITLE, caption, table, lambda: _draw(table))
+
+
+def _draw(table: Table) -> Any:
+    stacks: Dict[str, Dict[Any, Any]] = {}
+    for stack, layer, kind, _, value, low, high in table.rows:
+        stacks.setdefault(stack, {})[kind, layer] = (value, low <= 0 <= high)
+    kinds = {stack: _ordered([kind for kind, _ in own]) for stack, own in stacks.items()}
+    layers = {stack: sorted({layer for _, layer in own}) for stack, own in stacks.items()}
+    height = max(map(len, kinds.values()))
+    columns = sum(map(len, layers.values()))
+    figure = new_figure(1.9 * len(stacks) + 0.42 * columns + 0.9, 1.1 + 0.28 * height)
+    widths = [len(own) + 1 for own in layers.values()]
+    panels = figure.subplots(1, len(stacks), squeeze=False, width_ratios=widths)[0]
+    largest = np.nanmax([abs(row[4]) for row in table.rows] + [1e-9])
+    image = None
+    for panel, (stack, own) in zip(panels, stacks.items()):
+        shape = (len(kinds[stack]), len(layers[stack]))
+        values, unsure = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+        for (kind, layer), (value, includes_zero) in own.items():
+            place = kinds[stack].index(kind), layers[stack].index(layer)
+            values[place], unsure[place] = value, includes_zero
+        image = draw_cells(panel, values, largest, unsure)
+        panel.set_yticks(np.arange(shape[0]) + 0.5, kinds[stack])
+        panel.set_xticks(np.arange(shape[1]) + 0.5, [str(layer) for layer in layers[stack]])
+        panel.set_xlabel(f"{stack} layer".strip())
+    figure.colorbar(image, ax=list(panels), label="mean cosine", shrink=0.8)
+    return figure
+
+
+def _ordered(kinds: List[str]) -> List[str]:
+    unique = list(dict.fromkeys(kinds))
+
+    def place(kind: str) -> int:
+        if "norm" in kind:
+            return len(_ORDER)
+        return next(
+            (i for i, start in enumerate(_ORDER) if kind.startswith(start)), len(_ORDER) - 1
+        )
+
+    return sorted(unique, key=place)

@@ -1,0 +1,184 @@
+"""What is in the folders and files a report is made of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from tqdm import tqdm
+
+from fairseq_gist.errors import DataError, GistError
+from fairseq_gist.evaluation import Run, read_all_scores
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.report.training_log import TrainingLog, read_log
+from fairseq_gist.statistics import GradientStatistics
+
+__all__ = ["Content", "find_content"]
+
+_CHECKPOINTS = ("checkpoint_last.pt", "checkpoint_best.pt", "average.pt")
+"""In this order one of a folder is looked into for its plan."""
+
+_ENDINGS = (".npz", ".json", ".log", ".pt")
+
+PlanReader = Callable[[str], Optional[SharingPlan]]
+
+
+@dataclass
+class Content:
+    """What was found of one run.
+
+    Attributes:
+        name: of the run.
+        statistics: label -> gradient statistics, by update, as are the plans.
+        plans: label -> plan.
+        logs: of training.
+        scores: of systems.
+        problems: files that looked right and could not be read, a sentence each.
+    """
+
+    name: str
+    statistics: Dict[str, GradientStatistics] = field(default_factory=dict)
+    plans: Dict[str, SharingPlan] = field(default_factory=dict)
+    logs: List[TrainingLog] = field(default_factory=list)
+    scores: List[Run] = field(default_factory=list)
+    problems: List[str] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to report on."""
+        return not (self.statistics or self.plans or self.logs or self.scores)
+
+
+def find_content(runs: Sequence[Path], plan_of_checkpoint: PlanReader) -> List[Content]:
+    """Look through folders, and take files as they are.
+
+    In a folder every statistics file, plan, scores file and training log counts, and of
+    checkpoints the last, best or averaged one of a folder without a plan file. Files of other
+    content are passed over; one that can't be read is noted in ``problems``.
+
+    Args:
+        runs: folders and files.
+        plan_of_checkpoint: returns the plan inside a checkpoint, None where there is none.
+
+    Raises:
+        DataError: when a run doesn't exist, has nothing to report on, or a file that was named
+            itself can't be read.
+    """
+    names = _names(runs)
+    return [_content(name, run, plan_of_checkpoint) for name, run in zip(names, runs)]
+
+
+def _names(runs: Sequence[Path]) -> List[str]:
+    """Return the last part of each path, or as many as tell it from the others."""
+    parts = [run.resolve().parts for run in runs]
+    names: List[str] = []
+    for own in parts:
+        length = 1
+        while length < len(own) and sum(other[-length:] == own[-length:] for other in parts) > 1:
+            length += 1
+        names.append("/".join(own[-length:]))
+    return names
+
+
+def _content(name: str, run: Path, plan_of_checkpoint: PlanReader) -> Content:
+    content = Content(name)
+    if run.is_file():
+        if run.suffix not in _ENDINGS or not _take(content, run, run.name, plan_of_checkpoint):
+            raise DataError(
+                f"{run}: expected gradient statistics (.npz), a plan or scores (.json), a training "
+                "log (.log) or a checkpoint (.pt), found something else"
+            )
+    elif run.is_dir():
+        files = sorted(_candidates(run))
+        for path in tqdm(files, desc=f"reading {name}", unit="file", disable=None, delay=2):
+            label = path.relative_to(run).as_posix()
+            try:
+                _take(content, path, label, plan_of_checkpoint)
+            except (GistError, OSError) as error:
+                content.problems.append(str(error))
+    else:
+        raise DataError(f"there is no folder or file {run}")
+    if content.is_empty:
+        found = f"; {content.problems[0]}" if content.problems else ""
+        raise DataError(
+            f"{run} has nothing to report on: expected gradient statistics, plans, checkpoints, "
+            f"training logs or scores in it{found}"
+        )
+    content.statistics = dict(sorted(content.statistics.items(), key=_update))
+    content.plans = dict(sorted(content.plans.items(), key=_update))
+    content.scores = _each_once(content.scores)
+    return content
+
+
+def _update(item: Tuple[str, GradientStatistics | SharingPlan]) -> Tuple[int, str]:
+    label, found = item
+    update = found.provenance.get("update")
+    return (update if isinstance(update, int) else -1, label)
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    plans = {path.parent for path in folder.rglob("*.json") if path.name == "plan.json"}
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if hidden or path.suffix not in _ENDINGS or not path.is_file():
+            continue
+        if path.suffix == ".pt":
+            chosen = next((n for n in _CHECKPOINTS if (path.parent / n).is_file()), None)
+            if path.name != chosen or path.parent in plans:
+                continue
+        yield path
+
+
+def _take(content: Content, path: Path, label: str, plan_of_checkpoint: PlanReader) -> bool:
+    """Add what is in a file; whether it is something a report is made of."""
+    if path.suffix == ".npz":
+        content.statistics[label] = GradientStatistics.load(path)
+    elif path.suffix == ".json":
+        return _take_json(content, path, label)
+    elif path.suffix == ".log":
+        log = read_log(path, label)
+        content.logs += [log] if log else []
+        return log is not None
+    else:
+        plan = plan_of_checkpoint(str(path))
+        if plan is not None:
+            content.plans[label] = plan
+        return plan is not None
+    return True
+
+
+def _take_json(content: Content, path: Path, label: str) -> bool:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON ({error})") from None
+    keys = set(found) if isinstance(found, dict) else set()
+    if {"languages", "units"} <= keys:
+        content.plans[label] = SharingPlan.load(path)
+    elif "systems" in keys:
+        content.scores += read_all_scores(path)
+    else:
+        return False
+    return True
+
+
+def _each_once(runs: Sequence[Run]) -> List[Run]:
+    """Leave out what a second file repeats: a table's scores are those of its systems."""
+    kept: List[Run] = []
+    for run in runs:
+        same = (other for other in kept if other.name == run.name)
+        if not any(_is_same(run, other) for other in same):
+            kept.append(run)
+    return kept
+
+
+def _is_same(run: Run, other: Run) -> bool:
+    one, two = run.scores.sentences, other.scores.sentences
+    return one.keys() == two.keys() and all(
+        one[language].references == two[language].references
+        and one[language].bleu.tolist() == two[language].bleu.tolist()
+        and one[language].chrf.tolist() == two[language].chrf.tolist()
+        for language in one
+    )

@@ -1,0 +1,340 @@
+"""The report: its numbers are those of the statistics, and it is made whatever is missing."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+
+import numpy as np
+import pytest
+
+from fairseq_gist.cli.main import main
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.policies.gradient import gradient_plan
+from fairseq_gist.report.figures.history import history_figure
+from fairseq_gist.report.figures.kinds import kinds_figure
+from fairseq_gist.report.figures.languages import languages_figure
+from fairseq_gist.report.figures.layers import layers_figure
+from fairseq_gist.report.figures.plans import plan_figure
+from fairseq_gist.report.similarity import Similarity
+from tests.unit.made_up import LANGUAGES, grouped, statistics_of
+
+UNITS = [
+    f"{stack}.layers.{layer}.{kind}"
+    for stack, layers in (("encoder", 2), ("decoder", 3))
+    for layer in range(layers)
+    for kind in ("self_attn.q_proj", "fc1", "final_layer_norm")
+] + ["decoder.layer_norm"]
+FOREIGN = tuple(sorted(["العربية", "עברית", "中文", "ελληνικά", "हिन्दी", "de"]))
+
+
+def planted(languages=LANGUAGES, units=UNITS, chunks=4, noise=0.05, seed=0):
+    """Return statistics in which all languages share a direction and have one of their own."""
+    generator = np.random.default_rng(seed)
+    vectors = {
+        unit: {
+            language: 1.0 + generator.normal(size=40) * (1 + number / len(units))
+            for language in languages
+        }
+        for number, unit in enumerate(units)
+    }
+    sizes = {unit: 16 if "norm" in unit else 1040 for unit in units}
+    return statistics_of(vectors, sizes, chunks, noise, languages, shared=50_000)
+
+
+def read(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def make(run, out, *options):
+    assert main(["report", str(run), "-o", str(out), *options]) == 0
+    return (out / "index.html").read_text(encoding="utf-8")
+
+
+def write_run(folder, units=UNITS):
+    folder.mkdir()
+    statistics = planted(units=units)
+    statistics.save(folder / "statistics.npz")
+    gradient_plan(statistics, "1.05").save(folder / "plan.json")
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of one unit, of which a report is made in no time."""
+    return write_run(tmp_path / "run", UNITS[:1])
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A run, the report that was made of it, and its page."""
+    folder = tmp_path_factory.mktemp("large")
+    run = write_run(folder / "run")
+    return run, folder / "report", make(run, folder / "report", "--units", ".*fc1")
+
+
+# -------------------------------------------------------------------------------------- the numbers
+def test_every_number_is_that_of_the_statistics(large):
+    figures = large[1] / "figures"
+    statistics = planted()
+    cosines = statistics.cosines()
+    pairs = list(itertools.combinations(range(len(LANGUAGES)), 2))
+
+    def mean(units, chosen=pairs):
+        places = [UNITS.index(unit) for unit in units]
+        return np.mean([cosines[place][pair] for place in places for pair in chosen])
+
+    rows = read(figures / "layers.csv")
+    assert len(rows) == 6
+    for row in rows:
+        start = f"{row['stack']}.layers.{row['layer']}." if row["layer"] else "decoder.layer_norm"
+        units = [unit for unit in UNITS if unit.startswith(start)]
+        assert int(row["units"]) == len(units)
+        assert float(row["cosine"]) == pytest.approx(mean(units), abs=1e-12)
+        assert float(row["low"]) < float(row["cosine"]) < float(row["high"])
+    rows = read(figures / "kinds.csv")
+    assert len(rows) == 15
+    for row in rows:
+        unit = f"{row['stack']}.layers.{row['layer']}.{row['kind']}"
+        assert float(row["cosine"]) == pytest.approx(mean([unit]), abs=1e-12)
+    rows = read(figures / "languages.csv")
+    assert [(row["one"], row["other"]) for row in rows] == list(
+        itertools.combinations(LANGUAGES, 2)
+    )
+    for row, pair in zip(rows, pairs):
+        assert float(row["cosine"]) == pytest.approx(mean(UNITS, [pair]), abs=1e-12)
+    assert rows[0]["family of one"] == "Germanic"
+    for row, pair in zip(read(figures / "languages-decoder-layers-2.csv"), pairs):
+        units = [unit for unit in UNITS if unit.startswith("decoder.layers.2.")]
+        assert float(row["cosine"]) == pytest.approx(mean(units, [pair]), abs=1e-12)
+
+
+def test_the_plans_numbers_are_the_plans(large):
+    run, report, _ = large
+    plan = SharingPlan.load(run / "plan.json")
+    rows = read(report / "figures" / "plan.csv")
+    assert len(rows) == len(UNITS) * len(LANGUAGES)
+    shares = {}
+    for row in rows:
+        groups = plan.units[row["unit"]]
+        assert row["language"] in groups[int(row["copy"])]
+        assert int(row["copies"]) == len(groups)
+        shares[row["unit"]] = float(row["share of the model"])
+    copies = sum(len(groups) * (16 if "norm" in u else 1040) for u, groups in plan.units.items())
+    assert sum(shares.values()) == pytest.approx(copies / plan.provenance["parameters"])
+
+
+def test_every_figure_has_the_signature_of_what_it_shows(large):
+    run, _, page = large
+    captions = re.findall("<figcaption>(.*?)</figcaption>", page, re.DOTALL)
+    plan = SharingPlan.load(run / "plan.json")
+    assert len(captions) == 10
+    for caption in captions:
+        assert planted().signature in caption or plan.signature in caption
+
+
+def test_a_pattern_adds_a_heat_map_of_its_units(large):
+    _, report, page = large
+    assert "Similarity of languages, units .*fc1" in page
+    rows = read(report / "figures" / "languages-units-fc1.csv")
+    places = [place for place, unit in enumerate(UNITS) if unit.endswith("fc1")]
+    expected = planted().cosines()[places, 0, 1].mean()
+    assert float(rows[0]["cosine"]) == pytest.approx(expected, abs=1e-12)
+
+
+# ----------------------------------------------------------------------------------------- the page
+def test_the_page_needs_nothing_but_itself(large):
+    _, report, page = large
+    assert "http://" not in page
+    assert "https://" not in page
+    for attribute, target in re.findall(r'(src|href)="([^"]*)"', page):
+        assert target.startswith(("data:", "#chapter-")), (attribute, target[:60])
+    assert "<script" not in page
+    images = re.findall(r'<img[^>]* alt="([^"]+)"', page)
+    files = sorted(path.name for path in (report / "figures").iterdir())
+    assert len(images) * 3 == len(files)
+    assert {name.rpartition(".")[2] for name in files} == {"csv", "png", "svg"}
+
+
+def test_the_same_report_twice_is_the_same(run, tmp_path):
+    first = make(run, tmp_path / "one")
+    assert make(run, tmp_path / "two") == first
+    assert make(run, tmp_path / "two") == first
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one", "run", "two"]
+
+
+def test_names_are_text_not_markup(tmp_path):
+    names = tuple(sorted(["<b>", "a&b", "$x$", "de", '"']))
+    planted(names, UNITS[:1]).save(tmp_path / "<i>.npz")
+    page = make(tmp_path / "<i>.npz", tmp_path / "report")
+    assert "<b>" not in page
+    assert "<i>" not in page
+    assert "&lt;b&gt;" in page
+
+
+# ----------------------------------------------------------------------------------- what's missing
+def test_statistics_alone(run, tmp_path, capsys):
+    (run / "plan.json").unlink()
+    page = make(run, tmp_path / "report")
+    printed = capsys.readouterr().out
+    for what in ("no sharing plan was found", "no training log was found", "no scores were found"):
+        assert what in page
+        assert what in printed
+
+
+def test_a_plan_alone(run, tmp_path):
+    page = make(run / "plan.json", tmp_path / "report")
+    assert "no gradient statistics were found" in page
+    assert "Who shares what: plan.json" in page
+
+
+@pytest.mark.parametrize(
+    ("languages", "units", "chunks"),
+    [
+        (("de",), UNITS[:2], 4),
+        (("de", "es"), UNITS[:2], 4),
+        (LANGUAGES, ["decoder.layers.0.fc1"], 4),
+        (LANGUAGES, ["decoder.layer_norm"], 4),
+        (LANGUAGES, UNITS[:2], 1),
+        (LANGUAGES, UNITS[:2], 2),
+        (("xx", "yy", "zz"), UNITS[:2], 3),
+    ],
+)
+def test_little_is_still_a_report(tmp_path, languages, units, chunks):
+    planted(languages, units, chunks).save(tmp_path / "s.npz")
+    page = make(tmp_path / "s.npz", tmp_path / "report")
+    if len(languages) == 1:
+        assert "one language alone has nothing to be similar to" in page
+    if chunks < 3:
+        assert "it takes three at least" in page
+    if len(languages) < 4:
+        assert "it takes four languages" in page or "one language alone" in page
+
+
+def test_zero_gradients_are_told_and_the_rest_is_shown(tmp_path):
+    units = UNITS[:3]
+    vectors = {unit: grouped([["de", "nl"], ["es", "fr", "it"]]) for unit in units}
+    vectors[units[0]] = {language: np.zeros(20) for language in LANGUAGES}
+    vectors[units[1]] = {**vectors[units[1]], "de": np.zeros(20)}
+    statistics_of(vectors, chunks=4).save(tmp_path / "s.npz")
+    make(tmp_path / "s.npz", tmp_path / "report")
+    rows = read(tmp_path / "report" / "figures" / "kinds.csv")
+    assert rows[0]["cosine"] == ""
+    assert all(row["cosine"] for row in rows[1:])
+    nothing = {unit: {language: np.zeros(20) for language in LANGUAGES} for unit in units}
+    statistics_of(nothing, chunks=4).save(tmp_path / "s.npz")
+    page = make(tmp_path / "s.npz", tmp_path / "report")
+    assert "no cosine is defined: gradients are zero, or nothing but noise" in page
+
+
+# ------------------------------------------------------------------------------------- how it looks
+def overlaps(texts, renderer):
+    boxes = [text.get_window_extent(renderer) for text in texts if text.get_text()]
+    return [
+        (one, other)
+        for (one, a), (other, b) in itertools.combinations(zip(texts, boxes), 2)
+        if a.shrunk(0.98, 0.9).overlaps(b.shrunk(0.98, 0.9))
+    ]
+
+
+@pytest.mark.parametrize("count", [2, 5, 13, 40])
+def test_labels_do_not_overlap(count):
+    languages = tuple(f"l{number:02d}" for number in range(count))
+    statistics = planted(languages, UNITS[:4], chunks=3)
+    similarity = Similarity("s", statistics)
+    plan = SharingPlan.language_specific(languages, UNITS[:4])
+    for figure in (
+        layers_figure(similarity),
+        kinds_figure(similarity),
+        languages_figure(similarity),
+        plan_figure("plan", plan),
+    ):
+        drawn = figure.draw()
+        drawn.draw_without_rendering()
+        renderer = drawn.canvas.get_renderer()
+        for panel in drawn.axes:
+            for ticks in (panel.get_xticklabels(), panel.get_yticklabels()):
+                visible = [tick for tick in ticks if tick.get_visible()]
+                found = overlaps(visible, renderer)
+                assert not found, (figure.name, [(a.get_text(), b.get_text()) for a, b in found])
+
+
+def test_names_of_every_script_are_shown(tmp_path):
+    planted(FOREIGN, UNITS[:1]).save(tmp_path / "s.npz")
+    make(tmp_path / "s.npz", tmp_path / "report")
+    svg = (tmp_path / "report" / "figures" / "languages.svg").read_text(encoding="utf-8")
+    for name in FOREIGN:
+        assert f">{name}</text>" in svg, "the browser sets it, with its fonts, in its direction"
+
+
+# -------------------------------------------------------------------------------------------- plans
+def test_how_a_plan_came_about():
+    first = {"fc1": [["de", "es"], ["nl"]], "fc2": [["de", "es", "nl"]]}
+    plan = SharingPlan(
+        ["de", "es", "nl"],
+        {"fc1": [["de"], ["es"], ["nl"]], "fc2": [["de", "es", "nl"]]},
+        {"update": 20, "history": [{"update": 10, "units": first}]},
+    )
+    figure = history_figure("a run", plan)
+    assert figure.table.rows == [
+        (10, "fc1", 2, "de es | nl", True),
+        (10, "fc2", 1, "shared", False),
+        (20, "fc1", 3, "each its own", True),
+        (20, "fc2", 1, "shared", False),
+    ]
+    figure.draw()
+    assert history_figure("a run", SharingPlan(plan.languages, plan.units, {"update": 9})) is None
+    assert history_figure("by hand", SharingPlan(plan.languages, plan.units)) is None
+
+
+# ------------------------------------------------------------------------------------------- errors
+def fails(capsys, *argv):
+    assert main(["report", *map(str, argv)]) == 1
+    error = capsys.readouterr().err.strip()
+    assert "\n" not in error
+    return error
+
+
+def test_what_is_wrong_is_said_and_nothing_written(run, tmp_path, capsys):
+    out = tmp_path / "report"
+    assert "there is no folder or file" in fails(capsys, tmp_path / "none", "-o", out)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "has nothing to report on" in fails(capsys, empty, "-o", out)
+    assert "is no regular expression" in fails(capsys, run, "-o", out, "--units", "(")
+    assert "the run" in fails(capsys, run, "-o", run)
+    assert "the run" in fails(capsys, run, "-o", tmp_path)
+    (tmp_path / "file").write_text("x")
+    assert "that is a file" in fails(capsys, run, "-o", tmp_path / "file")
+    assert "found something else" in fails(capsys, tmp_path / "file", "-o", out)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.tex").write_text("x")
+    assert "holds something else than a report" in fails(capsys, run, "-o", other)
+    assert (other / "thesis.tex").exists()
+    assert not out.exists()
+
+
+def test_a_damaged_file_is_told_and_the_rest_is_shown(run, tmp_path):
+    (run / "broken.npz").write_bytes(b"PK nothing")
+    (run / "broken.json").write_text("{")
+    (run / "settings.json").write_text('{"other": 1}')
+    page = make(run, tmp_path / "report")
+    assert "Not read: cannot read gradient statistics" in page
+    assert "broken.json: not JSON" in page
+    assert "settings.json" not in page
+
+
+def test_interrupted_it_leaves_the_earlier_report(run, tmp_path, monkeypatch):
+    out = tmp_path / "report"
+    before = make(run, out)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fairseq_gist.report.page._render", interrupt)
+    assert main(["report", str(run), "-o", str(out)]) == 130
+    assert (out / "index.html").read_text(encoding="utf-8") == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["report", "run"]
