@@ -60,7 +60,6 @@ setup(
             "pytest-cov",
             "pytest-xdist",
             "hypothesis",
-            "matplotlib",
             "ruff",
             "mypy",
             "import-linter>=2",

@@ -28,7 +28,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 for tool in fairseq-gist fairseq-train fairseq-generate; do
   command -v "$tool" >/dev/null || {
-    echo "run.sh: $tool is not on the PATH; run 'make demo', or pip install '.[fairseq,corpora]'" >&2
+    echo "run.sh: $tool is not on the PATH; run 'make demo', or pip install '.[fairseq,corpora,report]'" >&2
     exit 1
   }
 done
@@ -120,9 +120,11 @@ fairseq-gist score "shared=$out/shared/translations" \
 
 say "what the model decided"
 fairseq-gist show "$out/differentiated/checkpoint_last.pt" | tee "$out/plan.txt"
+fairseq-gist report "$out" -o "$out/report"
 
 cat <<END
 
+report      $out/report/index.html
 scores      $out/scores.json (and scores.txt)
 statistics  $out/statistics.npz
 plan        $out/plan.txt

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Find what there is, draw it, and write the page."""
     from fairseq_gist.report.chapters import chapters_of
-    from fairseq_gist.report.page import PAGE, check_target, write_report
+    from fairseq_gist.report.page import PAGE, check_target, grouped, write_report
     from fairseq_gist.report.sources import find_content
     from fairseq_gist.report.style import check_installed
 
@@ -67,8 +67,8 @@ def run(args: argparse.Namespace) -> None:
         chapters,
         [f"Not read: {problem}." for problem in problems],
     )
-    for item in missing:
-        print(f"missing: {item.title}: {item.why}")
+    for why, titles in grouped(missing):
+        print(f"missing: {'; '.join(titles)}: {why}")
     for problem in problems:
         print(f"not read: {problem}")
     print(args.output / PAGE)

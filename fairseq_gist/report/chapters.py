@@ -31,8 +31,8 @@ __all__ = ["Chapter", "chapters_of"]
 RESAMPLES, RESAMPLE_SEED = 1_000, 12_345
 """Of the bootstrap; what ``fairseq-gist score`` takes too."""
 
-_MANY_PLANS = 3
-"""From so many on plans are folded."""
+_MANY = 3
+"""From so many on plans and logs are folded."""
 
 
 class Chapter(NamedTuple):
@@ -111,7 +111,7 @@ def _plans(content: Content, prefix: str) -> Chapter:
         why = "no sharing plan was found, and no checkpoint that has one"
         return Chapter(title, [], [], [Missing("Who shares what", why)])
     order = _order(content)
-    are_folded = len(content.plans) >= _MANY_PLANS
+    are_folded = len(content.plans) >= _MANY
     made: List[Union[Figure, Missing]] = []
     answers = []
     for label, plan in _distinct(content.plans).items():
@@ -119,7 +119,7 @@ def _plans(content: Content, prefix: str) -> Chapter:
         made.append(plan_figure(label, plan, order, are_folded))
         history = history_figure(label, plan)
         made += [history] if history else []
-    return _chapter(title, answers if len(answers) < _MANY_PLANS else [], made)
+    return _chapter(title, answers if len(answers) < _MANY else [], made)
 
 
 def _distinct(plans: Dict[str, SharingPlan]) -> Dict[str, SharingPlan]:
@@ -148,6 +148,10 @@ def _training(content: Content, prefix: str) -> Chapter:
     made: List[Union[Figure, Missing]] = []
     for log in content.logs:
         made += [similarity_figure(log), losses_figure(log)]
+    if len(content.logs) >= _MANY:
+        made = [
+            item._replace(is_folded=True) if isinstance(item, Figure) else item for item in made
+        ]
     return _chapter(title, [], made)
 
 
@@ -212,6 +216,7 @@ def _resampled(runs: Sequence[Run]) -> Results:
         if "gradient" in name and name.replace("gradient", "random", 1) in names
     ]
     pairs = pairs_of(names, baseline, against)
+    runs = sorted(runs, key=lambda run: run.name != baseline)  # the others keep their order
     return collect(runs, baseline, pairs, RESAMPLES, RESAMPLE_SEED, with_intervals=True)
 
 

@@ -8,17 +8,17 @@ import io
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, NamedTuple, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from tqdm import tqdm
 
 from fairseq_gist import __version__
 from fairseq_gist.errors import OptionError
 from fairseq_gist.report.chapters import Chapter
-from fairseq_gist.report.figure import Figure
+from fairseq_gist.report.figure import Figure, Missing
 from fairseq_gist.report.style import drawing, letters_without_font
 
-__all__ = ["PAGE", "check_target", "write_report"]
+__all__ = ["PAGE", "check_target", "grouped", "write_report"]
 
 PAGE = "index.html"
 _MARK = 'name="generator" content="fairseq-gist'
@@ -91,7 +91,9 @@ def write_report(
                     (figures / f"{rendered.name}.csv").write_text(rendered.csv, encoding="utf-8")
                     shown.append(_for_page(rendered))
                     bar.update()
-                pages.append({**chapter._asdict(), "figures": shown})
+                pages.append(
+                    {**chapter._asdict(), "figures": shown, "missing": grouped(chapter.missing)}
+                )
         html = _template().render(
             title=title,
             lead=lead,
@@ -100,6 +102,14 @@ def write_report(
             generator=f"fairseq-gist {__version__}",
         )
         (target / PAGE).write_text(html, encoding="utf-8")
+
+
+def grouped(missing: Sequence[Missing]) -> List[Tuple[str, List[str]]]:
+    """Return every reason with the titles of the figures that are missing for it."""
+    titles: Dict[str, List[str]] = {}
+    for item in missing:
+        titles.setdefault(item.why, []).append(item.title)
+    return list(titles.items())
 
 
 def _texts(figure: Figure) -> Iterator[str]:

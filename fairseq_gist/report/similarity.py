@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,14 @@ class Part(NamedTuple):
         stack: ``encoder`` or ``decoder``.
         layer: counted from 0; None outside the layers.
         kind: kind of unit, such as ``self_attn.q_proj``; empty for a whole layer.
-        units: how many.
+        places: of its units in the statistics.
         cosine: scalar.
     """
 
     stack: str
-    layer: int | None
+    layer: Optional[int]
     kind: str
-    units: int
+    places: Tuple[int, ...]
     cosine: Estimate
 
 
@@ -81,6 +81,15 @@ class Similarity:
         """Return the mean over all units and pairs."""
         return self._mean_of(range(len(self.names)))
 
+    def difference(self, one: Part, other: Part) -> Estimate:
+        """Return by how much the cosine of one part is above that of another, a scalar."""
+
+        def summary(cosines: Floats) -> Floats:
+            means = [defined_mean(self._of_pairs(cosines[list(p.places)])) for p in (one, other)]
+            return means[0] - means[1]
+
+        return self.jackknife.estimate(summary)
+
     def of_pairs(self, pattern: str = ".*") -> Estimate:
         """Return the mean over the units that a regular expression matches, `[pairs]`.
 
@@ -127,14 +136,14 @@ class Similarity:
                     first.stack,
                     first.layer,
                     first.kind if outside else kind,
-                    len(places),
+                    tuple(places),
                     self._mean_of(places),
                 )
             )
         return parts
 
 
-def defined_mean(values: Floats, axis: int | None = None) -> Floats:
+def defined_mean(values: Floats, axis: Optional[int] = None) -> Floats:
     """Return the mean of what is defined, NaN where nothing is."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Mean of empty slice", category=RuntimeWarning)

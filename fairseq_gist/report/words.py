@@ -20,7 +20,7 @@ __all__ = ["Answer", "answers_of_plan", "answers_of_results", "answers_of_simila
 
 
 class Answer(NamedTuple):
-    """A question and what the numbers say, a sentence or more."""
+    """A question and what the numbers say, a paragraph a line."""
 
     question: str
     text: str
@@ -46,7 +46,7 @@ def answers_of_plan(label: str, plan: SharingPlan) -> Answer:
         total = plan.size(shared, sizes)
         lines.append(f"{total:,} parameters, {total / shared:.2f} times the shared model")
     return Answer(
-        f"What did it decide ({label})?", " ".join(f"{_sentence(line)}." for line in lines)
+        f"What did it decide ({label})?", "\n".join(f"{_sentence(line)}." for line in lines)
     )
 
 
@@ -61,7 +61,7 @@ def answers_of_results(results: Results) -> Answer:
             if best.name in comparison[:2] or comparison.against != results.baseline
         ]
         lines = [f"The highest average BLEU is that of {best.name}, {best.mean('bleu'):.2f}.", *own]
-    return Answer("Did it pay?", " ".join(map(_sentence, lines)))
+    return Answer("Did it pay?", "\n".join(map(_sentence, lines)))
 
 
 def _layers(similarity: Similarity) -> str:
@@ -73,9 +73,16 @@ def _layers(similarity: Similarity) -> str:
     low, high = ordered[0], ordered[-1]
     if len(ordered) == 1:
         return f"Only one was recorded: {_layer(low)} has {_number(low.cosine)}."
+    gap = similarity.difference(high, low)
+    if np.isnan(gap.low):
+        sure = "How sure that is can't be told with fewer than three chunks"
+    elif gap.is_above_zero:
+        sure = f"The difference, {_number(gap)}, is more than chance"
+    else:
+        sure = f"The difference, {_number(gap)}, could be chance"
     text = (
         f"{_sentence(_layer(low))} agrees least, with a mean cosine of "
-        f"{_number(low.cosine)}; {_layer(high)} most, with {_number(high.cosine)}."
+        f"{_number(low.cosine)}; {_layer(high)} most, with {_number(high.cosine)}. {sure}."
     )
     return " ".join([text, *_trends(defined)])
 

@@ -28,6 +28,7 @@ from fairseq_gist.evaluation import (
 from fairseq_gist.evaluation import bootstrap as bootstrap_module
 from fairseq_gist.evaluation.bootstrap import compare, resampled_averages, resampled_scores
 from fairseq_gist.evaluation.layouts import as_csv, as_latex, as_markdown, table_paths
+from tests.unit.translations import translated
 
 WORDS = [
     "der",
@@ -51,15 +52,6 @@ def sentences(seed: int, count: int) -> List[str]:
     """Sentences of a small vocabulary."""
     draw = random.Random(seed)
     return [" ".join(draw.choices(WORDS, k=draw.randint(3, 9))) for _ in range(count)]
-
-
-def translated(references: Sequence[str], seed: int, errors: float) -> List[str]:
-    """The references with a share of the words wrong."""
-    draw = random.Random(seed)
-    return [
-        " ".join("falsch" if draw.random() < errors else word for word in text.split())
-        for text in references
-    ]
 
 
 DE, FR = sentences(1, 40), sentences(2, 25)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
@@ -18,6 +19,15 @@ ROWS: List[Row] = [
 GOOD = [text for _, _, text in ROWS]
 WORSE = [text.replace("cinq", "six").replace("fünf", "sechs") for text in GOOD]
 WORSE[4] = "am Montag, dem dritten Mai"
+
+
+def translated(references: Sequence[str], seed: int, errors: float) -> List[str]:
+    """The references with a share of the words wrong."""
+    draw = random.Random(seed)
+    return [
+        " ".join("falsch" if draw.random() < errors else word for word in text.split())
+        for text in references
+    ]
 
 
 def write_manifest(

@@ -30,7 +30,7 @@ def kinds_figure(similarity: Similarity) -> Union[Figure, Missing]:
             part.stack,
             part.layer,
             part.kind,
-            part.units,
+            len(part.places),
             float(part.cosine.value),
             float(part.cosine.low),
             float(part.cosine.high),

@@ -69,9 +69,9 @@ def _by_language(log: TrainingLog, subsets: Sequence[str]) -> Series:
 
 def _moments(log: TrainingLog) -> str:
     if not log.moments:
-        return "The model was not differentiated."
+        return "There is no differentiation in this log"
     listed = ", ".join(f"{moment:,}" for moment in log.moments)
-    return f"Dashed: differentiated after update {listed}."
+    return f"Dashed: differentiated after update {listed}"
 
 
 def _draw_similarity(table: Table, moments: Sequence[int]) -> Any:
@@ -119,18 +119,22 @@ def _draw_losses(table: Table, moments: Sequence[int]) -> Any:
         panel.set_title(kind)
         _finish(panel, moments)
     panels[0].set_ylabel("loss")
-    _focus(panels[0], table.column("loss"))
+    _focus(panels[0], table)
     figure.legend(
         lines.values(), lines, loc="outside lower center", ncols=8, frameon=False, fontsize=8
     )
     return figure
 
 
-def _focus(panel: Any, losses: Sequence[float]) -> None:
-    """Leave out the steep beginning, where all curves are one."""
-    low, high = min(losses), float(np.percentile(losses, 85))
+def _focus(panel: Any, table: Table) -> None:
+    """Leave out the steep beginning, a seventh of the updates, where all curves are one."""
+    updates = table.column("update")
+    start = min(updates) + (max(updates) - min(updates)) / 7
+    losses = [row[3] for row in table.rows if row[2] >= start]
+    low, high = min(losses), max(losses)
     if high > low:
-        panel.set_ylim(low - 0.05 * (high - low), high)
+        reach = 0.05 * (high - low)
+        panel.set_ylim(low - reach, high + reach)
 
 
 def _finish(panel: Any, moments: Sequence[int]) -> None:
