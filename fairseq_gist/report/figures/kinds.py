@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Tuple, Union
+from typing import Any, Dict, List, Union
 
 import numpy as np
 
 from fairseq_gist.report.figure import Figure, Missing, Table
 from fairseq_gist.report.figures.heat import draw_cells
+from fairseq_gist.report.figures.parts import table_of_parts
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import new_figure
 
 __all__ = ["kinds_figure"]
 
 TITLE = "Similarity by kind of unit"
-
-HEADER = ("stack", "layer", "kind", "units", "cosine", "low", "high")
 
 _ORDER = ("self_attn", "encoder_attn", "conv", "ffn", "fc", "norm")
 """Kinds in the order in which data pass them, norms last."""
@@ -25,21 +24,8 @@ def kinds_figure(similarity: Similarity) -> Union[Figure, Missing]:
     """Draw the mean cosine over language pairs of every kind of unit in every layer."""
     if not similarity.pairs:
         return Missing(TITLE, "one language alone has nothing to be similar to")
-    rows: List[Tuple[Any, ...]] = [
-        (
-            part.stack,
-            part.layer,
-            part.kind,
-            len(part.places),
-            float(part.cosine.value),
-            float(part.cosine.low),
-            float(part.cosine.high),
-        )
-        for part in similarity.by_kind()
-        if part.layer is not None
-    ]
-    table = Table(HEADER, rows)
-    if not rows:
+    table = table_of_parts([part for part in similarity.by_kind() if part.layer is not None])
+    if not table.rows:
         return Missing(TITLE, "no unit was recorded that lies in a layer")
     caption = (
         "Cosine of the languages' gradients, the mean over language pairs. In brackets: values "

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Tuple, Union
 import numpy as np
 
 from fairseq_gist.report.figure import Figure, Missing, Table
+from fairseq_gist.report.figures.parts import table_of_parts
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import PALETTE, new_figure
 
@@ -14,26 +15,12 @@ __all__ = ["layers_figure"]
 
 TITLE = "Similarity by layer"
 
-HEADER = ("stack", "layer", "unit", "units", "cosine", "low", "high")
-
 
 def layers_figure(similarity: Similarity) -> Union[Figure, Missing]:
     """Draw the mean cosine over language pairs and units, by layer."""
     if not similarity.pairs:
         return Missing(TITLE, "one language alone has nothing to be similar to")
-    rows: List[Tuple[Any, ...]] = [
-        (
-            part.stack,
-            part.layer,
-            part.kind,
-            len(part.places),
-            float(part.cosine.value),
-            float(part.cosine.low),
-            float(part.cosine.high),
-        )
-        for part in similarity.by_layer()
-    ]
-    table = Table(HEADER, rows)
+    table = table_of_parts(similarity.by_layer())
     if np.isnan(table.column("cosine")).all():
         return Missing(TITLE, "no cosine is defined: gradients are zero, or nothing but noise")
     caption = (
