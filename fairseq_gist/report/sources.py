@@ -20,7 +20,13 @@ __all__ = ["Content", "find_content"]
 _CHECKPOINTS = ("checkpoint_last.pt", "checkpoint_best.pt", "average.pt")
 """In this order one of a folder is looked into for its plan."""
 
-_ENDINGS = (".npz", ".json", ".log", ".pt")
+_WHAT = {
+    ".npz": "gradient statistics",
+    ".json": "a plan or scores",
+    ".log": "a training log",
+    ".pt": "a checkpoint with a plan",
+}
+"""What files of each kind are looked through for."""
 
 PlanReader = Callable[[str], Optional[SharingPlan]]
 
@@ -85,11 +91,10 @@ def _names(runs: Sequence[Path]) -> List[str]:
 def _content(name: str, run: Path, plan_of_checkpoint: PlanReader) -> Content:
     content = Content(name)
     if run.is_file():
-        if run.suffix not in _ENDINGS or not _take(content, run, run.name, plan_of_checkpoint):
-            raise DataError(
-                f"{run}: expected gradient statistics (.npz), a plan or scores (.json), a training "
-                "log (.log) or a checkpoint (.pt), found something else"
-            )
+        if run.suffix not in _WHAT:
+            raise DataError(f"{run}: expected {_listed()}, found something else")
+        if not _take(content, run, run.name, plan_of_checkpoint):
+            raise DataError(f"{run}: expected {_WHAT[run.suffix]}, found none in it")
     elif run.is_dir():
         files = sorted(_candidates(run))
         for path in tqdm(files, desc=f"reading {name}", unit="file", disable=None, delay=2):
@@ -102,14 +107,16 @@ def _content(name: str, run: Path, plan_of_checkpoint: PlanReader) -> Content:
         raise DataError(f"there is no folder or file {run}")
     if content.is_empty:
         found = f"; {content.problems[0]}" if content.problems else ""
-        raise DataError(
-            f"{run} has nothing to report on: expected gradient statistics, plans, checkpoints, "
-            f"training logs or scores in it{found}"
-        )
+        raise DataError(f"{run} has nothing to report on: expected {_listed()} in it{found}")
     content.statistics = dict(sorted(content.statistics.items(), key=_update))
     content.plans = dict(sorted(content.plans.items(), key=_update))
     content.scores = _each_once(content.scores)
     return content
+
+
+def _listed() -> str:
+    kinds = [f"{what} ({ending})" for ending, what in _WHAT.items()]
+    return f"{', '.join(kinds[:-1])} or {kinds[-1]}"
 
 
 def _update(item: Tuple[str, GradientStatistics | SharingPlan]) -> Tuple[int, str]:
@@ -122,7 +129,7 @@ def _candidates(folder: Path) -> Iterator[Path]:
     plans = {path.parent for path in folder.rglob("*.json") if path.name == "plan.json"}
     for path in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if hidden or path.suffix not in _ENDINGS or not path.is_file():
+        if hidden or path.suffix not in _WHAT or not path.is_file():
             continue
         if path.suffix == ".pt":
             chosen = next((n for n in _CHECKPOINTS if (path.parent / n).is_file()), None)

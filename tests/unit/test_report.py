@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import itertools
 import re
 
@@ -18,6 +19,7 @@ from fairseq_gist.report.figures.languages import languages_figure
 from fairseq_gist.report.figures.layers import layers_figure
 from fairseq_gist.report.figures.plans import plan_figure
 from fairseq_gist.report.similarity import Similarity
+from fairseq_gist.report.words import answers_of_similarity
 from tests.unit.made_up import LANGUAGES, grouped, statistics_of
 
 UNITS = [
@@ -309,6 +311,10 @@ def test_what_is_wrong_is_said_and_nothing_written(run, tmp_path, capsys):
     (tmp_path / "file").write_text("x")
     assert "that is a file" in fails(capsys, run, "-o", tmp_path / "file")
     assert "found something else" in fails(capsys, tmp_path / "file", "-o", out)
+    (tmp_path / "empty.log").write_text("x")
+    assert "expected a training log" in fails(capsys, tmp_path / "empty.log", "-o", out)
+    (tmp_path / "no.pt").write_text("x")
+    assert "is no checkpoint" in fails(capsys, tmp_path / "no.pt", "-o", out)
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("x")
@@ -338,3 +344,35 @@ def test_interrupted_it_leaves_the_earlier_report(run, tmp_path, monkeypatch):
     assert main(["report", str(run), "-o", str(out)]) == 130
     assert (out / "index.html").read_text(encoding="utf-8") == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report", "run"]
+
+
+# -------------------------------------------------------------------------------------- the words
+def test_the_words_tell_the_structure_that_was_planted(repo_root):
+    path = repo_root / "docs" / "planted_run.py"
+    spec = importlib.util.spec_from_file_location("planted_run", path)
+    planted_run = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(planted_run)
+    answers = answers_of_similarity(Similarity("planted", planted_run.planted()))
+    layers, languages, families, conflicts = (answer.text for answer in answers)
+    assert "Decoder layer 0 agrees least" in layers
+    assert "decoder layer 5 most" in layers
+    assert "is more than chance" in layers
+    assert "It rises with depth in the decoder" in layers
+    pairs = re.findall(r"(\w\w)-(\w\w) ", languages)
+    family = planted_run.FAMILY_OF
+    assert [family[one] == family[other] for one, other in pairs] == [True] * 3 + [False] * 3
+    assert families.startswith("Yes, to some degree")
+    named = re.findall(r"(\w\w)-(\w\w) on ([\w.]*\w)", conflicts)
+    assert [unit for *_, unit in named] == [planted_run.CONFLICT] * 3
+    assert all(planted_run.AGAINST in (family[one], family[other]) for one, other, _ in named)
+
+
+def test_the_words_see_nothing_where_nothing_is():
+    generator = np.random.default_rng(3)
+    vectors = {
+        unit: {language: generator.normal(size=200) for language in LANGUAGES} for unit in UNITS
+    }
+    answers = answers_of_similarity(Similarity("noise", statistics_of(vectors, None, 6, 1.0)))
+    layers, _, families, _ = (answer.text for answer in answers)
+    assert "could be chance" in layers
+    assert families.startswith("Not that one could tell")
