@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
+from fairseq_gist.division import OWN, SHARED, Division
 from fairseq_gist.errors import PlanError
 from fairseq_gist.files import replacing
 
@@ -31,9 +32,12 @@ class SharingPlan:
         languages: all the model's languages; kept in alphabetical order.
         units: module path of a unit -> its groups of languages, in any order.
         provenance: how the plan was made (policy, budget, statistics); free, JSON-like.
+        divisions: module path of a feed-forward block's first projection -> how its hidden units
+            are divided. The parts are units (``<path>.shared``, ``<path>.own``), the whole is none.
 
     Raises:
-        PlanError: when a group names an unknown language, or a unit misses one or lists it twice.
+        PlanError: when a group names an unknown language, or a unit misses one or lists it twice,
+            or a divided projection is named as a whole.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class SharingPlan:
         languages: Sequence[str],
         units: Mapping[str, Iterable[Iterable[str]]],
         provenance: Optional[Mapping[str, Any]] = None,
+        divisions: Optional[Mapping[str, Division]] = None,
     ) -> None:
         if isinstance(languages, str):
             raise PlanError(f"expected a list of languages, found '{languages}'")
@@ -53,6 +58,8 @@ class SharingPlan:
             {name: _canonical(name, groups, self.languages) for name, groups in units.items()}
         )
         self.provenance: Mapping[str, Any] = MappingProxyType(dict(provenance or {}))
+        self.divisions: Mapping[str, Division] = MappingProxyType(dict(divisions or {}))
+        _check_divisions(self.divisions, self.units)
 
     @classmethod
     def shared(
@@ -68,6 +75,19 @@ class SharingPlan:
         """Return the plan in which every language has its own copy of every unit."""
         alone = [[language] for language in languages]
         return cls(languages, dict.fromkeys(units, alone), provenance)
+
+    def derived(
+        self,
+        units: Mapping[str, Iterable[Iterable[str]]],
+        provenance: Optional[Mapping[str, Any]] = None,
+    ) -> SharingPlan:
+        """Return a plan of other units, divided alike; provenance stays where none is given."""
+        kept = self.provenance if provenance is None else provenance
+        return SharingPlan(self.languages, units, kept, self.divisions)
+
+    def divided_like(self, other: SharingPlan) -> SharingPlan:
+        """Return this plan with hidden units divided as in ``other``."""
+        return SharingPlan(self.languages, self.units, self.provenance, other.divisions)
 
     def group_of(self, unit: str) -> Tuple[int, ...]:
         """Return the index of each language's group on ``unit``, in the order of ``languages``."""
@@ -85,9 +105,18 @@ class SharingPlan:
     def refines(self, other: SharingPlan) -> bool:
         """Whether every group of this plan lies inside one group of ``other``.
 
-        A unit that a plan does not name counts as fully shared in it.
+        A unit that a plan does not name counts as fully shared in it. Hidden units that ``other``
+        divides have to be divided in the same way; more blocks may be.
         """
-        return self.languages == other.languages and not self.units_joined(other)
+        return (
+            self.languages == other.languages
+            and not self.units_joined(other)
+            and not self._divided_otherwise(other)
+        )
+
+    def _divided_otherwise(self, other: SharingPlan) -> List[str]:
+        """Return the blocks that ``other`` divides and this plan doesn't, or not like it."""
+        return [first for first, own in other.divisions.items() if self.divisions.get(first) != own]
 
     def units_joined(self, other: SharingPlan) -> List[str]:
         """Return the units on which this plan joins languages that ``other`` separates."""
@@ -117,6 +146,12 @@ class SharingPlan:
                 f"{self.signature} would join languages that it has separated on '{joined[0]}' "
                 f"({len(joined)} units); a later plan can only split further"
             )
+        otherwise = self._divided_otherwise(before)
+        if otherwise:
+            raise PlanError(
+                f"the model's hidden units are divided already (plan {before.signature}), and plan "
+                f"{self.signature} would divide those of '{otherwise[0]}' otherwise"
+            )
 
     def size(self, shared_parameters: int, unit_parameters: Mapping[str, int]) -> int:
         """Return the number of parameters of the model this plan describes.
@@ -140,10 +175,10 @@ class SharingPlan:
     @property
     def signature(self) -> str:
         """Return a short fingerprint of languages and partitions; provenance does not count."""
-        content = json.dumps(
-            {"languages": self.languages, "units": dict(sorted(self.units.items()))},
-            separators=(",", ":"),
-        )
+        parts = {"languages": self.languages, "units": dict(sorted(self.units.items()))}
+        if self.divisions:
+            parts["divisions"] = {key: own.to_json() for key, own in sorted(self.divisions.items())}
+        content = json.dumps(parts, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
@@ -151,12 +186,14 @@ class SharingPlan:
         units = ",\n".join(
             f"    {json.dumps(unit)}: {json.dumps(groups)}" for unit, groups in self.units.items()
         )
-        head = {
+        head: Dict[str, Any] = {
             "schema": SCHEMA,
             "signature": self.signature,
             "languages": self.languages,
             "provenance": dict(self.provenance),
         }
+        if self.divisions:
+            head["divisions"] = {first: own.to_json() for first, own in self.divisions.items()}
         lines = ",\n".join(
             f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()
         )
@@ -177,7 +214,11 @@ class SharingPlan:
             raise PlanError(f"{source}: not JSON ({error})") from None
         _check_layout(content, source)
         try:
-            return cls(content["languages"], content["units"], content.get("provenance"))
+            divisions = {
+                first: Division.from_json(first, own)
+                for first, own in content.get("divisions", {}).items()
+            }
+            return cls(content["languages"], content["units"], content.get("provenance"), divisions)
         except PlanError as error:
             raise PlanError(f"{source}: {error}") from None
 
@@ -199,13 +240,18 @@ class SharingPlan:
         """Plans are equal when they share the same parameters the same way."""
         if not isinstance(other, SharingPlan):
             return NotImplemented
-        return self.languages == other.languages and dict(self.units) == dict(other.units)
+        return (
+            self.languages == other.languages
+            and dict(self.units) == dict(other.units)
+            and dict(self.divisions) == dict(other.divisions)
+        )
 
     def __hash__(self) -> int:
         return hash(self.signature)
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        return SharingPlan, (self.languages, dict(self.units), dict(self.provenance))
+        parts = (dict(self.units), dict(self.provenance), dict(self.divisions))
+        return SharingPlan, (self.languages, *parts)
 
     def __repr__(self) -> str:
         split = sum(len(groups) > 1 for groups in self.units.values())
@@ -241,6 +287,21 @@ def _canonical(unit: str, groups: Any, languages: Tuple[str, ...]) -> Partition:
     return tuple(sorted(listed))
 
 
+def _check_divisions(divisions: Mapping[str, Division], units: Mapping[str, Partition]) -> None:
+    """Raise PlanError where a projection is divided twice, or divided and named as a whole."""
+    divided: List[str] = []
+    for first, division in divisions.items():
+        divided += [first, division.second]
+    for path in divided:
+        if divided.count(path) > 1:
+            raise PlanError(f"the hidden units of '{path}' are divided twice")
+        if path in units:
+            raise PlanError(
+                f"unit '{path}' is divided: the plan should name its parts, '{path}.{SHARED}' and "
+                f"'{path}.{OWN}'"
+            )
+
+
 def _no_duplicates(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     content: Dict[str, Any] = {}
     for key, value in pairs:
@@ -266,5 +327,6 @@ def _check_layout(content: Any, source: str) -> None:
             raise PlanError(f"{source}: '{key}' must be a JSON {name}, found {content[key]!r}")
     if not all(isinstance(language, str) for language in content["languages"]):
         raise PlanError(f"{source}: 'languages' must be names, found {content['languages']!r}")
-    if not isinstance(content.get("provenance", {}), dict):
-        raise PlanError(f"{source}: 'provenance' must be a JSON object")
+    for key in ("provenance", "divisions"):
+        if not isinstance(content.get(key, {}), dict):
+            raise PlanError(f"{source}: '{key}' must be a JSON object")

@@ -39,6 +39,11 @@ def describe_plan(
     lines = _aligned([head, *rows], right=(1, 2) if parameters else (1,))
     lines.insert(1, "-" * max(len(line) for line in lines))
     lines += ["", plan_in_words(plan)]
+    lines += [
+        f"hidden units of {first}: {len(own.shared):,} of {own.hidden:,} shared "
+        f"({own.shared_fraction:.0%}), the others divided off"
+        for first, own in plan.divisions.items()
+    ]
     if parameters and shared_parameters:
         total = plan.size(shared_parameters, parameters)
         lines.append(

@@ -151,16 +151,19 @@ def decide(
         own = _selected(statistics, languages, units)
         so_far = _completed(within, languages, unit_parameters, own.units)
         if name == "gradient":
-            return gradient_plan(own, str(budget), so_far, linkage)
-        return bipartition_plan(own, so_far, splits, threshold, granularity, budget)
-    if name == "random":
+            plan = gradient_plan(own, str(budget), so_far, linkage)
+        else:
+            plan = bipartition_plan(own, so_far, splits, threshold, granularity, budget)
+    elif name == "random":
         chosen = chosen_units(units or DEFAULT_UNITS, unit_parameters)
         so_far = _completed(within, languages, unit_parameters, chosen)
         sizes = {unit: unit_parameters[unit] for unit in chosen}
-        return random_plan(languages, sizes, shared_parameters, str(budget), seed, so_far)
-    only = None if units is None else chosen_units(units, unit_parameters)
-    so_far = _completed(within, languages, unit_parameters, tuple(unit_parameters))
-    return heuristic_plan(name, languages, unit_parameters, shared_parameters, only, so_far)
+        plan = random_plan(languages, sizes, shared_parameters, str(budget), seed, so_far)
+    else:
+        only = None if units is None else chosen_units(units, unit_parameters)
+        so_far = _completed(within, languages, unit_parameters, tuple(unit_parameters))
+        plan = heuristic_plan(name, languages, unit_parameters, shared_parameters, only, so_far)
+    return plan if within is None else plan.divided_like(within)
 
 
 def _selected(

@@ -46,7 +46,7 @@ def with_adapters(model: nn.Module, plan: SharingPlan) -> SharingPlan:
         for name in find_units(model)
         if is_in_adapter(name) and name not in plan.units
     }
-    return SharingPlan(plan.languages, {**plan.units, **missing}, plan.provenance)
+    return plan.derived({**plan.units, **missing})
 
 
 def split_adapters(model: nn.Module, routing: Routing) -> None:
@@ -104,8 +104,7 @@ def _add_to_plan(model: nn.Module, state: MutableMapping[str, Tensor]) -> None:
     ours, theirs = plan_of(model), plan_in_state(state)
     if ours is not None and theirs is not None and ours.languages == theirs.languages:
         adapters = {name: groups for name, groups in ours.units.items() if is_in_adapter(name)}
-        plan = SharingPlan(theirs.languages, {**theirs.units, **adapters}, theirs.provenance)
-        state[PLAN_KEY] = encode_plan(plan)
+        state[PLAN_KEY] = encode_plan(theirs.derived({**theirs.units, **adapters}))
 
 
 def _yield_to_plan(model: nn.Module, theirs: Optional[SharingPlan]) -> None:

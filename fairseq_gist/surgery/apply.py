@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from torch import nn
 from torch.nn import Parameter
@@ -14,6 +14,8 @@ from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.shared import release
 from fairseq_gist.plan import Partition, SharingPlan
+from fairseq_gist.surgery.divide import check_divisions, divide, units_after
+from fairseq_gist.surgery.lineage import Lineage
 from fairseq_gist.surgery.plan_buffer import plan_of, store_plan
 from fairseq_gist.surgery.units import (
     Unit,
@@ -23,17 +25,15 @@ from fairseq_gist.surgery.units import (
     select_units,
 )
 
-__all__ = ["Lineage", "apply_plan", "check_plan", "use_module_calls"]
-
-Lineage = Dict[Parameter, Parameter]
-"""For every parameter that surgery made: the one it is a copy of."""
+__all__ = ["apply_plan", "check_plan", "use_module_calls"]
 
 
 def apply_plan(model: nn.Module, plan: SharingPlan, routing: Routing) -> Lineage:
     """Give every group of the plan its own copy of its units; the function stays the same.
 
-    The first group keeps the parameters that were there, so whatever refers to them goes on;
-    the others get exact copies.
+    Hidden units are divided first, where the plan says so: then the function is the same to
+    rounding. The first group keeps the parameters that were there, so whatever refers to them goes
+    on; the others get exact copies.
 
     Args:
         model: to be changed in place; may be differentiated already.
@@ -41,15 +41,21 @@ def apply_plan(model: nn.Module, plan: SharingPlan, routing: Routing) -> Lineage
         routing: of this model.
 
     Returns:
-        For every new parameter the one it was copied from.
+        For every new parameter where it was copied from.
 
     Raises:
         PlanError: when the plan doesn't fit; the model is then unchanged.
     """
+    before = plan_of(model)
+    done = {} if before is None else before.divisions
+    check_plan(plan, model, routing.languages)
+    divisions = {first: own for first, own in plan.divisions.items() if first not in done}
+    lineage = divide(model, divisions)
+    for first, division in divisions.items():
+        use_module_calls(model, f"{first}.own")
+        use_module_calls(model, f"{division.second}.own")
     units = find_units(model)
-    check_plan(plan, model, units, routing.languages)
     replacements: Dict[str, GroupedModule] = {}
-    lineage: Lineage = {}
     split = [
         unit
         for name, unit in units.items()
@@ -63,18 +69,14 @@ def apply_plan(model: nn.Module, plan: SharingPlan, routing: Routing) -> Lineage
         replace_module(model, path, module)
         use_module_calls(model, path)
         routing.note(path)
-    if not plan.is_shared or plan_of(model) is not None:
+    if not plan.is_shared or plan.divisions or before is not None:
         store_plan(model, plan)
     return lineage
 
 
-def check_plan(
-    plan: SharingPlan,
-    model: nn.Module,
-    units: Mapping[str, Unit],
-    languages: Tuple[str, ...],
-) -> None:
+def check_plan(plan: SharingPlan, model: nn.Module, languages: Tuple[str, ...]) -> None:
     """Raise PlanError unless ``plan`` can be applied to ``model``."""
+    before = plan_of(model)
     if plan.languages != tuple(languages):
         unknown = sorted(set(plan.languages) - set(languages))
         missing = sorted(set(languages) - set(plan.languages))
@@ -88,6 +90,10 @@ def check_plan(
             f"the plan is for languages {', '.join(plan.languages)}, the model has "
             f"{', '.join(languages)}: {found}"
         )
+    done = {} if before is None else before.divisions
+    check_divisions(model, plan.divisions, done)
+    divisions = {first: own for first, own in plan.divisions.items() if first not in done}
+    units = units_after(find_units(model), divisions, model)
     unknown = [name for name in plan.units if name not in units]
     if unknown:
         tied = [unit.name for unit in units.values() if unknown[0] in unit.paths]
@@ -103,7 +109,6 @@ def check_plan(
             f"the plan doesn't say how '{missing[0]}' is shared ({len(missing)} units are "
             "missing); give it one group of all languages to keep it shared"
         )
-    before = plan_of(model)
     if before is not None:
         plan.check_refines(before)
 
@@ -184,4 +189,4 @@ def _tie(
         parameter: Optional[Parameter] = getattr(child, name)
         tied[key] = parameter
         if parameter is not original:
-            lineage[parameter] = original
+            lineage.add(parameter, original)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import copy
-from typing import Mapping
+from typing import Any, Dict, Mapping
 
 import torch
 from torch.nn import Parameter
 
 from fairseq_gist.errors import SurgeryError
+from fairseq_gist.surgery.lineage import Lineage
 
 __all__ = ["copy_optimizer_state"]
 
 
 def copy_optimizer_state(
-    old: torch.optim.Optimizer, new: torch.optim.Optimizer, lineage: Mapping[Parameter, Parameter]
+    old: torch.optim.Optimizer, new: torch.optim.Optimizer, lineage: Lineage
 ) -> None:
     """Give every parameter of ``new`` its state in ``old``, or that of the one it was copied from.
 
@@ -32,14 +33,34 @@ def copy_optimizer_state(
         )
     for group in new.param_groups:
         for parameter in group["params"]:
-            if lineage.get(parameter, parameter) not in known:
+            if lineage.origin(parameter) not in known:
                 raise SurgeryError(
                     f"a parameter of shape {tuple(parameter.shape)} is neither old nor a copy"
                 )
     for old_group, new_group in zip(old.param_groups, new.param_groups):
         new_group.update({key: value for key, value in old_group.items() if key != "params"})
         for parameter in new_group["params"]:
-            origin = lineage.get(parameter, parameter)
-            if origin in old.state:
-                state = old.state[origin]
-                new.state[parameter] = state if origin is parameter else copy.deepcopy(state)
+            origin = lineage.origin(parameter)
+            if origin is parameter and origin in old.state:
+                new.state[parameter] = old.state[origin]
+            elif origin in old.state:
+                new.state[parameter] = _of_copy(parameter, origin, old.state[origin], lineage)
+
+
+def _of_copy(
+    parameter: Parameter, origin: Parameter, state: Mapping[str, Any], lineage: Lineage
+) -> Dict[str, Any]:
+    """Return the state of a copy; of a part of a parameter, the part of its moments."""
+    copied = copy.deepcopy(dict(state))
+    if parameter not in lineage.parts:
+        return copied
+    for name, value in copied.items():
+        if torch.is_tensor(value) and value.shape == origin.shape:
+            copied[name] = lineage.take(parameter, value)
+        elif torch.is_tensor(value) and value.numel() > 1:
+            raise SurgeryError(
+                f"the optimizer keeps '{name}' of shape {tuple(value.shape)} for a parameter of "
+                f"shape {tuple(origin.shape)}, and what of it belongs to a part of the parameter "
+                "isn't known; use one that keeps a number for each, such as adam"
+            )
+    return copied

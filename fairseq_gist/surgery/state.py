@@ -13,6 +13,7 @@ from fairseq_gist.nn.adapters import is_in_adapter
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.surgery.divide import divide_state, join_state
 from fairseq_gist.surgery.plan_buffer import PLAN_KEY, plan_in_state, plan_of, store_plan
 from fairseq_gist.surgery.units import FAST_PATH_COPIES, find_units
 
@@ -71,7 +72,9 @@ def _agree_on_buffer(model: nn.Module, state: MutableMapping[str, Tensor]) -> No
 def _expand(
     model: nn.Module, state: MutableMapping[str, Tensor], coarse: SharingPlan, fine: SharingPlan
 ) -> None:
-    """Give ``state`` an entry for every copy of the finer plan."""
+    """Give ``state`` the parts and copies of the finer plan."""
+    new = {first: own for first, own in fine.divisions.items() if first not in coarse.divisions}
+    divide_state(state, new)
     units = find_units(model)
     for unit in fine.units:
         if fine.units[unit] == coarse.units.get(unit, (fine.languages,)):
@@ -135,6 +138,7 @@ def export_state(state: Mapping[str, Tensor], language: str) -> Dict[str, Tensor
             raise CheckpointError(f"the checkpoint has copies of '{path}', which its plan lacks")
         if int(match.group("group")) == plan.group_of(unit)[position]:
             exported[f"{path}.{match.group('name')}"] = tensor
+    join_state(exported, plan.divisions)
     return exported
 
 

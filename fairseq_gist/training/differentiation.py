@@ -19,6 +19,7 @@ from fairseq_gist.statistics import GradientStatistics
 from fairseq_gist.summary import describe_plan
 from fairseq_gist.surgery.adapters import is_default_plan
 from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.surgery.divide import units_after
 from fairseq_gist.surgery.plan_buffer import plan_of, store_plan
 from fairseq_gist.surgery.units import (
     Unit,
@@ -295,13 +296,17 @@ class Differentiation:
 
 def complete_plan(model: nn.Module, plan: SharingPlan, **provenance: Any) -> SharingPlan:
     """Return ``plan`` with the units it doesn't decide on added as they are in ``model``."""
-    now, found = plan_of(model), find_units(model)
+    now = plan_of(model)
+    done = {} if now is None else now.divisions
+    divisions = {first: own for first, own in plan.divisions.items() if first not in done}
+    found = units_after(find_units(model), divisions, model)
     units: Dict[str, Any] = {name: [plan.languages] for name in select_units(found)}
-    units.update(now.units if now is not None else {})
+    so_far = {} if now is None else now.units
+    units.update({name: groups for name, groups in so_far.items() if name in found})
     units.update(plan.units)
     sizes = {name: found[name].parameters for name in units}
     provenance = {**plan.provenance, **provenance, "unit_parameters": sizes}
-    return SharingPlan(plan.languages, units, provenance)
+    return SharingPlan(plan.languages, units, provenance, {**done, **plan.divisions})
 
 
 def _is_frozen(model: nn.Module, unit: Unit) -> bool:

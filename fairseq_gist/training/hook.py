@@ -12,15 +12,15 @@ from __future__ import annotations
 import functools
 import sys
 from types import ModuleType
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence
 
 import torch
 from fairseq.distributed import utils as distributed_utils
 from fairseq.trainer import Trainer
 from torch import Tensor
-from torch.nn import Parameter
 
 from fairseq_gist.errors import OptionError, SurgeryError
+from fairseq_gist.surgery.lineage import Lineage
 from fairseq_gist.surgery.optimizer import copy_optimizer_state
 from fairseq_gist.training.optimizer import loss_scale, observe, step_was_taken
 from fairseq_gist.training.validation import average_of_subsets, log_average
@@ -262,9 +262,7 @@ def optimizer_state(trainer: Trainer) -> OptimizerState:
     return OptimizerState(trainer.optimizer, trainer.lr_scheduler, trainer.optimizer.get_lr())
 
 
-def rebuild_optimizer(
-    trainer: Trainer, before: OptimizerState, lineage: Mapping[Parameter, Parameter]
-) -> None:
+def rebuild_optimizer(trainer: Trainer, before: OptimizerState, lineage: Lineage) -> None:
     """Build the optimizer for the rewritten model and give it the old one's state.
 
     The loss scale, every parameter's moments, the scheduler and the learning rate go on; copies
@@ -292,9 +290,7 @@ def _carry_scaler(old: Any, new: Any) -> None:
         new.scaler = old.scaler
 
 
-def _master_lineage(
-    old: Any, new: Any, lineage: Mapping[Parameter, Parameter]
-) -> Mapping[Parameter, Parameter]:
+def _master_lineage(old: Any, new: Any, lineage: Lineage) -> Lineage:
     """Return the lineage among the parameters that the torch optimizer holds.
 
     Under fp16 these are fp32 masters, listed in the order of the model's parameters; each new
@@ -303,12 +299,14 @@ def _master_lineage(
     if not isinstance(getattr(new, "fp32_params", None), list):
         return lineage
     masters = dict(zip(old.fp16_params, old.fp32_params))
-    result: Dict[Parameter, Parameter] = {}
+    result = Lineage()
     for parameter, master in zip(new.fp16_params, new.fp32_params):
-        origin = masters[lineage.get(parameter, parameter)]
+        origin = masters[lineage.origin(parameter)]
         with torch.no_grad():
-            master.copy_(origin)
+            master.copy_(lineage.take(parameter, origin))
         result[master] = origin
+        if parameter in lineage.parts:
+            result.parts[master] = lineage.parts[parameter]
     return result
 
 

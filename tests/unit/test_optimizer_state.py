@@ -9,6 +9,7 @@ import torch
 
 from fairseq_gist.errors import SurgeryError
 from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.surgery.lineage import Lineage
 from fairseq_gist.surgery.optimizer import copy_optimizer_state
 from fairseq_gist.surgery.units import find_units
 from tests.unit import zoo
@@ -113,9 +114,9 @@ def test_what_cannot_be_carried_over_is_refused_before_anything_changes():
     stranger = torch.nn.Parameter(torch.zeros(2, 3))
     new = adam([*model.parameters(), stranger])
     with pytest.raises(SurgeryError, match=r"shape \(2, 3\) is neither old nor a copy"):
-        copy_optimizer_state(old, new, {})
+        copy_optimizer_state(old, new, Lineage())
     assert not new.state
     half = list(model.parameters())
     two = adam([{"params": half[:3]}, {"params": half[3:]}])
     with pytest.raises(SurgeryError, match="had 1 parameter groups and has 2 after the split"):
-        copy_optimizer_state(old, two, {})
+        copy_optimizer_state(old, two, Lineage())

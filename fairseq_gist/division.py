@@ -1,0 +1,119 @@
+"""Dividing a feed-forward block's hidden units: some for all languages, some for each group."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, List, Mapping, Tuple
+
+from fairseq_gist.errors import PlanError
+
+__all__ = ["OWN", "SHARED", "Division", "divided_units"]
+
+SHARED, OWN = "shared", "own"
+"""Names of the two parts of a divided projection; units are ``<path>.shared``, ``<path>.own``."""
+
+_RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
+
+
+@dataclass(frozen=True)
+class Division:
+    """Which hidden units of a feed-forward block each group of languages may own.
+
+    The block is ``second(activation(first(x)))``. The hidden units named here (rows of the first
+    projection's weight, columns of the second's) become modules of their own, which a plan can
+    split like any other; all languages share the rest. The second projection's bias stays with
+    what is shared.
+
+    Attributes:
+        second: module path of the projection that reads the hidden units.
+        hidden: how many there are.
+        own: those that are divided off, ascending, some but not all of them.
+
+    Raises:
+        PlanError: when they are none or all, or not hidden units.
+    """
+
+    second: str
+    hidden: int
+    own: Tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if list(self.own) != sorted(set(self.own)):
+            raise PlanError(f"'{self.second}': hidden units should be ascending, each once")
+        if self.own and not 0 <= self.own[0] <= self.own[-1] < self.hidden:
+            raise PlanError(
+                f"'{self.second}': expected hidden units from 0 to {self.hidden - 1}, found "
+                f"{self.own[0]} to {self.own[-1]}"
+            )
+        if not 0 < len(self.own) < self.hidden:
+            raise PlanError(
+                f"'{self.second}': expected some of its {self.hidden} hidden units, found "
+                f"{len(self.own)}; to share or split all of them, leave the division out"
+            )
+
+    @property
+    def shared(self) -> Tuple[int, ...]:
+        """The hidden units that all languages share, ascending."""
+        own = set(self.own)
+        return tuple(unit for unit in range(self.hidden) if unit not in own)
+
+    @property
+    def shared_fraction(self) -> float:
+        """How much of the block all languages share, above 0 and below 1."""
+        return 1.0 - len(self.own) / self.hidden
+
+    def to_json(self) -> Dict[str, Any]:
+        """Return what a plan file says of it, hidden units as ranges (``0-3,7``)."""
+        return {"second": self.second, "hidden": self.hidden, "own": _as_ranges(self.own)}
+
+    @classmethod
+    def from_json(cls, first: str, content: Any) -> Division:
+        """Read what :meth:`to_json` wrote; ``first`` names the block in errors.
+
+        Raises:
+            PlanError: when that isn't one.
+        """
+        if not isinstance(content, Mapping) or set(content) != {"second", "hidden", "own"}:
+            raise PlanError(
+                f"division of '{first}': expected 'second', 'hidden' and 'own', found {content!r}"
+            )
+        second, hidden, own = content["second"], content["hidden"], content["own"]
+        if not isinstance(second, str) or not isinstance(own, str) or type(hidden) is not int:
+            raise PlanError(
+                f"division of '{first}': expected a module path, a number and ranges such as "
+                f"'0-3,7', found {second!r}, {hidden!r} and {own!r}"
+            )
+        try:
+            return cls(second, hidden, tuple(_from_ranges(own)))
+        except PlanError as error:
+            raise PlanError(f"division of '{first}': {error}") from None
+
+
+def divided_units(first: str, division: Division) -> Tuple[str, str, str, str]:
+    """Return the units a division makes of two projections, the shared ones first."""
+    paths = (first, division.second)
+    shared_first, shared_second = (f"{path}.{SHARED}" for path in paths)
+    own_first, own_second = (f"{path}.{OWN}" for path in paths)
+    return shared_first, shared_second, own_first, own_second
+
+
+def _as_ranges(numbers: Iterable[int]) -> str:
+    ranges: List[List[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(f"{low}-{high}" if high > low else f"{low}" for low, high in ranges)
+
+
+def _from_ranges(text: str) -> List[int]:
+    numbers: List[int] = []
+    for part in text.split(","):
+        match = _RANGE.match(part.strip())
+        if match is None:
+            raise PlanError(f"expected ranges such as '0-3,7', found '{part.strip()}'")
+        low = int(match.group(1))
+        numbers += range(low, int(match.group(2) or low) + 1)
+    return numbers
