@@ -1,4 +1,15 @@
-"""Intervals for whatever is computed from cosines, by leaving out one chunk of data at a time."""
+"""How far a figure would move with other chunks of data: the delete-one-chunk jackknife.
+
+With n chunks and t(c) the figure without chunk c, the squared standard error is (n - 1) / n times
+the sum of (t(c) - mean of t)² (Tukey 1958; Efron and Tibshirani 1993, chapter 11), and the interval
+the figure and Student's t with n - 1 degrees of freedom times the error to both sides. A chunk is
+left out for all languages at once, because what they share in it (the utterances of a multi-way
+aligned set) makes their probes move together.
+
+Chunks have to be independent: sentences dealt out to them in turn are. For means of products of two
+different chunks, which are U-statistics, the interval is right for many chunks (Arvesen 1969), and
+too wide where the gradients are nothing but noise.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +21,7 @@ from scipy.stats import t as student_t
 
 from fairseq_gist.statistics import GradientStatistics
 
-__all__ = ["LEVEL", "Estimate", "Jackknife"]
+__all__ = ["LEVEL", "CosineJackknife", "Estimate", "delete_one_chunk"]
 
 LEVEL = 0.95
 """How often an interval should hold the true value."""
@@ -19,10 +30,10 @@ Floats = NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
-    """A value and the ends of its interval, arrays of one shape.
+    """A figure and the ends of its interval, arrays of one shape.
 
-    The ends are NaN where there is no interval: fewer than three chunks, or one without which the
-    value is not defined.
+    The ends are NaN where there is no interval: fewer than three chunks, or a figure that isn't
+    defined, with all chunks or without one of them.
     """
 
     value: Floats
@@ -40,16 +51,25 @@ class Estimate(NamedTuple):
         return self.low > 0
 
 
-class Jackknife:
+def delete_one_chunk(
+    chunks: NDArray[np.int64],
+    figure: Callable[[NDArray[np.bool_]], Floats],
+    confidence: float = LEVEL,
+) -> Estimate:
+    """Return a figure, or an array of them, with the interval.
+
+    Args:
+        chunks: chunk of each probe, `[probes]`.
+        figure: from which probes are kept, `[probes]`, to the figure.
+        confidence: of the interval.
+    """
+    different = np.unique(chunks)
+    without = [figure(chunks != chunk) for chunk in different] if len(different) > 2 else []
+    return _interval(figure(np.ones(len(chunks), dtype=bool)), without, confidence)
+
+
+class CosineJackknife:
     """The cosines of gradient statistics, all together and without each chunk in turn.
-
-    The delete-one jackknife (Tukey 1958; Efron and Tibshirani 1993, chapter 11): with t(c) what
-    is computed without chunk c of n, the squared standard error is (n - 1) / n times the sum of
-    (t(c) - mean of t)². The interval is that of Student's t with n - 1 degrees of freedom. A chunk
-    is left out for all languages at once, because what they share in it (the utterances of a
-    multi-way aligned set) makes their probes move together.
-
-    Chunks have to be independent: sentences dealt out to them in turn are.
 
     Args:
         statistics: with one chunk only, cosines are biased and there are no intervals.
@@ -76,11 +96,13 @@ class Jackknife:
             summary: a function of `[units, languages, languages]` that returns an array, always of
                 the same shape.
         """
-        value = np.asarray(summary(self.cosines), dtype=np.float64)
-        if not self._without:
-            return Estimate(value, np.full_like(value, np.nan), np.full_like(value, np.nan))
-        without = np.array([summary(cosines) for cosines in self._without])
-        squares = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
-        error = np.sqrt((self.chunks - 1) / self.chunks * squares)
-        reach = float(student_t.ppf((1 + LEVEL) / 2, self.chunks - 1)) * error
-        return Estimate(value, value - reach, value + reach)
+        return _interval(summary(self.cosines), [summary(cosines) for cosines in self._without])
+
+
+def _interval(whole: Floats, without: List[Floats], confidence: float = LEVEL) -> Estimate:
+    value = np.asarray(whole, dtype=np.float64)
+    if not without:
+        return Estimate(value, np.full_like(value, np.nan), np.full_like(value, np.nan))
+    error = np.sqrt((len(without) - 1) * np.var(np.array(without, dtype=np.float64), axis=0))
+    reach = float(student_t.ppf((1 + confidence) / 2, len(without) - 1)) * error
+    return Estimate(value, value - reach, value + reach)

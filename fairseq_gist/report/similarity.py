@@ -8,7 +8,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_gist.jackknife import Estimate, Jackknife
+from fairseq_gist.jackknife import CosineJackknife, Estimate
 from fairseq_gist.statistics import GradientStatistics
 from fairseq_gist.unit_names import UnitName, matching
 
@@ -45,7 +45,7 @@ class Similarity:
 
     def __init__(self, label: str, statistics: GradientStatistics) -> None:
         self.label, self.statistics = label, statistics
-        self.jackknife = Jackknife(statistics)
+        self.jackknife = CosineJackknife(statistics)
         self.names = [UnitName.parse(unit) for unit in statistics.units]
         self.pairs: List[Tuple[str, str]] = [
             (one, other)

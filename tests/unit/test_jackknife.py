@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student_t
 
-from fairseq_gist.jackknife import Jackknife
+from fairseq_gist.jackknife import CosineJackknife, delete_one_chunk
 from tests.unit.made_up import statistics_of
 
 
@@ -39,7 +39,7 @@ def test_against_the_definition():
 
     without = [cosine(chunk) for chunk in range(5)]
     error = np.sqrt(4 / 5 * sum((value - np.mean(without)) ** 2 for value in without))
-    found = Jackknife(statistics).estimate(lambda cosines: cosines[:, 0, 1])
+    found = CosineJackknife(statistics).estimate(lambda cosines: cosines[:, 0, 1])
     assert found.value[0] == pytest.approx(cosine(None), abs=1e-12)
     assert found.high[0] - found.value[0] == pytest.approx(student_t.ppf(0.975, 4) * error)
     assert found.value[0] - found.low[0] == pytest.approx(student_t.ppf(0.975, 4) * error)
@@ -51,7 +51,7 @@ def test_intervals_hold_the_true_cosine_about_as_often_as_they_say(chunks, noise
     held = []
     for seed in range(300):
         statistics, truth = noisy(seed, chunks, noise, width=60)
-        found = Jackknife(statistics).estimate(lambda cosines: cosines[0, 0, 1])
+        found = CosineJackknife(statistics).estimate(lambda cosines: cosines[0, 0, 1])
         if not np.isnan(found.low):
             held.append(found.low <= truth <= found.high)
     share = np.mean(held)
@@ -62,7 +62,7 @@ def test_intervals_hold_the_true_cosine_about_as_often_as_they_say(chunks, noise
 @pytest.mark.parametrize("chunks", [1, 2])
 def test_fewer_than_three_chunks_have_no_interval(chunks):
     statistics, _ = noisy(1, chunks, noise=0.1)
-    jackknife = Jackknife(statistics)
+    jackknife = CosineJackknife(statistics)
     found = jackknife.estimate(lambda cosines: cosines[:, 0, 1])
     assert jackknife.is_debiased == (chunks == 2)
     assert np.isfinite(found.value).all()
@@ -75,7 +75,23 @@ def test_fewer_than_three_chunks_have_no_interval(chunks):
 def test_a_zero_gradient_is_undefined_and_leaves_the_others():
     vectors = {"u": {"a": [1.0, 0.0], "b": [1.0, 1.0], "c": [0.0, 0.0]}}
     statistics = statistics_of(vectors, chunks=4, languages=("a", "b", "c"))
-    found = Jackknife(statistics).estimate(lambda cosines: cosines[0])
+    found = CosineJackknife(statistics).estimate(lambda cosines: cosines[0])
     assert np.isnan(found.value[2]).all()
     assert found.value[0, 1] == pytest.approx(np.sqrt(0.5))
     assert found.high[0, 1] - found.low[0, 1] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_interval_of_a_mean_is_that_of_its_standard_error():
+    values = np.random.default_rng(0).normal(size=9)
+    found = delete_one_chunk(np.arange(9), lambda kept: values[kept].mean())
+    reach = student_t.ppf(0.975, 8) * values.std(ddof=1) / 3
+    assert found.value == pytest.approx(values.mean())
+    assert found.high - found.value == pytest.approx(reach)
+    assert found.value - found.low == pytest.approx(reach)
+
+
+def test_probes_of_one_chunk_are_left_out_together():
+    values = np.random.default_rng(0).normal(size=(5, 2))
+    found = delete_one_chunk(np.repeat(np.arange(5), 2), lambda kept: values.ravel()[kept].mean())
+    reach = student_t.ppf(0.975, 4) * values.mean(axis=1).std(ddof=1) / 5**0.5
+    assert found.high - found.low == pytest.approx(2 * reach)
