@@ -10,6 +10,8 @@ from fairseq_gist.evaluation import Results, Run, check_comparable, collect, pai
 from fairseq_gist.evaluation.sentences import METRICS
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.report.figure import Figure, Missing
+from fairseq_gist.report.figures.directions import directions_figure
+from fairseq_gist.report.figures.divergence import divergence_figure
 from fairseq_gist.report.figures.history import history_figure
 from fairseq_gist.report.figures.kinds import kinds_figure
 from fairseq_gist.report.figures.languages import language_order, languages_figure
@@ -86,6 +88,8 @@ def _similarity(content: Content, prefix: str, units: Sequence[str]) -> List[Cha
             layers_figure(similarity),
             kinds_figure(similarity),
             languages_figure(similarity),
+            divergence_figure(similarity),
+            directions_figure(similarity),
             *(languages_figure(similarity, f"units {pattern}", pattern) for pattern in units),
             *_each_layer(similarity),
         ]

@@ -10,6 +10,9 @@ import re
 import numpy as np
 import pytest
 
+from fairseq_gist.analysis.capacity import shared_fraction
+from fairseq_gist.analysis.divergence import divergence
+from fairseq_gist.analysis.factorization import factorize
 from fairseq_gist.cli.main import main
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.gradient import gradient_plan
@@ -132,9 +135,25 @@ def test_every_figure_has_the_signature_of_what_it_shows(large):
     run, _, page = large
     captions = re.findall("<figcaption>(.*?)</figcaption>", page, re.DOTALL)
     plan = SharingPlan.load(run / "plan.json")
-    assert len(captions) == 10
+    assert len(captions) == 12
     for caption in captions:
         assert planted().signature in caption or plan.signature in caption
+
+
+def test_the_analyses_are_those_of_every_unit(large):
+    figures = large[1] / "figures"
+    rows = read(figures / "divergence.csv")
+    assert [row["unit"] for row in rows] == UNITS
+    for row in rows:
+        found = divergence(planted(), row["unit"])
+        assert float(row["delta"]) == found.delta
+        assert (float(row["low"]), float(row["high"])) == found.interval
+        assert float(row["shared fraction, steps"]) == shared_fraction(found.delta, "steps")
+    rows = read(figures / "directions.csv")
+    for unit in UNITS:
+        own = [row for row in rows if row["unit"] == unit]
+        shares = factorize(planted(), unit).explained
+        assert [float(row["share"]) for row in own] == shares.tolist()
 
 
 def test_a_pattern_adds_a_heat_map_of_its_units(large):
