@@ -32,7 +32,11 @@ _PREFIX = "gist_"
 _OWN_MODEL_OPTIONS = (
     "adapter_dim",
     "checkpoint_activations",
+    "language_key",
+    "languages",
     "offload_activations",
+    "source_language",
+    "target_language",
     "train_only",
     "user_dir",
 )

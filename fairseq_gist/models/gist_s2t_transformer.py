@@ -15,7 +15,7 @@ from torch import Tensor
 from fairseq_gist.boundary import one_line_errors
 from fairseq_gist.compat import use_plain_layer_norms
 from fairseq_gist.errors import CheckpointError, OptionError
-from fairseq_gist.languages import LANGUAGE_TAG, languages_of_vocabulary
+from fairseq_gist.languages import TARGET, language_tags, languages_of_vocabulary
 from fairseq_gist.nn.adapters import attach_adapter
 from fairseq_gist.nn.checkpointing import checkpoint_routed
 from fairseq_gist.nn.routing import Routing
@@ -143,9 +143,17 @@ class GistS2TEncoder(stock.S2TTransformerEncoder):
 class GistS2TDecoder(stock.TransformerDecoderScriptable):
     """The stock decoder, which routes rows to the copies of their languages."""
 
-    def __init__(self, args: Any, dictionary: Any, embed_tokens: Any, routing: Routing) -> None:
+    def __init__(
+        self,
+        args: Any,
+        dictionary: Any,
+        embed_tokens: Any,
+        routing: Routing,
+        language_key: str = TARGET,
+    ) -> None:
         self.routing = routing
-        self.tags = [dictionary.index(LANGUAGE_TAG.format(one)) for one in routing.languages]
+        tags = language_tags(routing.languages, dictionary.symbols, language_key)
+        self.tags = [None if tag is None else dictionary.index(tag) for tag in tags]
         super().__init__(args, dictionary, embed_tokens)
         for module in self.layers.modules():
             if hasattr(module, "skip_embed_dim_check"):
@@ -261,7 +269,8 @@ class GistS2TTransformer(stock.S2TTransformerModel):
         """Build the decoder; languages are the task's, or those with a tag in the vocabulary."""
         dictionary = task.target_dictionary
         languages = getattr(task, "languages", None) or languages_of_vocabulary(dictionary.symbols)
-        return GistS2TDecoder(args, dictionary, embed_tokens, Routing(languages))
+        key = getattr(task, "language_key", TARGET)
+        return GistS2TDecoder(args, dictionary, embed_tokens, Routing(languages), key)
 
     def forward(
         self,

@@ -97,15 +97,24 @@ def check_plan(
             + f"; the model's units go from '{next(iter(units))}' to '{list(units)[-1]}'. Was the "
             "plan made for another architecture?"
         )
-    missing = [name for name in select_units(units) if name not in plan.units]
-    if missing:
+    _check_complete(plan, units)
+    before = plan_of(model)
+    if before is not None:
+        plan.check_refines(before)
+
+
+def _check_complete(plan: SharingPlan, units: Mapping[str, Unit]) -> None:
+    """Raise PlanError for a plan that names a part of the decoder: it was made for another one.
+
+    One that is about the encoder alone names nothing of the decoder, which stays as it is.
+    """
+    expected = select_units(units)
+    missing = [name for name in expected if name not in plan.units]
+    if missing and (len(missing) < len(expected) or not plan.units):
         raise PlanError(
             f"the plan doesn't say how '{missing[0]}' is shared ({len(missing)} units are "
             "missing); give it one group of all languages to keep it shared"
         )
-    before = plan_of(model)
-    if before is not None:
-        plan.check_refines(before)
 
 
 def use_module_calls(model: nn.Module, path: str) -> None:

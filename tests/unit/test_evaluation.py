@@ -166,7 +166,7 @@ def test_one_output_goes_before_those_of_each_language(tmp_path: Path, data: Pat
 def test_a_language_without_translations_is_named(tmp_path: Path, data: Path) -> None:
     write_per_language(data, tmp_path / "out", "tst", WORSE)
     (tmp_path / "out" / "generate-tst_fr.txt").unlink()
-    with pytest.raises(DataError, match="tst into de, none into fr; .* --gen-subset tst_fr"):
+    with pytest.raises(DataError, match="tst for de, none for fr; .* --gen-subset tst_fr"):
         read_system("a", tmp_path / "out", data, ["tst"])
 
 

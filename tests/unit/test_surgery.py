@@ -366,6 +366,15 @@ def test_a_plan_that_does_not_fit_is_refused_and_changes_nothing(change, message
     assert plan_of(model) == plan
 
 
+def test_a_plan_of_the_encoder_alone_leaves_the_decoder():
+    model = zoo.plain()
+    embedding = SharingPlan(LANGUAGES, {"decoder.embed_tokens": PAIRS})
+    apply_plan(model, embedding, model.routing)
+    assert plan_of(model) == embedding
+    split = [name for name, module in model.named_modules() if isinstance(module, GroupedModule)]
+    assert split == ["decoder.embed_tokens", "decoder.output_projection"]
+
+
 def test_an_operation_that_fails_half_way_changes_nothing(monkeypatch):
     model = zoo.plain()
     modules = dict(model.named_modules())
