@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     from fairseq import utils
 
     from fairseq_gist.surgery.plan_buffer import plan_in_state
-    from fairseq_gist.surgery.units import find_units, select_units
+    from fairseq_gist.surgery.units import find_units, no_units, select_units
     from fairseq_gist.training.differentiation import shared_parameters
     from fairseq_gist.training.held_out import measure
     from fairseq_gist.training.hook import MeasuringContext
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
     use_gpu = torch.cuda.is_available() and not args.cpu
     if use_gpu:
         model = model.cuda()
-    units = select_units(find_units(model), args.units)
+    units = select_units(find_units(model), args.units, no_units(model))
     recorder = GradientRecorder(
         model,
         units,

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import Parameter
 
 from fairseq_gist.errors import PlanError
+from fairseq_gist.nn.batch_norm import GroupedBatchNorm
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.shared import release
@@ -19,6 +20,7 @@ from fairseq_gist.surgery.units import (
     Unit,
     find_units,
     module_at,
+    no_units,
     replace_module,
     select_units,
 )
@@ -91,6 +93,9 @@ def check_plan(
     unknown = [name for name in plan.units if name not in units]
     if unknown:
         tied = [unit.name for unit in units.values() if unknown[0] in unit.paths]
+        refused = no_units(model).get(unknown[0])
+        if refused is not None:
+            raise PlanError(f"the plan names '{unknown[0]}', which can't be split: {refused}")
         raise PlanError(
             f"the plan names '{unknown[0]}', which is "
             + (f"tied to unit '{tied[0]}': name that one" if tied else "no unit of the model")
@@ -166,7 +171,8 @@ def _split(
             taken.add(id(parent))
             copies.append(child)
             _tie(parent, child, group, tied, lineage)
-        built[id(old)] = replacements[path] = GroupedModule(
+        kind = GroupedBatchNorm if isinstance(copies[0], nn.BatchNorm1d) else GroupedModule
+        built[id(old)] = replacements[path] = kind(
             copies,
             group_of,
             routing,
@@ -174,6 +180,7 @@ def _split(
             path,
             Unit.batch_dim(path),
             Unit.reads_source(path),
+            Unit.is_common(path),
         )
 
 

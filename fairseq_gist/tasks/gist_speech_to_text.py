@@ -317,8 +317,8 @@ class GistSpeechToTextTask(SpeechToTextTask):
         routing = getattr(model, "routing", None)
         if routing is None:
             raise OptionError(
-                f"{type(model).__name__} can't be differentiated; use --arch gist_s2t_transformer "
-                "or one of its sizes"
+                f"{type(model).__name__} can't be differentiated; use --arch gist_s2t_transformer, "
+                "one of its sizes, or gist_s2t_conformer"
             )
         return routing
 

@@ -24,6 +24,7 @@ from fairseq_gist.surgery.units import (
     count_parameters,
     find_units,
     module_at,
+    no_units,
     select_units,
 )
 from fairseq_gist.training import hook
@@ -207,7 +208,7 @@ class Differentiation:
         hook.rebuild_optimizer(self.trainer, before, lineage)
 
     def _units(self) -> Dict[str, Unit]:
-        return select_units(find_units(self.model), self.options.units)
+        return select_units(find_units(self.model), self.options.units, no_units(self.model))
 
     def _units_split_by(self, plan: SharingPlan) -> Dict[str, Unit]:
         before = plan_of(self.model)
