@@ -74,7 +74,8 @@ class Differentiation:
         if len(routing.languages) < 2:
             raise OptionError(
                 "--differentiate-at: the model has fewer than two languages; it finds them by the "
-                "tags in the vocabulary, or by --languages"
+                "tags in the vocabulary, or by --languages, or where it is the source that differs "
+                "by --language-key src"
             )
         if self._records:
             self._check_trained(self._units())

@@ -237,6 +237,27 @@ def test_adapters_stand_behind_every_layer(spoken):
     assert worst < 1e-5
 
 
+@pytest.mark.slow
+def test_an_encoder_of_recognition_is_taken_over(train, spoken_corpus, tmp_path):
+    """A stock Conformer's encoder, and not a split one."""
+    data = tmp_path / "asr"
+    command = ["prepare", str(spoken_corpus), "--target=en", "--vocab-size=100", "--workers=1"]
+    assert gist([*command, "--asr", "--asr-vocab-size=150", "--out", str(data)]) == 0
+    stock = [option.replace("gist_", "") for option in CONFORMER]
+    recogniser = train(
+        tmp_path / "recogniser", str(data), "--task=speech_to_text", "--max-update=1", UNTAGGED,
+        "--criterion=label_smoothed_cross_entropy", "--required-batch-size-multiple=1",
+        model=stock, replace_data=True,
+        recipe_changes={"--config-yaml": "config_asr.yaml", "--train-subset": "train_asr",
+                        "--valid-subset": "dev_asr"},
+    )  # fmt: skip
+    option = f"--load-pretrained-encoder-from={recogniser.checkpoint}"
+    _, model, _ = build(data, KEY, UNTAGGED, option, model=CONFORMER)
+    state = recogniser.load()["model"]
+    own = {key: value for key, value in model.state_dict().items() if key.startswith("encoder.")}
+    assert_same_tensors(own, {key: state[key] for key in own})
+
+
 def test_utterances_are_encoded_once_as_far_as_languages_share(data):
     """Eight translations of an utterance, below and above modules that tell them apart."""
     extra = ["--attn-type=espnet", "--pos-enc-type=rel_pos"]

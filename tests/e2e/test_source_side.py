@@ -257,6 +257,30 @@ def test_a_tag_of_the_only_target_needs_no_option(spoken_tagged):
     assert all(tokens[0] == tag for row in found for tokens, _ in row)
 
 
+def test_without_a_column_of_targets_the_only_tag_is_theirs(spoken_tagged, tmp_path):
+    for path in spoken_tagged.iterdir():
+        if path.suffix != ".tsv":
+            (tmp_path / path.name).symlink_to(path)
+    for name in ("train", "dev"):
+        lines = (spoken_tagged / f"{name}.tsv").read_text(encoding="utf-8").splitlines()
+        assert lines[0].endswith("\ttgt_lang")
+        short = [line.rpartition("\t")[0] for line in lines]
+        (tmp_path / f"{name}.tsv").write_text("\n".join(short) + "\n", encoding="utf-8")
+    task, model, _ = build(tmp_path, KEY)
+    sample = batch_of(task, utterances=6)
+    tag = task.target_dictionary.index("<lang:en>")
+    assert (sample["target"][:, 0] == tag).all()
+    model(**sample["net_input"])  # no tag is taken for that of a source
+
+
+def test_pairs_that_share_audio_are_encoded_once(data):
+    task, _, _ = build(data, "--language-key=pair")
+    chunks = task.measuring_batches("multiway", 4, 20000, None)
+    batches = [batch for batches in chunks for batch in batches]
+    assert all("utterances" in batch["net_input"] for batch in batches)
+    assert sum(len(batch["target"]) for batch in batches) == 64
+
+
 def test_held_out_gradients_are_of_the_same_phrases_in_every_chunk(split, spoken, tmp_path):
     task, _, _ = build(spoken, *options(spoken))
     chunks = task.measuring_batches("multiway", 4, 20000, None)
