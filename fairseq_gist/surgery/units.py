@@ -33,7 +33,7 @@ _BATCH_FIRST = re.compile(
         # attention of a Conformer that isn't fairseq's own swaps them too
         | self_attn\.linear_(?:q|k|v|out|pos)
         # convolutions have time last
-        | conv_module\.\w+ | subsample\..+
+        | conv_module\.\w+ | subsample\.conv_layers\.\d+
     )""",
     re.VERBOSE,
 )

@@ -1,6 +1,7 @@
 """fairseq's Conformer, split by what is spoken: every attention, feed-forward and convolution."""
 
 import functools
+import importlib.util
 import re
 
 import pytest
@@ -79,8 +80,31 @@ def test_both_feed_forward_blocks_attention_and_convolution_are_units(parts):
 
 
 def test_rows_are_where_every_unit_says(parts):
-    """Seen by hooks: 24 rows are a dimension of their own in what every module gets."""
     _, model, _, sample = parts
+    check_rows(model, sample)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("fairseq.models.speech_to_text.modules.convolution") is None,
+    reason="fairseq 0.12.2 has convolutions over time alone",
+)
+def test_two_dimensional_convolutions_stay_shared(spoken):
+    option = "--conv-version=convtransformer"
+    task, model, criterion = build(spoken, KEY, UNTAGGED, option, model=CONFORMER)
+    sample = batch_of(task, utterances=24)
+    check_rows(model.eval(), sample)
+    assert list(no_units(model)) == ["encoder.subsample.conv.0", "encoder.subsample.conv.2"]
+    with pytest.raises(OptionError, match="it is a Conv2d, and those that can be are Linear"):
+        select_units(find_units(model), r".*subsample\.conv\..*", no_units(model))
+    differentiate_at_random(model, task.languages, pattern=ENCODER)
+    assert isinstance(model.encoder.subsample.out, GroupedModule)
+    worst = compare_with_oracle(task, model, criterion, sample, EVERY)
+    print(f"largest relative difference: {worst}")  # noqa: T201
+    assert worst < 1e-5
+
+
+def check_rows(model, sample):
+    """See by hooks that 24 rows are a dimension of their own in what every module gets."""
     seen = {}
 
     def note(name, module, inputs):

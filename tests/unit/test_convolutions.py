@@ -231,6 +231,7 @@ def test_a_module_whose_rows_are_all_alike_runs_once_a_group():
         ("encoder.conformer_layers.3.final_layer_norm", 1),
         ("encoder.linear", 1),
         ("encoder.subsample.conv_layers.0", 0),
+        ("encoder.subsample.out", 1),
         ("encoder.transformer_layers.0.fc1", 1),
         ("decoder.layers.0.encoder_attn.k_proj", 1),
     ],

@@ -130,6 +130,14 @@ def test_what_can_not_be_is_refused(tmp_path, options, message):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("sizes", ["ru", "ru=many", "ru=3,ru=4"])
+def test_sizes_that_are_none_are_refused(tmp_path, sizes, capsys):
+    command = ["corpus", "cldr", str(tmp_path / "out"), "--direction=many-to-one"]
+    with pytest.raises(SystemExit, match="2"):
+        main([*command, f"--sizes={sizes}"])
+    assert "languages with their numbers of phrases, each once" in capsys.readouterr().err
+
+
 def test_another_direction_in_the_same_folder_is_refused(tiny):
     with pytest.raises(DataError, match="made with sizes {'ru': 12}, wanted {}"):
         cldr.build(tiny, "tiny", 1, 1, "many-to-one", LANGUAGES)
