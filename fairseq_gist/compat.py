@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-from typing import Any
+from typing import Any, Sequence
 
 from fairseq_gist.errors import OptionError
 
-__all__ = ["allow_own_checkpoints", "require_fairseq", "use_plain_layer_norms"]
+__all__ = ["allow_own_checkpoints", "read_numbers", "require_fairseq", "use_plain_layer_norms"]
 
 
 def require_fairseq() -> None:
@@ -36,6 +36,13 @@ def allow_own_checkpoints() -> None:
 
     if hasattr(torch.serialization, "add_safe_globals"):
         torch.serialization.add_safe_globals([argparse.Namespace])
+
+
+def read_numbers(parser: Any, names: Sequence[str]) -> None:
+    """Have options that are whole numbers read as such: fairseq 0.12.2 leaves some as text."""
+    for action in parser._actions:  # noqa: SLF001
+        if action.dest in names:
+            action.type = int
 
 
 def use_plain_layer_norms(model: Any) -> None:

@@ -18,3 +18,4 @@ def register() -> None:
     require_fairseq()
     importlib.import_module("fairseq_gist.tasks.gist_speech_to_text")
     importlib.import_module("fairseq_gist.models.gist_s2t_transformer")
+    importlib.import_module("fairseq_gist.models.gist_s2t_conformer")

@@ -10,6 +10,7 @@ from fairseq_gist.cli.checkpoint_files import (
     without_optimizer,
     write_checkpoint,
 )
+from fairseq_gist.languages import LANGUAGE_KEYS, TARGET
 from fairseq_gist.plan import SharingPlan
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
@@ -28,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("checkpoint", help="a checkpoint, stock or differentiated")
     parser.add_argument("plan", help="the sharing plan (JSON)")
+    parser.add_argument(
+        "--language-key",
+        choices=LANGUAGE_KEYS,
+        help="what the plan's languages are (default: what the checkpoint says, or tgt)",
+    )
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
 
 
@@ -49,9 +55,10 @@ def run(args: argparse.Namespace) -> None:
     result = without_optimizer(content)
     result["model"] = model.state_dict()
     result["args"] = None
-    result["cfg"] = {
-        **dict(content.get("cfg") or {}),
-        "model": gist_settings(content, args.checkpoint),
-    }
+    settings = gist_settings(content, args.checkpoint)
+    key = args.language_key or getattr(settings, "language_key", None)
+    if key not in (None, TARGET):  # what the vocabulary doesn't tell
+        settings.language_key, settings.languages = key, ",".join(plan.languages)
+    result["cfg"] = {**dict(content.get("cfg") or {}), "model": settings}
     write_checkpoint(result, args.output)
     logger.info(f"{args.output}: {count_parameters(model):,} parameters, {plan!r}")

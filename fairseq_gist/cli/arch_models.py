@@ -17,7 +17,8 @@ def model_of_arch(arch: str, dict_size: int, languages: Sequence[str], *model_op
     """Return a freshly initialised model, as ``fairseq-train --arch`` would build it.
 
     Args:
-        arch: fairseq's name of a size of ``s2t_transformer``, with or without ``gist_`` before it.
+        arch: fairseq's name of a size of ``s2t_transformer``, or ``s2t_conformer``, with or without
+            ``gist_`` before it.
         dict_size: symbols in the vocabulary, language tags and fairseq's own four included.
         languages: of the model.
         model_options: of fairseq-train's command line, such as ``--adapter-dim=512``.
@@ -31,13 +32,13 @@ def model_of_arch(arch: str, dict_size: int, languages: Sequence[str], *model_op
     from fairseq import options
     from fairseq.models import ARCH_MODEL_REGISTRY
 
-    from fairseq_gist.models.gist_s2t_transformer import GistS2TTransformer
+    from fairseq_gist.models.routed_model import RoutedModel
 
     name = arch if arch.startswith(_PREFIX) else f"{_PREFIX}{arch}"
-    if ARCH_MODEL_REGISTRY.get(name) is not GistS2TTransformer:
-        known = [a for a, model in ARCH_MODEL_REGISTRY.items() if model is GistS2TTransformer]
+    models = {a: m for a, m in ARCH_MODEL_REGISTRY.items() if issubclass(m, RoutedModel)}
+    if name not in models:
         raise OptionError(
-            f"--arch: expected one of {', '.join(a[len(_PREFIX) :] for a in known)}, with or "
+            f"--arch: expected one of {', '.join(a[len(_PREFIX) :] for a in models)}, with or "
             f"without '{_PREFIX}' before it, found '{arch}'"
         )
     task = stand_in_task(dict_size, languages)
@@ -50,7 +51,7 @@ def model_of_arch(arch: str, dict_size: int, languages: Sequence[str], *model_op
     settings = options.parse_args_and_arch(options.get_training_parser(), command)
     # what the task would take from the data's configuration
     settings.input_feat_per_channel, settings.input_channels = 80, 1
-    return GistS2TTransformer.build_model(settings, task)
+    return models[name].build_model(settings, task)
 
 
 def stand_in_task(dict_size: int, languages: Sequence[str]) -> Namespace:

@@ -10,7 +10,10 @@ from fairseq_gist.cli.arch_models import stand_in_task
 from fairseq_gist.cli.checkpoint_files import model_settings
 from fairseq_gist.errors import CheckpointError
 
-__all__ = ["gist_settings", "model_from"]
+__all__ = ["MODELS", "gist_settings", "model_from"]
+
+MODELS = ("gist_s2t_transformer", "gist_s2t_conformer")
+"""Our models; each one's architectures begin with its name."""
 
 logger = logging.getLogger(__name__)
 
@@ -24,12 +27,13 @@ def gist_settings(content: Dict[str, Any], path: str) -> Namespace:
     settings = model_settings(content, path)
     arch = str(getattr(settings, "arch", None) or getattr(settings, "_name", ""))
     name = arch if arch.startswith("gist_") else f"gist_{arch}"
-    if not name.startswith("gist_s2t_transformer"):
+    model = next((one for one in MODELS if name.startswith(one)), None)
+    if model is None:
         raise CheckpointError(
             f"{path} is of architecture '{arch}'; those that can be differentiated are "
-            "s2t_transformer and its sizes"
+            "s2t_transformer and its sizes, and s2t_conformer"
         )
-    settings.arch, settings._name = name, "gist_s2t_transformer"  # noqa: SLF001
+    settings.arch, settings._name = name, model  # noqa: SLF001
     return settings
 
 
@@ -54,7 +58,7 @@ def model_from(
     from fairseq_gist.plugin import register
 
     register()
-    from fairseq_gist.models.gist_s2t_transformer import GistS2TTransformer
+    from fairseq.models import MODEL_REGISTRY
 
     settings, state = gist_settings(content, path), dict(content["model"])
     settings.load_pretrained_encoder_from = None
@@ -69,7 +73,7 @@ def model_from(
     for name, usual in (("input_feat_per_channel", 80), ("input_channels", 1)):
         if getattr(settings, name, None) is None:
             setattr(settings, name, getattr(data, name, usual))
-    model = GistS2TTransformer.build_model(settings, task)
+    model = MODEL_REGISTRY[settings._name].build_model(settings, task)  # noqa: SLF001
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:

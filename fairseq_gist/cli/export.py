@@ -14,6 +14,7 @@ from fairseq_gist.cli.checkpoint_files import (
     without_optimizer,
     write_checkpoint,
 )
+from fairseq_gist.cli.checkpoint_models import MODELS
 from fairseq_gist.errors import CheckpointError
 from fairseq_gist.training.options import DifferentiationOptions
 
@@ -23,8 +24,8 @@ EXAMPLE = """example:
   fairseq-gist export checkpoints/checkpoint_best.pt --language de -o german.pt
   fairseq-generate DATA --task speech_to_text --path german.pt ...
 
-The result is a stock s2t_transformer with the parameters that the language uses, which fairseq
-loads without this plugin."""
+The result is a stock s2t_transformer or s2t_conformer with the parameters that the language uses,
+which fairseq loads without this plugin."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,11 @@ _PREFIX = "gist_"
 _OWN_MODEL_OPTIONS = (
     "adapter_dim",
     "checkpoint_activations",
+    "language_key",
+    "languages",
     "offload_activations",
+    "source_language",
+    "target_language",
     "train_only",
     "user_dir",
 )
@@ -71,7 +76,9 @@ def _stock_settings(cfg: Dict[str, Any], model: Namespace, path: str) -> Dict[st
         raise CheckpointError(f"{path} has no 'cfg'; it was written by a fairseq older than 0.10.2")
     own = {*(f.name for f in fields(DifferentiationOptions)), *_OWN_MODEL_OPTIONS}
     settings = {key: value for key, value in vars(model).items() if key not in own}
-    names = {"arch": _plain(model.arch), "_name": "s2t_transformer", "task": "speech_to_text"}
+    arch = _plain(model.arch)
+    name = next((one for one in map(_plain, MODELS) if arch.startswith(one)), arch)
+    names = {"arch": arch, "_name": name, "task": "speech_to_text"}
     cfg["model"] = {**settings, **names}
     # a legacy task's settings are all there are
     cfg["task"] = {**settings, "task": "speech_to_text", "_name": "speech_to_text"}

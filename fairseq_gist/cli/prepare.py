@@ -19,13 +19,20 @@ example:
   fairseq-gist prepare runs/cldr --vocab-size 600
   fairseq-train runs/cldr/fairseq --config-yaml config_st.yaml --task speech_to_text \\
       --train-subset train --valid-subset dev ...
+
+  fairseq-gist prepare runs/into-english --target en --vocab-size 300
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the subcommand."""
     add = parser.add_argument
-    add("root", type=Path, metavar="ROOT", help="folder that holds en-XX/data/SPLIT/{txt,wav}")
+    add(
+        "root",
+        type=Path,
+        metavar="ROOT",
+        help="folder that holds en-XX/data/SPLIT/{txt,wav}, or XX-en with --target en",
+    )
     add("--out", type=Path, metavar="DIR", help="where the data go (default: ROOT/fairseq)")
     add("--vocab-size", type=int, default=10000, help="joint vocabulary (default: %(default)s)")
     add(
@@ -36,6 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--languages", type=_names, default=(), metavar="XX,XX", help="default: all there are")
     add("--source", default="en", metavar="XX", help="source language (default: %(default)s)")
+    add(
+        "--target",
+        metavar="XX",
+        help="many languages are spoken and all translated into this one, such as en; --source "
+        "doesn't count then",
+    )
+    add(
+        "--target-tag",
+        action="store_true",
+        help="with --target: put its tag before every translation (default: none)",
+    )
     add(
         "--splits",
         type=_names,
@@ -102,6 +120,8 @@ def run(args: argparse.Namespace) -> None:
     options = Options(
         languages=args.languages,
         source=args.source,
+        target=args.target,
+        target_tag=args.target_tag,
         splits=args.splits,
         vocab_size=args.vocab_size,
         vocab_type=args.vocab_type,

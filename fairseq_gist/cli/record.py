@@ -6,8 +6,9 @@ import argparse
 import logging
 from typing import Any
 
-from fairseq_gist.cli.checkpoint_files import read_checkpoint
+from fairseq_gist.cli.checkpoint_files import model_settings, read_checkpoint
 from fairseq_gist.errors import OptionError
+from fairseq_gist.languages import LANGUAGE_KEYS
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -16,7 +17,7 @@ EXAMPLE = """example:
   fairseq-gist plan gradient --statistics statistics.npz --size-budget 2.0 -o plan.json
 
 Dropout is off; every language gets one probe a chunk, on the same utterances where the data is
-multi-way aligned."""
+multi-way aligned, or on what is translated alike where languages differ in what is spoken."""
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", help="folder of the manifests")
     parser.add_argument(
         "--config-yaml", default="config_st.yaml", help="data configuration (default %(default)s)"
+    )
+    parser.add_argument(
+        "--language-key",
+        choices=LANGUAGE_KEYS,
+        help="what a row's language is (default: what the checkpoint says, or tgt)",
+    )
+    parser.add_argument(
+        "--languages",
+        metavar="XX,YY",
+        help="the model's languages (default: what the checkpoint says, or the vocabulary's tags)",
     )
     parser.add_argument("--subset", default="multiway", help="default %(default)s")
     parser.add_argument("--chunks", type=int, default=8, help="default %(default)s")
@@ -68,7 +79,8 @@ def run(args: argparse.Namespace) -> None:
     register()
     from fairseq import utils
 
-    from fairseq_gist.surgery.units import find_units, select_units
+    from fairseq_gist.surgery.plan_buffer import plan_in_state
+    from fairseq_gist.surgery.units import find_units, no_units, select_units
     from fairseq_gist.training.differentiation import shared_parameters
     from fairseq_gist.training.held_out import measure
     from fairseq_gist.training.hook import MeasuringContext
@@ -76,12 +88,16 @@ def run(args: argparse.Namespace) -> None:
     from fairseq_gist.training.window import watch_units
 
     task = _task(args)
+    plan = plan_in_state(content["model"])
+    task.model_languages.adopt(
+        model_settings(content, args.checkpoint), () if plan is None else plan.languages
+    )
     task.check_subset(args.subset, args.chunks)
     model = model_from(content, args.checkpoint, task.languages, task)
     use_gpu = torch.cuda.is_available() and not args.cpu
     if use_gpu:
         model = model.cuda()
-    units = select_units(find_units(model), args.units)
+    units = select_units(find_units(model), args.units, no_units(model))
     recorder = GradientRecorder(
         model,
         units,
@@ -121,7 +137,12 @@ def _task(args: argparse.Namespace) -> Any:
     )
 
     config = GistSpeechToTextConfig(
-        data=args.data, config_yaml=args.config_yaml, seed=1, train_subset="train"
+        data=args.data,
+        config_yaml=args.config_yaml,
+        seed=1,
+        train_subset="train",
+        language_key=args.language_key,
+        languages=args.languages,
     )
     try:
         return GistSpeechToTextTask.setup_task(config)

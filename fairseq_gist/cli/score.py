@@ -26,6 +26,7 @@ from fairseq_gist.evaluation import (
     write_scores,
     write_tables,
 )
+from fairseq_gist.languages import LANGUAGE_KEYS, TARGET
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -55,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="directory of the manifests")
     parser.add_argument(
         "--subset", help="the --gen-subset; several with commas in between are scored as one"
+    )
+    parser.add_argument(
+        "--language-key",
+        choices=LANGUAGE_KEYS,
+        default=TARGET,
+        help="score by target language, source language or both (default: %(default)s)",
     )
     parser.add_argument(
         "--parameters",
@@ -187,7 +194,7 @@ def _read(args: argparse.Namespace, paths: Named) -> Tuple[List[System], List[Ru
         if _is_scores(path):
             runs += read_scores(Path(path), name)
             continue
-        system = read_system(name, Path(path), args.data, subsets)
+        system = read_system(name, Path(path), args.data, subsets, args.language_key)
         scores = score_corpus(system.hypotheses, system.references)
         runs.append(Run(name, ",".join(subsets), None, scores, Path(path)))
         if name not in [other.name for other in systems]:

@@ -6,6 +6,7 @@ import argparse
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 from fairseq_gist.errors import OptionError
+from fairseq_gist.languages import TARGET
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.statistics import GradientStatistics
 
@@ -83,7 +84,7 @@ def _from_statistics(path: str) -> UnitSource:
 
 
 def _from_checkpoint(path: str, languages: Optional[List[str]]) -> UnitSource:
-    from fairseq_gist.cli.checkpoint_files import read_checkpoint
+    from fairseq_gist.cli.checkpoint_files import model_settings, read_checkpoint
     from fairseq_gist.cli.checkpoint_models import model_from
     from fairseq_gist.surgery.plan_buffer import plan_in_state
 
@@ -96,6 +97,9 @@ def _from_checkpoint(path: str, languages: Optional[List[str]]) -> UnitSource:
         )
     if plan is not None:
         languages = list(plan.languages)
+    settings = model_settings(content, path)
+    if languages is None and getattr(settings, "language_key", None) not in (None, TARGET):
+        languages = _listed(settings.languages)
     if languages is None:
         raise OptionError(
             f"--languages: {path} isn't differentiated, so it doesn't say its languages; name "

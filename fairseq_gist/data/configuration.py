@@ -27,14 +27,24 @@ _MASKS = {"time_wrap_W": 0, "freq_mask_F": 27, "time_mask_T": 100, "time_mask_p"
 _NAMES = {"st": "config_st.yaml", ASR: f"config_{ASR}.yaml"}
 
 
-def write_configuration(out: Path, task: str, vocabulary: str, specaugment: str) -> None:
-    """Write ``config_{task}.yaml``; language tags are for translation, not for recognition."""
+def write_configuration(
+    out: Path, task: str, vocabulary: str, specaugment: str, has_tags: bool
+) -> None:
+    """Write ``config_{task}.yaml``.
+
+    Args:
+        out: folder of the data.
+        task: ``st`` or ``asr``.
+        vocabulary: name of its files, without extension.
+        specaugment: one of :data:`SPECAUGMENT`.
+        has_tags: whether every target begins with the tag of its language.
+    """
     config: Dict[str, Any] = {
         "vocab_filename": f"{vocabulary}.txt",
         "bpe_tokenizer": {"bpe": "sentencepiece", "sentencepiece_model": f"{vocabulary}.model"},
         "input_channels": 1,
         "input_feat_per_channel": BINS,
-        "prepend_tgt_lang_tag": task != ASR,
+        "prepend_tgt_lang_tag": has_tags,
         "audio_root": str(out.resolve()),
         "transforms": {"*": ["utterance_cmvn"]},
     }

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fairseq_gist.data.dataset import LanguageDataset
 
-__all__ = ["audio_dataset", "put_language", "without_languages"]
+__all__ = ["audio_dataset", "prefix_of", "put_language", "without_languages"]
 
 
 def audio_dataset(config: S2TDataConfig, paths: List[str], frames: List[int]) -> LanguageDataset:
@@ -24,14 +24,18 @@ def audio_dataset(config: S2TDataConfig, paths: List[str], frames: List[int]) ->
     return LanguageDataset("interactive", False, config, paths, frames)
 
 
-def put_language(sample: Dict[str, Any], language: int, tag: int) -> Tensor:
-    """Make ``language`` that of every row of ``sample``; return its tag as prefix, `[rows, 1]`."""
+def put_language(sample: Dict[str, Any], language: int) -> None:
+    """Make ``language`` that of every row of ``sample``."""
     audio = sample["net_input"]["src_tokens"]
-    rows = audio.size(0)
     sample["net_input"]["lang_ids"] = torch.full(
-        (rows,), language, dtype=torch.long, device=audio.device
+        (audio.size(0),), language, dtype=torch.long, device=audio.device
     )
-    return torch.full((rows, 1), tag, dtype=torch.long, device=audio.device)
+
+
+def prefix_of(sample: Dict[str, Any], tag: int) -> Tensor:
+    """Return ``tag`` as the prefix of every row's translation, `[rows, 1]`."""
+    audio = sample["net_input"]["src_tokens"]
+    return torch.full((audio.size(0), 1), tag, dtype=torch.long, device=audio.device)
 
 
 def without_languages(sample: Dict[str, Any]) -> Dict[str, Any]:

@@ -14,9 +14,15 @@ from fairseq_gist.data.dataset import LanguageDataset
 from fairseq_gist.data.multiway import MultiwayDataset
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.errors import DataError
-from fairseq_gist.languages import LANGUAGE_TAG, row_languages
+from fairseq_gist.languages import (
+    LANGUAGE_TAG,
+    SOURCE,
+    TARGET,
+    languages_of_vocabulary,
+    row_languages,
+)
 
-__all__ = ["ManifestReader"]
+__all__ = ["ManifestReader", "languages_in"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +39,7 @@ class ManifestReader:
         bpe_tokenizer: of fairseq, or None.
         speaker_to_id: of fairseq, or None.
         seed: of the run.
+        key: what a row's language is, one of :data:`~fairseq_gist.languages.LANGUAGE_KEYS`.
     """
 
     def __init__(
@@ -45,7 +52,9 @@ class ManifestReader:
         bpe_tokenizer: Any,
         speaker_to_id: Any,
         seed: int,
+        key: str = TARGET,
     ) -> None:
+        self.key = key
         self.root, self.config, self.dictionary = root, config, dictionary
         self.languages = list(languages)
         self.pre_tokenizer, self.bpe_tokenizer = pre_tokenizer, bpe_tokenizer
@@ -103,10 +112,7 @@ class ManifestReader:
 
     def _subset(self, name: str, is_train: bool) -> LanguageDataset:
         manifest = str(Path(self.root) / f"{name}.tsv")
-        try:
-            rows = SpeechToTextDatasetCreator._load_samples_from_tsv(self.root, name)  # noqa: SLF001
-        except ValueError:
-            raise DataError(f"{manifest}: expected columns and rows, found none") from None
+        rows = _rows(self.root, name)
         languages = self._languages_of(rows, name, manifest)
         audio_root = Path(self.config.audio_root)
         try:
@@ -120,7 +126,7 @@ class ManifestReader:
                 tgt_texts=[row["tgt_text"] for row in rows],
                 speakers=[row.get("speaker", "") for row in rows],
                 src_langs=[row.get("src_lang", "") for row in rows],
-                tgt_langs=languages or [row.get("tgt_lang", "") for row in rows],
+                tgt_langs=self._targets_of(rows, languages, manifest),
                 ids=[row["id"] for row in rows],
                 tgt_dict=self.dictionary,
                 pre_tokenizer=self.pre_tokenizer,
@@ -137,12 +143,60 @@ class ManifestReader:
     def _languages_of(self, rows: Any, name: str, manifest: str) -> List[str]:
         if not self.languages:
             return []
-        found = row_languages(rows, name, self.languages, manifest)
-        if "tgt_lang" not in rows[0]:
-            logger.info(f"{manifest} has no column tgt_lang: '{found[0]}', from the subset's name")
-        if self.config.prepend_tgt_lang_tag:
-            for language in sorted(set(found)):
-                tag = LANGUAGE_TAG.format(language)
-                if self.dictionary.index(tag) == self.dictionary.unk():
-                    raise DataError(f"{manifest}: the vocabulary has no tag '{tag}'")
+        found = row_languages(rows, name, self.languages, manifest, self.key)
+        column = "src_lang" if self.key == SOURCE else "tgt_lang"
+        if column not in rows[0]:
+            logger.info(f"{manifest} has no column {column}: '{found[0]}', from the subset's name")
         return found
+
+    def _targets_of(self, rows: Any, languages: List[str], manifest: str) -> List[str]:
+        """Return each row's target language, whose tag is put before its target if any is."""
+        targets = languages if self.key == TARGET else []
+        targets = targets or [row.get("tgt_lang") or "" for row in rows]
+        if not (languages and self._has_tags):
+            return targets
+        tagged = languages_of_vocabulary(self.dictionary.symbols)
+        if self.key != TARGET and len(tagged) == 1:
+            targets = [target or tagged[0] for target in targets]
+        for line, target in enumerate(targets, start=2):
+            if not target:
+                raise DataError(
+                    f"{manifest}, line {line}: every target begins with the tag of its language, "
+                    "which is in no column 'tgt_lang'; add it"
+                )
+            if target not in tagged:
+                tag = LANGUAGE_TAG.format(target)
+                raise DataError(f"{manifest}: the vocabulary has no tag '{tag}'")
+        return targets
+
+    @property
+    def _has_tags(self) -> bool:
+        config = self.config
+        return bool(config.prepend_tgt_lang_tag or config.prepend_bos_and_append_tgt_lang_tag)
+
+
+def languages_in(root: str, subsets: str, key: str) -> List[str]:
+    """Return the languages that the manifests of ``subsets`` have, in alphabetical order.
+
+    Args:
+        root: the data folder.
+        subsets: names with commas between; one without a manifest is left out.
+        key: what a row's language is, one of :data:`~fairseq_gist.languages.LANGUAGE_KEYS`.
+
+    Raises:
+        DataError: when a row doesn't tell its language.
+    """
+    found = set()
+    for name in subsets.split(","):
+        path = Path(root) / f"{name}.tsv"
+        if path.is_file():
+            found.update(row_languages(_rows(root, name), name, (), str(path), key))
+    return sorted(found)
+
+
+def _rows(root: str, name: str) -> Any:
+    try:
+        return SpeechToTextDatasetCreator._load_samples_from_tsv(root, name)  # noqa: SLF001
+    except ValueError:
+        manifest = Path(root) / f"{name}.tsv"
+        raise DataError(f"{manifest}: expected columns and rows, found none") from None

@@ -2,7 +2,7 @@
 
 ``ROOT/en-XX/data/SPLIT/txt/SPLIT.yaml`` is a list of segments (duration, offset, speaker_id,
 wav), ``SPLIT.en`` and ``SPLIT.XX`` beside it have one line a segment, and ``wav/`` one file a
-talk.
+talk. Data of many languages into one are laid out alike, below ``ROOT/XX-en``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import yaml
 
@@ -58,30 +58,53 @@ class Wave:
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths below the root of data in the MuST-C layout."""
+    """Paths below the root of data in the MuST-C layout.
+
+    Attributes:
+        root: the folder that holds a folder for each pair of languages.
+        source: the language that is spoken, where there is one.
+        target: the language that all is translated into, where many are spoken; None where many
+            are translated into. ``language`` means one of the many everywhere.
+    """
 
     root: Path
     source: str = "en"
+    target: Optional[str] = None
+
+    @property
+    def is_many_to_one(self) -> bool:
+        """Whether the many languages are those that are spoken."""
+        return self.target is not None
+
+    def pair(self, language: str) -> Tuple[str, str]:
+        """What is spoken and what it is translated into in the data of one language."""
+        return (self.source, language) if self.target is None else (language, self.target)
+
+    def folder(self, language: str) -> str:
+        """The name of a language's folder: ``en-de``, or ``de-en``."""
+        return "-".join(self.pair(language))
 
     def languages(self) -> List[str]:
-        """The target languages there are, sorted; raises where there is none."""
+        """The languages there are, sorted; raises where there is none."""
         if not self.root.is_dir():
             raise DataError(f"{self.root}: no such folder")
-        prefix = f"{self.source}-"
-        found = sorted(
-            path.name[len(prefix) :]
-            for path in self.root.iterdir()
-            if path.name.startswith(prefix) and (path / "data").is_dir()
-        )
+        found = _languages_in(self)
         if not found:
+            expected = f"{self.folder('XX')}/data"
+            other = Layout(self.root, target="en") if self.target is None else Layout(self.root)
+            names = _languages_in(other)
+            hint = ""
+            if names:
+                option = "--target en" if self.target is None else "--source en"
+                hint = f", but {other.folder(names[0])}: give {option}"
             raise DataError(
-                f"{self.root}: not in the MuST-C layout: expected {prefix}XX/data, found none"
+                f"{self.root}: not in the MuST-C layout: expected {expected}, found none{hint}"
             )
         return found
 
     def split(self, language: str, split: str) -> Path:
         """The folder of a split."""
-        return self.root / f"{self.source}-{language}" / "data" / split
+        return self.root / self.folder(language) / "data" / split
 
     def text(self, language: str, split: str, extension: str) -> Path:
         """``SPLIT.yaml``, ``SPLIT.en`` or ``SPLIT.XX``."""
@@ -89,11 +112,23 @@ class Layout:
 
     def texts(self, language: str, split: str) -> List[Path]:
         """The three text files of a split."""
-        return [self.text(language, split, name) for name in ("yaml", self.source, language)]
+        return [self.text(language, split, name) for name in ("yaml", *self.pair(language))]
 
     def wav(self, language: str, split: str, name: str) -> Path:
         """The audio of a talk."""
         return self.split(language, split) / "wav" / name
+
+
+def _languages_in(layout: Layout) -> List[str]:
+    before, after = layout.folder("/").split("/")
+    return sorted(
+        path.name[len(before) : len(path.name) - len(after)]
+        for path in layout.root.iterdir()
+        if path.name.startswith(before)
+        and path.name.endswith(after)
+        and len(path.name) > len(before) + len(after)
+        and (path / "data").is_dir()
+    )
 
 
 def read_segments(layout: Layout, language: str, split: str) -> List[Segment]:
@@ -103,8 +138,9 @@ def read_segments(layout: Layout, language: str, split: str) -> List[Segment]:
         raise DataError(f"{folder}: no such folder; expected split {split!r} for {language}")
     path = layout.text(language, split, "yaml")
     entries = _read_yaml(path)
-    texts = [_read_lines(layout.text(language, split, name)) for name in (layout.source, language)]
-    for name, lines in zip((layout.source, language), texts):
+    pair = layout.pair(language)
+    texts = [_read_lines(layout.text(language, split, name)) for name in pair]
+    for name, lines in zip(pair, texts):
         if len(lines) != len(entries):
             raise DataError(
                 f"{layout.text(language, split, name)}: {len(lines)} lines, "
@@ -133,10 +169,11 @@ def read_wave(path: Path) -> Wave:
 
 def write_split(layout: Layout, language: str, split: str, segments: Sequence[Segment]) -> None:
     """Write the three text files of a split; the audio is the caller's."""
+    source, target = layout.pair(language)
     columns = {
         "yaml": [_yaml_line(segment) for segment in segments],
-        layout.source: [_text_line(segment.source) for segment in segments],
-        language: [_text_line(segment.target) for segment in segments],
+        source: [_text_line(segment.source) for segment in segments],
+        target: [_text_line(segment.target) for segment in segments],
     }
     for extension, lines in columns.items():
         with replacing(layout.text(language, split, extension)) as path:

@@ -50,8 +50,12 @@ class Options:
     """What the prepared data depend on."""
 
     languages: Tuple[str, ...] = ()
-    """Target languages; none means all there are."""
+    """Target languages, or with ``target`` those that are spoken; none means all there are."""
     source: str = "en"
+    target: Optional[str] = None
+    """The language that many are translated into; None where one is spoken."""
+    target_tag: bool = False
+    """With ``target``: whether its tag is put before every translation."""
     splits: Tuple[str, ...] = SPLITS
     vocab_size: int = 10000
     vocab_type: str = "unigram"
@@ -85,6 +89,8 @@ class Options:
             )
         if "train" not in self.splits:
             problems.append("--splits: train is needed for the vocabulary")
+        if self.target_tag and not self.target:
+            problems.append("--target-tag: only with --target; other data always have tags")
         problems += self._recognition_problems()
         if not 0 <= self.tolerance < float("inf"):
             problems.append(
@@ -119,12 +125,12 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
     Raises :class:`DataError` where the data are not as they should be, or ``out`` holds others.
     """
     options.validate()
-    layout = Layout(root, options.source)
+    layout = Layout(root, options.source, options.target)
     options = _with_languages(layout, options)
-    _check_names(options)
+    _check_names(layout, options)
     vocabulary = Vocabulary(Path(options.vocabulary)) if options.vocabulary else None
     if vocabulary is not None:
-        vocabulary.check(options.languages)
+        vocabulary.check(_tagged(options))
     if ":" in str(out.resolve()):
         raise DataError(f"{out.resolve()}: fairseq cannot read audio below a path with a colon")
     inputs = _digest(layout, options, vocabulary)
@@ -148,7 +154,8 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
         }
         stems[ASR] = _train(out, f"train_{ASR}", options.asr_vocab_size, (), options, ASR)
     for task, stem in stems.items():
-        write_configuration(out, task, stem, options.specaugment)
+        has_tags = task != ASR and bool(_tagged(options))
+        write_configuration(out, task, stem, options.specaugment, has_tags)
     record = {
         "options": _plain(options),
         "inputs": inputs,
@@ -170,7 +177,14 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
 def _vocabulary(out: Path, existing: Optional[Vocabulary], options: Options) -> str:
     if existing is not None:
         return existing.copy(out)
-    return _train(out, "train", options.vocab_size, options.languages, options, "st")
+    return _train(out, "train", options.vocab_size, _tagged(options), options, "st")
+
+
+def _tagged(options: Options) -> Tuple[str, ...]:
+    """The languages whose tags are put before translations into them."""
+    if options.target is None:
+        return options.languages
+    return (options.target,) if options.target_tag else ()
 
 
 def _train(
@@ -185,21 +199,21 @@ def _with_languages(layout: Layout, options: Options) -> Options:
     missing = sorted(set(options.languages) - set(there))
     if missing:
         raise DataError(
-            f"{layout.root}: no {', '.join(f'{layout.source}-{name}' for name in missing)}; "
+            f"{layout.root}: no {', '.join(layout.folder(name) for name in missing)}; "
             f"there are {', '.join(there)}"
         )
     languages = tuple(sorted(set(options.languages or there)))
     return Options(**{**asdict(options), "languages": languages})
 
 
-def _check_names(options: Options) -> None:
+def _check_names(layout: Layout, options: Options) -> None:
     """Raise where a language or split can't be in a file's name, or two files would have one."""
     for language in options.languages:
         if not _CODE.match(language):
             raise DataError(
                 f"language {language!r}: expected a code of letters, digits and hyphens, such as "
                 "'pt' or 'zh-cn', as it becomes part of file names; rename the folder "
-                f"{options.source}-{language}, or leave it out with --languages"
+                f"{layout.folder(language)}, or leave it out with --languages"
             )
     for split in options.splits:
         if not _SPLIT.match(split):
@@ -258,7 +272,9 @@ def _finished(out: Path, options: Options, inputs: str) -> Optional[Dict[str, An
 
 def _begin(work: Path, options: Options, inputs: str) -> None:
     """Note what the unfinished files are for; what can still be changed is not compared."""
-    wanted = {key: _plain(options)[key] for key in ("languages", "source", "splits")}
+    plain = _plain(options)
+    names = ("languages", "source", "target", "splits")
+    wanted = {name: plain[name] for name in names if name in plain}
     wanted["inputs"] = inputs
     path = work / "options.json"
     if path.is_file():
@@ -279,6 +295,10 @@ def _plain(options: Options) -> Dict[str, Any]:
     plain: Dict[str, Any] = json.loads(json.dumps(asdict(options)))
     if options.vocabulary:  # wherever it is: its content is among the inputs
         plain["vocabulary"] = Path(options.vocabulary).name
+    unused = "source" if options.target else "target"
+    del plain[unused]
+    if not options.target:
+        del plain["target_tag"]
     return plain
 
 

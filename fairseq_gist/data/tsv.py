@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from fairseq_gist.data.alignment import Distinct, Row, align
 from fairseq_gist.data.mustc import Layout, Segment, read_segments
+from fairseq_gist.data.parallel import align_by_translation
 from fairseq_gist.data.survey import Survey, span_of
 from fairseq_gist.data.talk_features import Span
 from fairseq_gist.errors import DataError
@@ -71,9 +72,10 @@ class TsvWriter:
     def write_multiway(self, splits: Sequence[str], tolerance: float) -> Dict[str, Any]:
         """``multiway.tsv``: utterances with all languages, their rows side by side.
 
-        All rows of an utterance have the audio, transcript and speaker of the first language, and
-        the ids that they have in ``SPLIT.tsv``. Gives, for every split, what
-        :func:`~fairseq_gist.data.alignment.align` counted; with no utterance no file is written.
+        Where they are one utterance's translations, all its rows have the audio, transcript and
+        speaker of the first language, and the ids that they have in ``SPLIT.tsv``; where many
+        languages say the same, each row is as it is there. Gives, for every split, what was
+        counted in aligning them; with no utterance no file is written.
         """
         found = {}
         rows: List[str] = []
@@ -82,18 +84,19 @@ class TsvWriter:
                 language: {entry.segment.line: entry for entry in self._entries(split, language)}
                 for language in self._languages
             }
-            aligned = align(
-                {
-                    language: [Row(entry.segment, entry.dropped) for entry in each.values()]
-                    for language, each in entries.items()
-                },
-                tolerance,
-            )
+            there = {
+                language: [Row(entry.segment, entry.dropped) for entry in each.values()]
+                for language, each in entries.items()
+            }
+            spoken = self._layout.is_many_to_one
+            aligned = align_by_translation(there) if spoken else align(there, tolerance)
             found[split] = aligned.counts()
             for utterance in aligned.rows:
                 first = entries[self._languages[0]][utterance[0].segment.line]
                 for language, row in zip(self._languages, utterance):
-                    own = replace(first, name=entries[language][row.segment.line].name)
+                    own = entries[language][row.segment.line]
+                    if not spoken:
+                        own = replace(first, name=own.name)
                     rows.append(self._row(own, row.segment.target, language))
         if rows:
             with ExitStack() as stack:
@@ -109,17 +112,19 @@ class TsvWriter:
         """
         counts: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
         utterances, written = Distinct(tolerance), set()
-        source = self._layout.source
         with ExitStack() as stack:
             file = self._open(stack, f"{split}_{ASR}")
             for language in self._languages:
+                source, _ = self._layout.pair(language)
+                if self._layout.is_many_to_one:
+                    utterances = Distinct(tolerance)
                 for entry in self._entries(split, language, of_source=True):
                     # the same audio with another transcript is new, and would have the same id
                     if utterances.is_new(entry.segment) and entry.name not in written:
                         written.add(entry.name)
                         counts[entry.dropped or "rows"] += 1
                         if not entry.dropped:
-                            file.write(self._row(entry, entry.segment.source, source))
+                            file.write(self._transcript(entry, source))
             self._check_left(counts["rows"], counts, split, self._languages[0])
         return dict(counts)
 
@@ -155,17 +160,10 @@ class TsvWriter:
                 yield _Entry(segment, name, place)
 
     def _row(self, entry: _Entry, text: str, language: str) -> str:
-        values = (
-            f"{entry.name}_{language}",
-            entry.place[0],
-            str(entry.place[1]),
-            text,
-            entry.segment.speaker or "unknown",
-            entry.segment.source,
-            self._layout.source,
-            language,
-        )
-        return "\t".join(map(_clean, values)) + "\n"
+        return _line(entry, f"{entry.name}_{language}", text, *self._layout.pair(language))
+
+    def _transcript(self, entry: _Entry, source: str) -> str:
+        return _line(entry, f"{entry.name}_{source}", entry.segment.source, source, source)
 
 
 @dataclass(frozen=True)
@@ -176,6 +174,20 @@ class _Entry:
     place: Tuple[str, int] = ("", 0)
     """``zip:offset:length`` and frames, of what isn't dropped."""
     dropped: Optional[str] = None
+
+
+def _line(entry: _Entry, name: str, text: str, source: str, target: str) -> str:
+    values = (
+        name,
+        entry.place[0],
+        str(entry.place[1]),
+        text,
+        entry.segment.speaker or "unknown",
+        entry.segment.source,
+        source,
+        target,
+    )
+    return "\t".join(map(_clean, values)) + "\n"
 
 
 def target_texts(path: Path) -> Iterator[str]:

@@ -13,6 +13,7 @@ from fairseq_gist.errors import DataError
 from fairseq_gist.evaluation.alignment import align
 from fairseq_gist.evaluation.outputs import output_path, read_hypotheses
 from fairseq_gist.evaluation.references import Reference, read_references
+from fairseq_gist.languages import TARGET
 
 __all__ = ["languages_translated", "read_per_language"]
 
@@ -24,7 +25,12 @@ def languages_translated(directory: Path, subset: str, rows: Sequence[Reference]
 
 
 def read_per_language(
-    name: str, directory: Path, data: Path, subset: str, rows: Sequence[Reference]
+    name: str,
+    directory: Path,
+    data: Path,
+    subset: str,
+    rows: Sequence[Reference],
+    key: str = TARGET,
 ) -> List[str]:
     """Return the hypotheses of all languages in the order of ``rows``, one each.
 
@@ -36,8 +42,8 @@ def read_per_language(
     missing = [language for language in languages if language not in there]
     if missing:
         raise DataError(
-            f"system '{name}': {directory} has translations of {subset} into {', '.join(there)}, "
-            f"none into {', '.join(missing)}; run fairseq-generate with --gen-subset "
+            f"system '{name}': {directory} has translations of {subset} for {', '.join(there)}, "
+            f"none for {', '.join(missing)}; run fairseq-generate with --gen-subset "
             f"{_own(subset, missing[0])}"
         )
     places = _places(rows, data / f"{subset}.tsv")
@@ -50,7 +56,7 @@ def read_per_language(
                 f"system '{name}': no manifest {manifest} for the translations in "
                 f"{output_path(directory, own_subset)}"
             )
-        own = read_references(data, own_subset)
+        own = read_references(data, own_subset, key)
         _check_rows(own, [row for row in rows if row.language == language], manifest, subset)
         path = output_path(directory, own_subset)
         texts = align(read_hypotheses(path), own, f"system '{name}', {path}")

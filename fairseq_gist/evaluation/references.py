@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import List, NamedTuple
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.languages import row_languages
+from fairseq_gist.languages import TARGET, row_languages
 
 __all__ = ["Reference", "read_references"]
 
@@ -23,8 +23,13 @@ class Reference(NamedTuple):
     """The row's ``id``, empty where the manifest has none."""
 
 
-def read_references(data: Path, subset: str) -> List[Reference]:
+def read_references(data: Path, subset: str, key: str = TARGET) -> List[Reference]:
     """Read the rows of ``DATA/SUBSET.tsv`` in the order in which fairseq counts them.
+
+    Args:
+        data: folder of the manifests.
+        subset: name of one.
+        key: what a row's language is, one of :data:`~fairseq_gist.languages.LANGUAGE_KEYS`.
 
     Raises:
         DataError: when there are no rows, or a row has no target or no language.
@@ -41,7 +46,7 @@ def read_references(data: Path, subset: str) -> List[Reference]:
     for line, row in enumerate(rows, start=2):
         if row.get("tgt_text") is None:
             raise DataError(f"{path}, line {line}: no text in the column 'tgt_text'")
-    languages = row_languages(rows, subset, (), str(path))
+    languages = row_languages(rows, subset, (), str(path), key)
     return [
         Reference(language, row["tgt_text"], row.get("src_text") or "", row.get("id") or "")
         for language, row in zip(languages, rows)

@@ -10,6 +10,7 @@ from fairseq_gist.evaluation.alignment import align
 from fairseq_gist.evaluation.outputs import output_path, read_hypotheses
 from fairseq_gist.evaluation.per_language import languages_translated, read_per_language
 from fairseq_gist.evaluation.references import Reference, read_references
+from fairseq_gist.languages import TARGET
 
 __all__ = ["System", "read_system"]
 
@@ -22,10 +23,13 @@ class System(NamedTuple):
     references: List[Reference]
 
 
-def read_system(name: str, directory: Path, data: Path, subsets: Sequence[str]) -> System:
+def read_system(
+    name: str, directory: Path, data: Path, subsets: Sequence[str], key: str = TARGET
+) -> System:
     """Read the outputs of ``subsets`` in ``directory`` and the references in ``data``.
 
     A subset's output is one file, or one a language (:mod:`~fairseq_gist.evaluation.per_language`).
+    ``key`` is what a row's language is, one of :data:`~fairseq_gist.languages.LANGUAGE_KEYS`.
 
     Raises:
         DataError: when a row of a subset has no hypothesis, or the outputs are of other data.
@@ -34,11 +38,11 @@ def read_system(name: str, directory: Path, data: Path, subsets: Sequence[str]) 
     references: List[Reference] = []
     for subset in subsets:
         path = output_path(directory, subset)
-        rows = read_references(data, subset)
+        rows = read_references(data, subset, key)
         if path.is_file():
             hypotheses += align(read_hypotheses(path), rows, f"system '{name}', {path}")
         elif languages_translated(directory, subset, rows):
-            hypotheses += read_per_language(name, directory, data, subset, rows)
+            hypotheses += read_per_language(name, directory, data, subset, rows, key)
         else:
             raise DataError(
                 f"system '{name}': no file {path}; run fairseq-generate with --gen-subset {subset} "

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fairseq_gist.nn.per_language import forward_recorded
 from fairseq_gist.nn.routing import GradientSink, LanguageBatch, Routing, RowPartition
 
-__all__ = ["GroupedModule", "fill_idle_gradients"]
+__all__ = ["GroupedModule", "fill_idle_gradients", "put_back"]
 
 
 class GroupedModule(nn.Module):
@@ -25,9 +25,10 @@ class GroupedModule(nn.Module):
         routing: of the model this module is part of.
         unit: module path of the unit in the sharing plan, under which gradients are recorded.
         path: module path of this module, named in errors.
-        batch_dim: where the rows are in the input: 1 inside fairseq's layers (time first), 0 for
-            embeddings and output projection.
+        batch_dim: where the rows are in the input, such as 1 inside fairseq's layers (time first)
+            and 0 for embeddings and output projection.
         reads_source: whether the input is the encoder's output, of which rows may share a row.
+        is_common: whether all rows of the input are the same, as relative positions are.
     """
 
     def __init__(
@@ -39,15 +40,18 @@ class GroupedModule(nn.Module):
         path: str,
         batch_dim: int,
         reads_source: bool = False,
+        is_common: bool = False,
     ) -> None:
         super().__init__()
         self.copies = nn.ModuleList(copies)
+        self.training = copies[0].training
         self.group_of = group_of
         self.routing = routing
         self.unit = unit
         self.path = path
         self.batch_dim = batch_dim
         self.reads_source = reads_source
+        self.is_common = is_common
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the module's output for ``x``, one row for every row of the batch, order kept.
@@ -60,6 +64,8 @@ class GroupedModule(nn.Module):
         rows = len(batch) if once else x.size(self.batch_dim)
         parts = batch.partition(self.group_of, rows, self.path)
         sink = self.routing.sink if torch.is_grad_enabled() else None
+        if self.is_common and sink is None:
+            return self._forward_common(x, parts)
         if len(parts.groups) == 1 and sink is None and not once:
             only: Tensor = self.copies[parts.groups[0]](x)
             return only
@@ -76,7 +82,16 @@ class GroupedModule(nn.Module):
         if once and sink is None:
             whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs, self.batch_dim)
             return whole.index_select(self.batch_dim, parts.spread)
-        return outputs[0] if len(outputs) == 1 else _Put.apply(parts, self.batch_dim, *outputs)
+        return outputs[0] if len(outputs) == 1 else put_back(parts, self.batch_dim, outputs)
+
+    def _forward_common(self, x: Tensor, parts: RowPartition) -> Tensor:
+        """Run each copy on one row, which all its rows are like."""
+        one = x.narrow(self.batch_dim, 0, 1)
+        outputs = [
+            _spread(self.copies[group](one), self.batch_dim, len(rows))
+            for group, rows in zip(parts.groups, parts.rows)
+        ]
+        return outputs[0] if len(outputs) == 1 else put_back(parts, self.batch_dim, outputs)
 
     def _run(
         self, group: int, x: Tensor, languages: LanguageBatch, sink: Optional[GradientSink]
@@ -95,6 +110,18 @@ class GroupedModule(nn.Module):
         for language, group in zip(self.routing.languages, self.group_of):
             groups[group].append(language)
         return " | ".join(" ".join(group) for group in groups)
+
+
+def put_back(parts: RowPartition, dim: int, of_groups: Sequence[Tensor]) -> Tensor:
+    """Return the rows of all groups, one after the other along ``dim``, in their own order."""
+    return _Put.apply(parts, dim, *of_groups)
+
+
+def _spread(x: Tensor, dim: int, rows: int) -> Tensor:
+    """Return ``x``, one row along ``dim``, as that many equal rows."""
+    shape = list(x.shape)
+    shape[dim] = rows
+    return x.expand(shape)
 
 
 def _select(x: Tensor, dim: int, positions: Tensor) -> Tensor:

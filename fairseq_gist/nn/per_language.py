@@ -8,30 +8,20 @@ that of the ordinary backward, done in pieces.
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_gist.errors import SurgeryError
-from fairseq_gist.nn.routing import GradientSink, LanguageBatch, RowPartition
+from fairseq_gist.nn.convolution import forward_batch_norm, forward_convolution
+from fairseq_gist.nn.destination import Destination, custom_bwd, custom_fwd
+from fairseq_gist.nn.routing import GradientSink, LanguageBatch
 
 __all__ = ["RECORDABLE", "forward_recorded"]
 
-if hasattr(torch.amp, "custom_fwd"):
-    _custom_fwd: Callable[..., Any] = torch.amp.custom_fwd(device_type="cuda")
-    _custom_bwd: Callable[..., Any] = torch.amp.custom_bwd(device_type="cuda")
-elif torch.cuda.is_available():
-    _custom_fwd, _custom_bwd = torch.cuda.amp.custom_fwd, torch.cuda.amp.custom_bwd
-else:  # torch 1.12 would warn in every backward that there is no CUDA
-
-    def _custom_fwd(function: Callable[..., Any]) -> Callable[..., Any]:
-        return function
-
-    _custom_bwd = _custom_fwd
-
-RECORDABLE = (nn.Linear, nn.LayerNorm, nn.Embedding)
+RECORDABLE = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.Conv1d, nn.BatchNorm1d)
 
 
 def forward_recorded(
@@ -46,7 +36,7 @@ def forward_recorded(
     """Run ``module`` on ``x`` so that its backward hands each language's gradient to ``sink``.
 
     Args:
-        module: a Linear, LayerNorm or Embedding.
+        module: one of :data:`RECORDABLE`.
         x: input with its rows along ``batch_dim``.
         batch: the languages of the rows.
         batch_dim: see ``x``.
@@ -58,7 +48,7 @@ def forward_recorded(
     source_of = batch.source_of if reads_source else None
     once = source_of is not None
     rows = batch.by_language(len(batch) if once else x.size(batch_dim), unit)
-    to = _Destination(sink, unit, rows, batch_dim)
+    to = Destination(sink, unit, rows, batch_dim)
     if isinstance(module, nn.Linear):
         return _Linear.apply(x, module.weight, module.bias, source_of, to)
     if isinstance(module, nn.LayerNorm):
@@ -69,64 +59,26 @@ def forward_recorded(
         module.sparse or module.scale_grad_by_freq or module.max_norm
     ):
         return _Embedding.apply(x, module.weight, module.padding_idx, to)
+    if isinstance(module, nn.Conv1d) and module.padding_mode == "zeros":
+        return forward_convolution(module, x, to)
+    if isinstance(module, nn.BatchNorm1d) and module.track_running_stats:
+        return forward_batch_norm(module, x, to)
     raise SurgeryError(
         f"{unit}: gradients per language are known for plain "
         f"{', '.join(kind.__name__ for kind in RECORDABLE)}, not for {module}"
     )
 
 
-class _Destination:
-    """Where a module's gradients go, and which rows are whose."""
-
-    def __init__(self, sink: GradientSink, unit: str, rows: RowPartition, batch_dim: int) -> None:
-        self.sink, self.unit, self.rows, self.batch_dim = sink, unit, rows, batch_dim
-
-    def add_up(
-        self,
-        gradients_of: Mapping[str, Callable[..., Tensor]],
-        grad: Tensor,
-        x: Tensor,
-        x_rows: Sequence[Tensor] = (),
-    ) -> Dict[str, Tensor]:
-        """Sum ``gradient_of(grad, x)`` over the languages, handing on every language's part.
-
-        Args:
-            gradients_of: for each parameter a function of one language's rows of both.
-            grad: gradient of the module's output.
-            x: what it came from.
-            x_rows: each language's rows in ``x``, where they aren't those in ``grad``.
-        """
-        totals: Dict[str, Tensor] = {}
-        if not gradients_of:
-            return totals
-        # or every selection of rows would copy all of them first
-        grad, x = grad.contiguous(), x.contiguous()
-        alone = len(self.rows.groups) == 1
-        for position, (language, index) in enumerate(zip(self.rows.groups, self.rows.rows)):
-            own = grad if alone else grad.index_select(self.batch_dim, index)
-            if x_rows:
-                own_x = x.index_select(self.batch_dim, x_rows[position])
-            else:
-                own_x = x if alone else x.index_select(self.batch_dim, index)
-            for part, gradient_of in gradients_of.items():
-                gradient = gradient_of(own, own_x)
-                self.sink.add(self.unit, part, language, gradient)
-                totals[part] = totals[part].add_(gradient) if part in totals else gradient
-        if not totals:
-            raise SurgeryError(f"{self.unit}: a batch without rows has no gradient")
-        return totals
-
-
 class _Linear(torch.autograd.Function):
     @staticmethod
-    @_custom_fwd
+    @custom_fwd
     def forward(
         ctx: Any,
         x: Tensor,
         weight: Tensor,
         bias: Optional[Tensor],
         source_of: Optional[Tensor],
-        to: _Destination,
+        to: Destination,
     ) -> Tensor:
         ctx.save_for_backward(x, weight, source_of)
         ctx.has_bias, ctx.to = bias is not None, to
@@ -137,10 +89,10 @@ class _Linear(torch.autograd.Function):
         return y.clone() if y._is_view() else y  # noqa: SLF001
 
     @staticmethod
-    @_custom_bwd
+    @custom_bwd
     def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
         x, weight, source_of = ctx.saved_tensors
-        to: _Destination = ctx.to
+        to: Destination = ctx.to
         grad_x = None
         if ctx.needs_input_grad[0]:
             of_source = grad
@@ -160,7 +112,7 @@ class _Linear(torch.autograd.Function):
 
 class _LayerNorm(torch.autograd.Function):
     @staticmethod
-    @_custom_fwd
+    @custom_fwd
     def forward(
         ctx: Any,
         x: Tensor,
@@ -168,7 +120,7 @@ class _LayerNorm(torch.autograd.Function):
         bias: Optional[Tensor],
         shape: Tuple[int, ...],
         eps: float,
-        to: _Destination,
+        to: Destination,
     ) -> Tensor:
         y: Tensor
         y, mean, rstd = torch.native_layer_norm(x, shape, weight, bias, eps)
@@ -177,7 +129,7 @@ class _LayerNorm(torch.autograd.Function):
         return y
 
     @staticmethod
-    @_custom_bwd
+    @custom_bwd
     def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
         x, weight, bias, mean, rstd = ctx.saved_tensors
         grad_x = torch.ops.aten.native_layer_norm_backward(
@@ -194,16 +146,16 @@ class _LayerNorm(torch.autograd.Function):
 
 class _Embedding(torch.autograd.Function):
     @staticmethod
-    @_custom_fwd
+    @custom_fwd
     def forward(
-        ctx: Any, tokens: Tensor, weight: Tensor, padding_idx: Optional[int], to: _Destination
+        ctx: Any, tokens: Tensor, weight: Tensor, padding_idx: Optional[int], to: Destination
     ) -> Tensor:
         ctx.save_for_backward(tokens)
         ctx.symbols, ctx.padding_idx, ctx.to = weight.size(0), padding_idx, to
         return F.embedding(tokens, weight, padding_idx)
 
     @staticmethod
-    @_custom_bwd
+    @custom_bwd
     def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
         (tokens,) = ctx.saved_tensors
 

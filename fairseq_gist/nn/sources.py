@@ -73,6 +73,10 @@ class SourceRows:
         """Utterance of each row of the activations, `[sources]`."""
         return self._index(self._utterance_of)
 
+    def restart(self) -> None:
+        """Take the rows there are now for the utterances: their audio has been repeated."""
+        self._utterance_of = list(range(len(self)))
+
     def keep_apart(self, partitions: Set[Partition]) -> Optional[Tensor]:
         """Give languages that a partition separates rows of their own.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Optional, Sequence
 
 from torch import Tensor
 
@@ -12,7 +12,7 @@ from fairseq_gist.nn.routing import LanguageBatch
 __all__ = ["check_tags"]
 
 
-def check_tags(batch: LanguageBatch, tokens: Tensor, tags: Sequence[int]) -> None:
+def check_tags(batch: LanguageBatch, tokens: Tensor, tags: Sequence[Optional[int]]) -> None:
     """Compare the languages of the rows with the tags in front of their targets.
 
     Rows without a tag there pass: not every vocabulary has tags.
@@ -20,18 +20,21 @@ def check_tags(batch: LanguageBatch, tokens: Tensor, tags: Sequence[int]) -> Non
     Args:
         batch: the languages of the rows.
         tokens: the token in whose place a tag would be, `[rows]`.
-        tags: the tag's token for each language, `[languages]`.
+        tags: the tag's token for each language, `[languages]`; None for one without a tag. Pairs of
+            languages with one target have the same.
 
     Raises:
         RoutingError: when a row has the tag of another language.
     """
-    language_of = {tag: language for language, tag in enumerate(tags)}
+    language_of = {tag: language for language, tag in enumerate(tags) if tag is not None}
+    if not language_of:
+        return
     ids = batch.ids(tokens.size(0), "language tags")
     for row, token in enumerate(tokens.tolist()):
-        tagged = language_of.get(token)
-        if tagged is not None and tagged != ids[row]:
+        if token in language_of and token != tags[ids[row]]:
             raise RoutingError(
                 f"row {row} of the batch has lang_ids {ids[row]} "
                 f"('{batch.languages[ids[row]]}'), but its target begins with the tag of "
-                f"'{batch.languages[tagged]}'; lang_ids must follow every reordering of the rows"
+                f"'{batch.languages[language_of[token]]}'; lang_ids must follow every reordering "
+                "of the rows"
             )

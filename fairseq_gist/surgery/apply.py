@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 from torch import nn
 from torch.nn import Parameter
 
 from fairseq_gist.errors import PlanError
+from fairseq_gist.nn.batch_norm import GroupedBatchNorm
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.shared import release
@@ -21,6 +22,7 @@ from fairseq_gist.surgery.units import (
     Unit,
     find_units,
     module_at,
+    no_units,
     replace_module,
     select_units,
 )
@@ -97,20 +99,32 @@ def check_plan(plan: SharingPlan, model: nn.Module, languages: Tuple[str, ...]) 
     unknown = [name for name in plan.units if name not in units]
     if unknown:
         tied = [unit.name for unit in units.values() if unknown[0] in unit.paths]
+        refused = no_units(model).get(unknown[0])
+        if refused is not None:
+            raise PlanError(f"the plan names '{unknown[0]}', which can't be split: {refused}")
         raise PlanError(
             f"the plan names '{unknown[0]}', which is "
             + (f"tied to unit '{tied[0]}': name that one" if tied else "no unit of the model")
             + f"; the model's units go from '{next(iter(units))}' to '{list(units)[-1]}'. Was the "
             "plan made for another architecture?"
         )
-    missing = [name for name in select_units(units) if name not in plan.units]
-    if missing:
+    _check_complete(plan, units)
+    if before is not None:
+        plan.check_refines(before)
+
+
+def _check_complete(plan: SharingPlan, units: Mapping[str, Unit]) -> None:
+    """Raise PlanError for a plan that names a part of the decoder: it was made for another one.
+
+    One that is about the encoder alone names nothing of the decoder, which stays as it is.
+    """
+    expected = select_units(units)
+    missing = [name for name in expected if name not in plan.units]
+    if missing and (len(missing) < len(expected) or not plan.units):
         raise PlanError(
             f"the plan doesn't say how '{missing[0]}' is shared ({len(missing)} units are "
             "missing); give it one group of all languages to keep it shared"
         )
-    if before is not None:
-        plan.check_refines(before)
 
 
 def use_module_calls(model: nn.Module, path: str) -> None:
@@ -162,7 +176,8 @@ def _split(
             taken.add(id(parent))
             copies.append(child)
             _tie(parent, child, group, tied, lineage)
-        built[id(old)] = replacements[path] = GroupedModule(
+        kind = GroupedBatchNorm if isinstance(copies[0], nn.BatchNorm1d) else GroupedModule
+        built[id(old)] = replacements[path] = kind(
             copies,
             group_of,
             routing,
@@ -170,6 +185,7 @@ def _split(
             path,
             Unit.batch_dim(path),
             Unit.reads_source(path),
+            Unit.is_common(path),
         )
 
 

@@ -21,7 +21,14 @@ __all__ = ["export_state", "parameters_in_state", "reconcile", "unit_sizes_in_st
 
 _COPY = re.compile(r"^(?P<path>.+)\.copies\.(?P<group>\d+)\.(?P<name>[^.]+)$")
 
-_BUFFERS = ("version", "_float_tensor", "running_mean", "running_var")
+_BUFFERS = (
+    "version",
+    "_float_tensor",
+    "running_mean",
+    "running_var",
+    "num_batches_tracked",
+    "inv_freq",
+)
 """Entries of fairseq's state dicts that are no parameters."""
 
 _TIED_TO = {"decoder.output_projection": "decoder.embed_tokens"}
@@ -171,7 +178,10 @@ def unit_sizes_in_state(state: Mapping[str, Tensor], plan: SharingPlan) -> Dict[
     sizes: Dict[str, int] = dict.fromkeys(plan.units, 0)
     for key, tensor in state.items():
         match = _COPY.match(key)
-        path = match.group("path") if match else key.rpartition(".")[0]
+        path, _, name = key.rpartition(".")
+        if name in _BUFFERS:
+            continue
+        path = match.group("path") if match else path
         if path in sizes and (match is None or match.group("group") == "0"):
             sizes[path] += tensor.numel()
     return sizes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
@@ -11,7 +12,7 @@ from torch.nn import Parameter
 from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.per_language import RECORDABLE
-from fairseq_gist.unit_names import DEFAULT_UNITS, chosen_units
+from fairseq_gist.unit_names import DEFAULT_UNITS, chosen_units, matching
 
 __all__ = [
     "FAST_PATH_COPIES",
@@ -20,18 +21,31 @@ __all__ = [
     "count_trained",
     "find_units",
     "module_at",
+    "no_units",
     "replace_module",
     "select_units",
 ]
 
-_BATCH_FIRST = (
-    "embed_tokens",
-    "layernorm_embedding",
-    "output_projection",
-    "project_in_dim",
-    "project_out_dim",
+_BATCH_FIRST = re.compile(
+    r"""(?:.+\.)?(?:
+        # what fairseq runs before time and batch are swapped, or after they are swapped back
+        embed_tokens | layernorm_embedding | output_projection | project_(?:in|out)_dim
+        # attention of a Conformer that isn't fairseq's own swaps them too
+        | self_attn\.linear_(?:q|k|v|out|pos)
+        # convolutions have time last
+        | conv_module\.\w+ | subsample\.conv_layers\.\d+
+    )""",
+    re.VERBOSE,
 )
-"""Modules that fairseq runs before time and batch are swapped, or after they are swapped back."""
+"""Paths of the modules in whose input the rows come first."""
+
+_COMMON = re.compile(r".+\.self_attn\.linear_pos")
+"""Paths of the modules whose input, relative positions, is the same for all rows.
+
+Stock attention gives them one row, which a model has to repeat where languages differ on the unit.
+"""
+
+_KINDS = "Linear, LayerNorm, Embedding, Conv1d or BatchNorm1d"
 
 FAST_PATH_COPIES = tuple(
     f"{projection}_{kind}"
@@ -58,7 +72,12 @@ class Unit:
     @staticmethod
     def batch_dim(path: str) -> int:
         """Return where the rows of the batch are in the input of the module at ``path``."""
-        return 0 if path.rsplit(".", 1)[-1] in _BATCH_FIRST else 1
+        return 0 if _BATCH_FIRST.fullmatch(path) else 1
+
+    @staticmethod
+    def is_common(path: str) -> bool:
+        """Return whether all rows of the input of the module at ``path`` are the same."""
+        return bool(_COMMON.fullmatch(path))
 
     @staticmethod
     def reads_source(path: str) -> bool:
@@ -91,15 +110,49 @@ def find_units(model: nn.Module) -> Dict[str, Unit]:
     }
 
 
-def select_units(units: Mapping[str, Unit], pattern: Optional[str] = None) -> Dict[str, Unit]:
+def select_units(
+    units: Mapping[str, Unit],
+    pattern: Optional[str] = None,
+    refused: Optional[Mapping[str, str]] = None,
+) -> Dict[str, Unit]:
     """Return the units whose whole name matches ``pattern``, default those of the paper.
+
+    Args:
+        units: of the model.
+        pattern: regular expression for whole names.
+        refused: what is no unit and why, see :func:`no_units`; told where nothing else matches.
 
     Raises:
         OptionError: when the pattern is no regular expression, or matches nothing.
     """
     if not units:
-        raise OptionError("the model has no Linear, LayerNorm or Embedding that could be a unit")
+        raise OptionError(f"the model has no {_KINDS} that could be a unit")
+    if pattern and refused and not matching(pattern, units):
+        name = next(iter(matching(pattern, refused)), None)
+        if name is not None:
+            raise OptionError(f"--units: '{name}' can't be split: {refused[name]}")
     return {name: units[name] for name in chosen_units(pattern or DEFAULT_UNITS, units)}
+
+
+def no_units(model: nn.Module) -> Dict[str, str]:
+    """Return the parameters, and modules with parameters, that can't be units, and why."""
+    found: Dict[str, str] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        own = dict(module.named_parameters(recurse=False))
+        if isinstance(module, GroupedModule) or ".copies." in path or type(module) in RECORDABLE:
+            continue
+        if hasattr(module, "can_use_fastpath"):
+            own = {name: p for name, p in own.items() if name not in FAST_PATH_COPIES}
+        if own and next(module.children(), None) is None:
+            kind = type(module).__name__
+            found[path] = f"it is a {kind}, and those that can be are {_KINDS}"
+        else:
+            for name in own:
+                found[f"{path}.{name}" if path else name] = (
+                    f"it is a parameter of {type(module).__name__} itself, which reads it without "
+                    "a call of any module; languages can only own whole modules"
+                )
+    return found
 
 
 def count_parameters(model: nn.Module) -> int:

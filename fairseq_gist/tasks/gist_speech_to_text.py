@@ -4,7 +4,7 @@
 import copy
 import logging
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, List, Optional
 
 from fairseq.dataclass import FairseqDataclass
 from fairseq.dataclass.utils import gen_parser_from_dataclass
@@ -16,13 +16,18 @@ import fairseq_gist.criterions.gist_label_smoothed_cross_entropy  # noqa: F401
 from fairseq_gist import compat
 from fairseq_gist.boundary import one_line_errors
 from fairseq_gist.data.batches import epoch_batches
-from fairseq_gist.data.inference import audio_dataset, put_language, without_languages
-from fairseq_gist.data.manifest import ManifestReader
-from fairseq_gist.data.measuring import check_measurable, measuring_batches
+from fairseq_gist.data.inference import (
+    audio_dataset,
+    prefix_of,
+    put_language,
+    without_languages,
+)
+from fairseq_gist.data.manifest import ManifestReader, languages_in
+from fairseq_gist.data.measuring import HeldOut
+from fairseq_gist.data.model_languages import ModelLanguages
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.data.sampling import temperature_of
 from fairseq_gist.errors import DataError, OptionError
-from fairseq_gist.languages import LANGUAGE_TAG, languages_of_vocabulary
 from fairseq_gist.nn.grouped import fill_idle_gradients
 from fairseq_gist.nn.routing import LanguageBatch
 from fairseq_gist.nn.tags import check_tags
@@ -82,11 +87,20 @@ class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
             "configuration)"
         },
     )
+    language_key: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "what the language of a row is: 'tgt', that of its target, 'src', that of its "
+            "source, or 'pair', both, such as de-en (default: what the checkpoint's model has, or "
+            "else tgt)"
+        },
+    )
     languages: Optional[str] = field(
         default=None,
         metadata={
-            "help": "the model's languages with commas between (default: those with a tag in the "
-            "vocabulary)"
+            "help": "the model's languages with commas between (default: what the checkpoint's "
+            "model has; or else those with a tag in the vocabulary, or with --language-key src and "
+            "pair those of the training subset)"
         },
     )
     train_only: Optional[str] = field(
@@ -95,6 +109,12 @@ class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
             "help": "train a part of the model and freeze the rest: 'adapters'; 'lna-d', 'lna-e' "
             "or 'lna-ed', LayerNorm and attention of decoder, encoder or both; or a regular "
             "expression for the module paths to be trained"
+        },
+    )
+    source_language: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "language that fairseq-interactive translates from (--language-key src, pair)"
         },
     )
     target_language: Optional[str] = field(
@@ -113,10 +133,12 @@ class GistSpeechToTextTask(SpeechToTextTask):
 
     def __init__(self, args: Any, tgt_dict: Any) -> None:
         super().__init__(args, tgt_dict)
-        if getattr(args, "languages", None):
-            self.languages = sorted(set(args.languages.replace(",", " ").split()))
-        else:
-            self.languages = languages_of_vocabulary(tgt_dict.symbols)
+        self.model_languages = ModelLanguages(
+            getattr(args, "language_key", None),
+            getattr(args, "languages", None),
+            tgt_dict.symbols,
+            lambda key: languages_in(args.data, args.train_subset, key),
+        )
         self._differentiation: Optional[Differentiation] = None
         self._trainer: Any = None
 
@@ -139,20 +161,20 @@ class GistSpeechToTextTask(SpeechToTextTask):
                     f"--max-target-tokens: expected 1 or more, found {args.max_target_tokens}"
                 )
             temperature_of(args.sampling_temperature, alpha=1.0)
-        task: GistSpeechToTextTask = super().setup_task(args, **kwargs)
-        with one_line_errors():
-            task.check_languages()
+            task: GistSpeechToTextTask = super().setup_task(args, **kwargs)
+            if task.data_cfg.prepend_tgt_lang_tag:
+                task.model_languages.check_tags()
         return task
 
-    def check_languages(self) -> None:
-        """Raise OptionError for a language of ``--languages`` without a tag in the vocabulary."""
-        tagged = languages_of_vocabulary(self.tgt_dict.symbols)
-        unknown = [one for one in self.languages if one not in tagged]
-        if self.data_cfg.prepend_tgt_lang_tag and unknown:
-            raise OptionError(
-                f"--languages: '{unknown[0]}' has no tag '{LANGUAGE_TAG.format(unknown[0])}' in "
-                f"the vocabulary, which has {', '.join(tagged)}"
-            )
+    @property
+    def language_key(self) -> str:
+        """What the language of a row is: ``tgt``, ``src`` or ``pair``."""
+        return self.model_languages.key
+
+    @property
+    def languages(self) -> List[str]:
+        """The model's languages, in alphabetical order."""
+        return self.model_languages.names
 
     # -- data ---------------------------------------------------------------------------------
 
@@ -194,6 +216,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
             self.build_bpe(self.args),
             self.speaker_to_id,
             self.args.seed,
+            self.language_key,
         )
 
     def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
@@ -249,17 +272,17 @@ class GistSpeechToTextTask(SpeechToTextTask):
 
     def check_subset(self, subset: str, chunks: int) -> None:
         """Raise DataError unless gradients can be measured on ``subset``."""
-        check_measurable(self._held_out(subset), subset, self.languages, chunks)
+        self._held_out(subset).check(subset, self.languages, chunks)
 
-    def _held_out(self, subset: str) -> RowDataset:
+    def _held_out(self, subset: str) -> HeldOut:
         try:
-            return self._reader().read(subset, is_train=False, multiway=True)
+            return HeldOut.read(self._reader(), subset)
         except FileNotFoundError as error:
             raise DataError(f"subset '{subset}': {error}") from None
 
-    def measuring_batches(self, subset: str, *limits: Any) -> Iterator[Dict[str, Any]]:
-        """Yield the batches of held-out data; see :func:`data.measuring.measuring_batches`."""
-        return measuring_batches(self._held_out(subset), *limits)
+    def measuring_batches(self, subset: str, *limits: Any) -> List[List[Dict[str, Any]]]:
+        """Return the batches of held-out data, chunk by chunk; see :meth:`HeldOut.batches`."""
+        return self._held_out(subset).batches(*limits)
 
     # -- model and training -------------------------------------------------------------------
 
@@ -269,6 +292,10 @@ class GistSpeechToTextTask(SpeechToTextTask):
             args = copy.copy(args)  # the checkpoint has the encoder; that file may be gone
             args.load_pretrained_encoder_from = None
         with one_line_errors():
+            if from_checkpoint:
+                self.model_languages.adopt(args)
+            else:
+                self.model_languages.note_in(args)
             model = super().build_model(args, from_checkpoint)
             if self.args.multiway_batches:
                 self._routing(model)
@@ -290,8 +317,8 @@ class GistSpeechToTextTask(SpeechToTextTask):
         routing = getattr(model, "routing", None)
         if routing is None:
             raise OptionError(
-                f"{type(model).__name__} can't be differentiated; use --arch gist_s2t_transformer "
-                "or one of its sizes"
+                f"{type(model).__name__} can't be differentiated; use --arch gist_s2t_transformer, "
+                "one of its sizes, or gist_s2t_conformer"
             )
         return routing
 
@@ -382,38 +409,34 @@ class GistSpeechToTextTask(SpeechToTextTask):
         prefix_tokens: Any = None,
         constraints: Any = None,
     ) -> Any:
-        """Translate a batch; rows without a language get ``--target-language``."""
+        """Translate a batch; rows without a language get the one that was asked for."""
         with one_line_errors():
             if self.languages and "lang_ids" not in sample["net_input"]:
-                prefix_tokens = self._into_target_language(sample, prefix_tokens)
+                prefix_tokens = self._put_asked_language(sample, prefix_tokens)
             ids = sample["net_input"].get("lang_ids")
             if ids is not None and prefix_tokens is not None and prefix_tokens.size(1) > 0:
-                tags = [self.tgt_dict.index(LANGUAGE_TAG.format(one)) for one in self.languages]
-                check_tags(LanguageBatch(ids, self.languages), prefix_tokens[:, 0], tags)
+                tags = self.model_languages.tags()
+                tokens = [None if tag is None else self.tgt_dict.index(tag) for tag in tags]
+                check_tags(LanguageBatch(ids, self.languages), prefix_tokens[:, 0], tokens)
         sample = _for_model(sample, models[0])
         return super().inference_step(generator, models, sample, prefix_tokens, constraints)
 
-    def _into_target_language(self, sample: Dict[str, Any], prefix_tokens: Any) -> Any:
-        language = self._target_language()
-        tag = self.tgt_dict.index(LANGUAGE_TAG.format(language))
-        prefix = put_language(sample, self.languages.index(language), tag)
-        keep = prefix_tokens is not None or not self.data_cfg.prepend_tgt_lang_tag
-        return prefix_tokens if keep else prefix
+    def _put_asked_language(self, sample: Dict[str, Any], prefix_tokens: Any) -> Any:
+        language = self._asked_language()
+        put_language(sample, self.languages.index(language))
+        if prefix_tokens is not None or not self.data_cfg.prepend_tgt_lang_tag:
+            return prefix_tokens
+        tag = self.model_languages.prefix(language, self.args.target_language)
+        return prefix_of(sample, self.tgt_dict.index(tag))
 
-    def _target_language(self) -> str:
-        language: Optional[str] = self.args.target_language
-        if language is None or language not in self.languages:
-            found = "none was given" if language is None else f"found '{language}'"
-            raise OptionError(
-                f"--target-language: expected one of {', '.join(self.languages)}, {found}"
-            )
-        return language
+    def _asked_language(self) -> str:
+        return self.model_languages.asked_for(self.args.source_language, self.args.target_language)
 
     def build_dataset_for_inference(self, src_tokens: Any, src_lengths: Any, **kwargs: Any) -> Any:
         """Return a dataset of audio files for ``fairseq-interactive``."""
         with one_line_errors():
             if self.languages:
-                self._target_language()
+                self._asked_language()
         return audio_dataset(self.data_cfg, src_tokens, src_lengths)
 
 

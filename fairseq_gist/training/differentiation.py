@@ -26,6 +26,7 @@ from fairseq_gist.surgery.units import (
     count_parameters,
     find_units,
     module_at,
+    no_units,
     select_units,
 )
 from fairseq_gist.training import hook
@@ -75,7 +76,8 @@ class Differentiation:
         if len(routing.languages) < 2:
             raise OptionError(
                 "--differentiate-at: the model has fewer than two languages; it finds them by the "
-                "tags in the vocabulary, or by --languages"
+                "tags in the vocabulary, or by --languages, or where it is the source that differs "
+                "by --language-key src"
             )
         if self._records:
             self._check_trained(self._units())
@@ -210,7 +212,7 @@ class Differentiation:
         hook.rebuild_optimizer(self.trainer, before, lineage)
 
     def _units(self) -> Dict[str, Unit]:
-        return select_units(find_units(self.model), self.options.units)
+        return select_units(find_units(self.model), self.options.units, no_units(self.model))
 
     def _units_split_by(self, plan: SharingPlan) -> Dict[str, Unit]:
         before = plan_of(self.model)

@@ -39,12 +39,13 @@ def measure(
         DataError: when the subset has fewer batches than there are chunks.
     """
     model, criterion = context.model, context.criterion
-    batches = list(
-        task.measuring_batches(subset, recorder.chunks, context.max_tokens, context.max_sentences)
+    chunks = task.measuring_batches(
+        subset, recorder.chunks, context.max_tokens, context.max_sentences
     )
-    if len(batches) < recorder.chunks:
+    filled = sum(bool(batches) for batches in chunks)
+    if filled < recorder.chunks:
         raise DataError(
-            f"subset '{subset}' makes {len(batches)} batches, fewer than --gradient-chunks "
+            f"subset '{subset}' makes {filled} batches, fewer than --gradient-chunks "
             f"{recorder.chunks}; give it more data, or ask for fewer chunks"
         )
     was_training, criterion_was_training = model.training, criterion.training
@@ -52,8 +53,8 @@ def measure(
     criterion.eval()
     try:
         with only_units_learn(model, recorder.units.values()):
-            for chunk in tqdm(range(recorder.chunks), desc=f"gradients on {subset}", unit="chunk"):
-                for batch in batches[chunk :: recorder.chunks]:
+            for batches in tqdm(chunks, desc=f"gradients on {subset}", unit="chunk"):
+                for batch in batches:
                     record_batch(recorder, context, task, routing, batch)
                 recorder.finish_update(context.loss_scale)
     finally:

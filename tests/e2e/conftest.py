@@ -84,6 +84,32 @@ def data(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def spoken_corpus(tmp_path_factory) -> Path:
+    """Three languages, one with less of training, spoken and translated into English."""
+    root = tmp_path_factory.mktemp("spoken")
+    command = ["corpus", "cldr", str(root), "--size=tiny", "--direction=many-to-one"]
+    assert gist([*command, "--languages=de,es,ru", "--sizes=ru=16", "--workers=1"]) == 0
+    return root
+
+
+@pytest.fixture(scope="session")
+def spoken(spoken_corpus) -> Path:
+    """The corpus of three spoken languages as fairseq data, without language tags."""
+    command = ["prepare", str(spoken_corpus), "--target=en", "--vocab-size=100", "--workers=1"]
+    assert gist(command) == 0
+    return spoken_corpus / "fairseq"
+
+
+@pytest.fixture(scope="session")
+def spoken_tagged(spoken_corpus) -> Path:
+    """The same with the tag of English before every translation."""
+    out = spoken_corpus / "tagged"
+    command = ["prepare", str(spoken_corpus), "--target=en", "--vocab-size=100", "--workers=1"]
+    assert gist([*command, "--target-tag", "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
 def train(data):
     """Train in this process: ``train(folder, *options)`` gives a :class:`Run`."""
 

@@ -5,6 +5,7 @@ import random
 import torch
 from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import setup_task
 
 from fairseq_gist.data.multiway import group_by_audio
@@ -15,14 +16,14 @@ from fairseq_gist.surgery.units import find_units, select_units
 from tests.e2e.conftest import RECIPE, SMALL_MODEL
 
 
-def build(data, *extra):
+def build(data, *extra, model=None):
     """Build task, model and criterion as fairseq-train would."""
     parser = options.get_training_parser()
     arguments = [
         str(data),
         "--task=gist_speech_to_text",
         "--criterion=gist_label_smoothed_cross_entropy",
-        *SMALL_MODEL,
+        *(SMALL_MODEL if model is None else model),
         *RECIPE,
         *extra,
     ]
@@ -41,11 +42,41 @@ def batch_of(task, utterances, subset="dev", multiway=False):
     return rows.collater([rows[row] for group in groups for row in group])
 
 
-def random_plan(model, languages, seed=0):
-    """Draw a plan in which about every unit has two to four groups."""
+def rows_of(sample, rows):
+    """Return the batch with ``rows`` of ``sample`` alone, padded as there.
+
+    The longest audio, row 0, comes last where it isn't among them: fairseq takes the longest one of
+    a batch for the length of its padding. Its target is padding, so that it has no loss.
+    """
+    target = sample["target"][rows]
+    if 0 not in rows.tolist():
+        rows = torch.cat([rows, torch.zeros(1, dtype=torch.long)])
+        target = torch.cat([target, torch.full_like(target[:1], 1)])
+    return {
+        "target": target,
+        "ntokens": 1,
+        "net_input": {key: value[rows] for key, value in sample["net_input"].items()},
+    }
+
+
+def translate(task, model, sample, prefix_size=1):
+    """Return the tokens and score of every hypothesis of every row."""
+    generator = SequenceGenerator([model], task.target_dictionary, beam_size=5, max_len_b=12)
+    prefix = sample["target"][:, :prefix_size] if prefix_size else None
+    hypotheses = task.inference_step(generator, [model], sample, prefix_tokens=prefix)
+    return [
+        [(hypothesis["tokens"].tolist(), hypothesis["score"].item()) for hypothesis in row]
+        for row in hypotheses
+    ]
+
+
+def random_plan(model, languages, seed=0, pattern=None):
+    """Draw a plan in which about every unit that ``pattern`` chooses has two to four groups."""
     source = random.Random(seed)
-    units = {}
-    for name in select_units(find_units(model)):
+    found = find_units(model)
+    chosen = select_units(found, pattern)
+    units = {name: [languages] for name in select_units(found) if name not in chosen}
+    for name in chosen:
         count = source.randint(2, 4)
         groups = [[] for _ in range(count)]
         for language in languages:
@@ -54,9 +85,9 @@ def random_plan(model, languages, seed=0):
     return SharingPlan(languages, units)
 
 
-def differentiate_at_random(model, languages, seed=0):
+def differentiate_at_random(model, languages, seed=0, pattern=None):
     """Split ``model`` at random and make its copies differ."""
-    plan = with_adapters(model, random_plan(model, languages, seed))
+    plan = with_adapters(model, random_plan(model, languages, seed, pattern))
     apply_plan(model, plan, model.routing)
     return disturb_copies(model, seed)
 

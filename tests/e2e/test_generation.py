@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from fairseq.sequence_generator import SequenceGenerator
 
 from fairseq_gist.errors import RoutingError
 from fairseq_gist.languages import LANGUAGE_TAG
-from tests.e2e.helpers import batch_of, build, differentiate_at_random
+from tests.e2e.helpers import batch_of, build, differentiate_at_random, rows_of, translate
 
 
 @pytest.fixture(params=[[], ["--adapter-dim=8"]], ids=["no adapters", "adapters"])
@@ -16,31 +15,14 @@ def parts(data, request):
     return task, model, batch_of(task, utterances=5, subset="tst-COMMON")
 
 
-def _translate(task, model, sample):
-    generator = SequenceGenerator([model], task.target_dictionary, beam_size=5, max_len_b=12)
-    prefix = sample["target"][:, :1]
-    hypotheses = task.inference_step(generator, [model], sample, prefix_tokens=prefix)
-    return [
-        [(hypothesis["tokens"].tolist(), hypothesis["score"].item()) for hypothesis in row]
-        for row in hypotheses
-    ]
-
-
-def _rows(sample, rows):
-    return {
-        "target": sample["target"][rows],
-        "net_input": {key: value[rows] for key, value in sample["net_input"].items()},
-    }
-
-
 def test_a_mixed_batch_gives_what_one_language_at_a_time_gives(parts):
     task, model, sample = parts
-    mixed = _translate(task, model, sample)
+    mixed = translate(task, model, sample)
     ids = sample["net_input"]["lang_ids"]
     largest = 0.0
     for language in range(len(task.languages)):
         rows = (ids == language).nonzero().flatten()
-        alone = _translate(task, model, _rows(sample, rows))
+        alone = translate(task, model, rows_of(sample, rows))
         for row, hypotheses in zip(rows.tolist(), alone):
             assert [tokens for tokens, _ in hypotheses] == [tokens for tokens, _ in mixed[row]]
             differences = [abs(a[1] - b[1]) for a, b in zip(hypotheses, mixed[row])]
@@ -50,7 +32,7 @@ def test_a_mixed_batch_gives_what_one_language_at_a_time_gives(parts):
 
 def test_languages_translate_differently(parts):
     task, model, sample = parts
-    mixed = _translate(task, model, sample)
+    mixed = translate(task, model, sample)
     bodies = {str([tokens[1:] for tokens, _ in row]) for row in mixed[:8]}
     assert len(bodies) > 1
 
@@ -62,7 +44,7 @@ def test_permuting_the_ids_alone_is_noticed(parts):
     with pytest.raises(RoutingError, match="begins with the tag of"):
         model(**sample["net_input"])
     with pytest.raises(SystemExit, match="begins with the tag of"):
-        _translate(task, model, sample)
+        translate(task, model, sample)
 
 
 def test_without_tags_permuted_ids_change_the_output(parts):

@@ -14,7 +14,7 @@ pytest.importorskip("num2words")
 pytest.importorskip("espeakng_loader")
 
 from fairseq_gist.cli.main import main
-from fairseq_gist.data.corpora import cldr, numbers, phrases, speech
+from fairseq_gist.data.corpora import casting, cldr, numbers, phrases, speech
 from fairseq_gist.data.mustc import Layout, read_segments, read_wave
 from fairseq_gist.errors import DataError
 
@@ -177,7 +177,7 @@ def test_plans_keep_phrases_and_voices_of_the_splits_apart(size):
     }
     assert not english["train"] & (english["dev"] | english["tst-COMMON"])
     assert not english["dev"] & english["tst-COMMON"]
-    talks = cldr._talks(split, plan, seed=1)
+    talks = casting.english_talks(split, plan, seed=1)
     voices = {name: {t.voice for t in talks if t.split == name} for name in english}
     assert len(voices["train"]) == len(plan.voices)
     assert len(voices["train"] | voices["dev"] | voices["tst-COMMON"]) == len(plan.voices) + 2

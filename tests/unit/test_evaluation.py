@@ -163,10 +163,28 @@ def test_one_output_goes_before_those_of_each_language(tmp_path: Path, data: Pat
     assert read_system("a", tmp_path / "out", data, ["tst"]).hypotheses == GOOD
 
 
+def test_rows_may_be_scored_by_what_is_spoken(tmp_path: Path) -> None:
+    lines = ["id\ttgt_text\tsrc_lang\ttgt_lang"]
+    rows = [f"{number}\ttext {number}\t{one}\ten" for number, one in enumerate(("de", "ru", "de"))]
+    (tmp_path / "tst.tsv").write_text("\n".join([*lines, *rows]) + "\n")
+    for language in ("de", "ru"):
+        own = [row for row in rows if f"\t{language}\t" in row]
+        (tmp_path / f"tst_{language}.tsv").write_text("\n".join([*lines, *own]) + "\n")
+    texts = ["one", "two", "three"]
+    write_output(tmp_path, "tst_de", {0: "one", 1: "three"})
+    write_output(tmp_path, "tst_ru", {0: "two"})
+    system = read_system("a", tmp_path, tmp_path, ["tst"], "src")
+    assert system.hypotheses == texts
+    assert [row.language for row in system.references] == ["de", "ru", "de"]
+    assert {row.language for row in read_references(tmp_path, "tst")} == {"en"}
+    pairs = read_references(tmp_path, "tst", "pair")
+    assert {row.language for row in pairs} == {"de-en", "ru-en"}
+
+
 def test_a_language_without_translations_is_named(tmp_path: Path, data: Path) -> None:
     write_per_language(data, tmp_path / "out", "tst", WORSE)
     (tmp_path / "out" / "generate-tst_fr.txt").unlink()
-    with pytest.raises(DataError, match="tst into de, none into fr; .* --gen-subset tst_fr"):
+    with pytest.raises(DataError, match="tst for de, none for fr; .* --gen-subset tst_fr"):
         read_system("a", tmp_path / "out", data, ["tst"])
 
 

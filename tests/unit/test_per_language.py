@@ -147,11 +147,18 @@ def test_scaling_the_output_in_place_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    "module", [nn.Conv1d(2, 2, 1), nn.Embedding(3, 2, scale_grad_by_freq=True)]
+    "module",
+    [
+        nn.Conv2d(2, 2, 1),
+        nn.Conv1d(2, 2, 3, padding=1, padding_mode="circular"),
+        nn.BatchNorm1d(2, track_running_stats=False),
+        nn.Embedding(3, 2, scale_grad_by_freq=True),
+    ],
+    ids=str,
 )
 def test_other_modules_are_refused(module):
     batch = LanguageBatch(torch.tensor([0]), LANGUAGES)
-    with pytest.raises(SurgeryError, match=r"fc1: .* for plain Linear, LayerNorm, Embedding, not"):
+    with pytest.raises(SurgeryError, match=r"fc1: .* for plain Linear, LayerNorm, .* not for"):
         forward_recorded(module, torch.zeros(1, 2, 2), batch, 0, "fc1", Sink())
 
 

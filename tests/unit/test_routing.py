@@ -106,6 +106,13 @@ def test_a_tag_of_another_language_is_named():
         check_tags(batch(0, 3), torch.tensor([20, 21]), TAGS)
 
 
+def test_pairs_may_have_one_tag_and_some_have_none():
+    check_tags(batch(0, 1, 3), torch.tensor([20, 20, 7]), (20, 20, 21, None))
+    with pytest.raises(RoutingError, match=r"row 1 .* lang_ids 3 \('nl'\), .* tag of 'fr'"):
+        check_tags(batch(0, 3), torch.tensor([20, 21]), (20, 20, 21, None))
+    check_tags(batch(0, 3), torch.tensor([20, 21]), (None,) * 4)
+
+
 def test_the_same_rows_keep_what_was_worked_out_for_them():
     routing = Routing(["de", "fr", "nl"])
     first = routing.languages_of(torch.tensor([0, 2, 1]))

@@ -93,7 +93,7 @@ def test_a_pattern_chooses_whole_names():
         select_units(units, "decoder")
     with pytest.raises(OptionError, match=r"'\(' is no regular expression"):
         select_units(units, "(")
-    with pytest.raises(OptionError, match="the model has no Linear, LayerNorm or Embedding"):
+    with pytest.raises(OptionError, match="the model has no Linear, LayerNorm, Embedding"):
         select_units({})
 
 
@@ -364,6 +364,15 @@ def test_a_plan_that_does_not_fit_is_refused_and_changes_nothing(change, message
     for key, value in model.state_dict().items():
         assert torch.equal(value, state[key]), key
     assert plan_of(model) == plan
+
+
+def test_a_plan_of_the_encoder_alone_leaves_the_decoder():
+    model = zoo.plain()
+    embedding = SharingPlan(LANGUAGES, {"decoder.embed_tokens": PAIRS})
+    apply_plan(model, embedding, model.routing)
+    assert plan_of(model) == embedding
+    split = [name for name, module in model.named_modules() if isinstance(module, GroupedModule)]
+    assert split == ["decoder.embed_tokens", "decoder.output_projection"]
 
 
 def test_an_operation_that_fails_half_way_changes_nothing(monkeypatch):

@@ -77,6 +77,10 @@ class Phrase:
     english: str
     targets: Mapping[str, str]
 
+    def text(self, language: str) -> str:
+        """The phrase in any language, English among them."""
+        return self.english if language == "en" else self.targets[language]
+
 
 def normalise(text: str) -> str:
     """NFC, with every kind of space (no-break, narrow) made a plain one, and none doubled."""

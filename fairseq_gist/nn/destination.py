@@ -1,0 +1,68 @@
+"""Where the gradients of a module go, language by language, and its functions under autocast."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from fairseq_gist.errors import SurgeryError
+from fairseq_gist.nn.routing import GradientSink, RowPartition
+
+__all__ = ["Destination", "custom_bwd", "custom_fwd"]
+
+if hasattr(torch.amp, "custom_fwd"):
+    custom_fwd: Callable[..., Any] = torch.amp.custom_fwd(device_type="cuda")
+    custom_bwd: Callable[..., Any] = torch.amp.custom_bwd(device_type="cuda")
+elif torch.cuda.is_available():
+    custom_fwd, custom_bwd = torch.cuda.amp.custom_fwd, torch.cuda.amp.custom_bwd
+else:  # torch 1.12 would warn in every backward that there is no CUDA
+
+    def custom_fwd(function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``function`` as it is."""
+        return function
+
+    custom_bwd = custom_fwd
+
+
+class Destination:
+    """Where a module's gradients go, and which rows are whose."""
+
+    def __init__(self, sink: GradientSink, unit: str, rows: RowPartition, batch_dim: int) -> None:
+        self.sink, self.unit, self.rows, self.batch_dim = sink, unit, rows, batch_dim
+
+    def add_up(
+        self,
+        gradients_of: Mapping[str, Callable[..., Tensor]],
+        grad: Tensor,
+        x: Tensor,
+        x_rows: Sequence[Tensor] = (),
+    ) -> Dict[str, Tensor]:
+        """Sum ``gradient_of(grad, x)`` over the languages, handing on every language's part.
+
+        Args:
+            gradients_of: for each parameter a function of one language's rows of both.
+            grad: gradient of the module's output.
+            x: what it came from.
+            x_rows: each language's rows in ``x``, where they aren't those in ``grad``.
+        """
+        totals: Dict[str, Tensor] = {}
+        if not gradients_of:
+            return totals
+        # or every selection of rows would copy all of them first
+        grad, x = grad.contiguous(), x.contiguous()
+        alone = len(self.rows.groups) == 1
+        for position, (language, index) in enumerate(zip(self.rows.groups, self.rows.rows)):
+            own = grad if alone else grad.index_select(self.batch_dim, index)
+            if x_rows:
+                own_x = x.index_select(self.batch_dim, x_rows[position])
+            else:
+                own_x = x if alone else x.index_select(self.batch_dim, index)
+            for part, gradient_of in gradients_of.items():
+                gradient = gradient_of(own, own_x)
+                self.sink.add(self.unit, part, language, gradient)
+                totals[part] = totals[part].add_(gradient) if part in totals else gradient
+        if not totals:
+            raise SurgeryError(f"{self.unit}: a batch without rows has no gradient")
+        return totals
