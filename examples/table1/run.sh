@@ -7,7 +7,8 @@
 #   DRY_RUN=1 run.sh ...           print the commands instead
 #
 # A run that was interrupted goes on where it stopped; each system's scores are kept in OUT/scores as
-# it finishes, and the table is made from what is there.
+# it finishes, and the tables are made from what is there: of every system's first seed, and of those
+# that have all seeds.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -196,12 +197,16 @@ complete() {  # complete NAME SEED: everything for one row of the table
   [ -n "$dry_run" ] || echo "$1 $2 $((SECONDS - started))" >>"$OUT/seconds"
 }
 
-write_table() {
-  local system seed budget rows=() against=()
+write_table() {  # write_table NAME SEED...: of the systems that have all these seeds
+  local table=$OUT/$1 system seed budget rows=() own against=()
+  shift
   for system in shared "${systems[@]}"; do
-    for seed in "${seeds[@]}"; do
-      [ ! -e "$scores/$system-$seed.json" ] || rows+=("$system=$scores/$system-$seed.json")
+    own=()
+    for seed in "$@"; do
+      [ ! -e "$scores/$system-$seed.json" ] || own+=("$system=$scores/$system-$seed.json")
     done
+    ((${#own[@]} == $#)) || continue
+    rows+=("${own[@]}")
     # joint has had as many updates as the others, shared has not
     case " $system ${rows[*]} " in
       " shared "* | " joint "*) ;;
@@ -214,10 +219,10 @@ write_table() {
         against+=(--against "gradient-$budget=random-$budget") ;;
     esac
   done
-  [ -z "$dry_run" ] || return 0
-  fairseq-gist score "${rows[@]}" ${against[@]+"${against[@]}"} --table "$OUT/table" \
-    -o "$OUT/table.json" >"$OUT/table.txt"
-  cat "$OUT/table.md"
+  ((${#rows[@]})) || return 0
+  fairseq-gist score "${rows[@]}" ${against[@]+"${against[@]}"} --table "$table" \
+    -o "$table.json" >"$table.txt"
+  cat "$table.md"
 }
 
 # --------------------------------------------------------------------------------------------- all
@@ -235,6 +240,13 @@ for seed in "${seeds[@]}"; do
   done
 done
 
-say "table"
-write_table
+[ -z "$dry_run" ] || exit 0
+# one seed beside the mean of several would compare the seeds, not the systems
+say "table: seed ${seeds[0]} of every system"
+write_table table "${seeds[0]}"
+if ((${#seeds[@]} > 1)); then
+  say "seeds: systems with all of seeds $SEEDS"
+  write_table seeds "${seeds[@]}"
+  say "$OUT/seeds.{md,csv,tex}"
+fi
 say "$OUT/table.{md,csv,tex}; $((SECONDS - started)) seconds in this run"

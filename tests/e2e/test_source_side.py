@@ -363,7 +363,8 @@ def test_languages_of_a_shared_checkpoint_are_known_to_plan(into_english, spoken
 def test_losses_sampling_and_patience_are_per_source_language(
     into_english, spoken, tmp_path, caplog
 ):
-    with caplog.at_level(logging.INFO, logger="fairseq"):
+    own = caplog.at_level(logging.INFO, logger="fairseq_gist")
+    with own, caplog.at_level(logging.INFO, logger="fairseq"):
         into_english(
             tmp_path, spoken, "--sampling-temperature=inf", "--max-epoch=1", "--patience=3",
             "--log-format=json", "--best-checkpoint-metric=loss_average",
