@@ -27,7 +27,8 @@ def test_a_mixed_batch_gives_what_one_language_at_a_time_gives(parts):
             assert [tokens for tokens, _ in hypotheses] == [tokens for tokens, _ in mixed[row]]
             differences = [abs(a[1] - b[1]) for a, b in zip(hypotheses, mixed[row])]
             largest = max(largest, *differences)
-    assert largest == 0.0, f"scores differ by up to {largest}"
+    # which kernel multiplies so many rows, and so how sums are rounded, is the processor's affair
+    assert largest < 2e-6, f"scores differ by up to {largest}"
 
 
 def test_languages_translate_differently(parts):
