@@ -89,6 +89,11 @@ class SharingPlan:
         """Return this plan with hidden units divided as in ``other``."""
         return SharingPlan(self.languages, self.units, self.provenance, other.divisions)
 
+    def divisions_beyond(self, before: Optional[SharingPlan]) -> Dict[str, Division]:
+        """Return the divisions of this plan that ``before``, if there is one, doesn't have yet."""
+        done = {} if before is None else before.divisions
+        return {first: own for first, own in self.divisions.items() if first not in done}
+
     def group_of(self, unit: str) -> Tuple[int, ...]:
         """Return the index of each language's group on ``unit``, in the order of ``languages``."""
         groups = self.units[unit]

@@ -49,9 +49,8 @@ def apply_plan(model: nn.Module, plan: SharingPlan, routing: Routing) -> Lineage
         PlanError: when the plan doesn't fit; the model is then unchanged.
     """
     before = plan_of(model)
-    done = {} if before is None else before.divisions
     check_plan(plan, model, routing.languages)
-    divisions = {first: own for first, own in plan.divisions.items() if first not in done}
+    divisions = plan.divisions_beyond(before)
     lineage = divide(model, divisions)
     for first, division in divisions.items():
         use_module_calls(model, f"{first}.own")
@@ -94,7 +93,7 @@ def check_plan(plan: SharingPlan, model: nn.Module, languages: Tuple[str, ...]) 
         )
     done = {} if before is None else before.divisions
     check_divisions(model, plan.divisions, done)
-    divisions = {first: own for first, own in plan.divisions.items() if first not in done}
+    divisions = plan.divisions_beyond(before)
     units = units_after(find_units(model), divisions, model)
     unknown = [name for name in plan.units if name not in units]
     if unknown:

@@ -80,8 +80,7 @@ def _expand(
     model: nn.Module, state: MutableMapping[str, Tensor], coarse: SharingPlan, fine: SharingPlan
 ) -> None:
     """Give ``state`` the parts and copies of the finer plan."""
-    new = {first: own for first, own in fine.divisions.items() if first not in coarse.divisions}
-    divide_state(state, new)
+    divide_state(state, fine.divisions_beyond(coarse))
     units = find_units(model)
     for unit in fine.units:
         if fine.units[unit] == coarse.units.get(unit, (fine.languages,)):

@@ -300,8 +300,7 @@ def complete_plan(model: nn.Module, plan: SharingPlan, **provenance: Any) -> Sha
     """Return ``plan`` with the units it doesn't decide on added as they are in ``model``."""
     now = plan_of(model)
     done = {} if now is None else now.divisions
-    divisions = {first: own for first, own in plan.divisions.items() if first not in done}
-    found = units_after(find_units(model), divisions, model)
+    found = units_after(find_units(model), plan.divisions_beyond(now), model)
     units: Dict[str, Any] = {name: [plan.languages] for name in select_units(found)}
     so_far = {} if now is None else now.units
     units.update({name: groups for name, groups in so_far.items() if name in found})
