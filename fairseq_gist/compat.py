@@ -7,12 +7,20 @@ fairseq 0.12.2.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
+import traceback
 from typing import Any, Sequence
 
 from fairseq_gist.errors import OptionError
 
-__all__ = ["allow_own_checkpoints", "read_numbers", "require_fairseq", "use_plain_layer_norms"]
+__all__ = [
+    "allow_own_checkpoints",
+    "read_numbers",
+    "require_fairseq",
+    "require_transformers",
+    "use_plain_layer_norms",
+]
 
 
 def require_fairseq() -> None:
@@ -28,6 +36,35 @@ def require_fairseq() -> None:
         elif isinstance(error, ValueError):
             hint = "; official fairseq needs Python < 3.11, fairseq-fixed takes its place above"
         raise OptionError(f"fairseq can't be imported: {error}{hint}") from error
+
+
+def require_transformers() -> Any:
+    """Return the package ``transformers``.
+
+    Raises:
+        OptionError: with the command that helps, where its SeamlessM4T can't be imported.
+    """
+    if importlib.util.find_spec("transformers") is None:
+        raise OptionError(
+            "SeamlessM4T needs transformers, which is not installed; on Python 3.11 run: "
+            "pip install 'fairseq-gist[seamless]'"
+        )
+    try:
+        transformers = importlib.import_module("transformers")
+        getattr(transformers, "SeamlessM4TForSpeechToText")  # noqa: B009, it is imported only now
+    except (OSError, ImportError, RuntimeError, AttributeError) as error:
+        hint = ""
+        if "torchaudio" in _whole_story(error):
+            hint = "; the torchaudio here doesn't fit this torch: pip uninstall torchaudio"
+        raise OptionError(
+            f"SeamlessM4T can't be imported from transformers: {error}{hint}"
+        ) from error
+    return transformers
+
+
+def _whole_story(error: Any) -> str:
+    """Return the messages of an error and of those that it came from, with the places."""
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
 
 
 def allow_own_checkpoints() -> None:

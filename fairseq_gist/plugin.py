@@ -19,3 +19,4 @@ def register() -> None:
     importlib.import_module("fairseq_gist.tasks.gist_speech_to_text")
     importlib.import_module("fairseq_gist.models.gist_s2t_transformer")
     importlib.import_module("fairseq_gist.models.gist_s2t_conformer")
+    importlib.import_module("fairseq_gist.models.gist_seamless_m4t")

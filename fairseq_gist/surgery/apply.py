@@ -182,7 +182,7 @@ def _split(
             routing,
             unit.name,
             path,
-            Unit.batch_dim(path),
+            Unit.batch_dim(path, model),
             Unit.reads_source(path),
             Unit.is_common(path),
         )

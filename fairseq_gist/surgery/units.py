@@ -70,9 +70,13 @@ class Unit:
     parameters: int
 
     @staticmethod
-    def batch_dim(path: str) -> int:
-        """Return where the rows of the batch are in the input of the module at ``path``."""
-        return 0 if _BATCH_FIRST.fullmatch(path) else 1
+    def batch_dim(path: str, model: Optional[nn.Module] = None) -> int:
+        """Return where the rows of the batch are in the input of the module at ``path``.
+
+        A ``model`` with an attribute ``batch_first`` that is true has them first everywhere.
+        """
+        first = getattr(model, "batch_first", False) or _BATCH_FIRST.fullmatch(path)
+        return 0 if first else 1
 
     @staticmethod
     def is_common(path: str) -> bool:

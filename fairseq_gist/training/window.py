@@ -28,7 +28,7 @@ def watch_units(model: nn.Module, units: Iterable[Unit], routing: Routing) -> No
             module = module_at(model, path)
             use_module_calls(model, path)
             if not isinstance(module, GroupedModule):
-                watch(module, routing, unit.name, path, Unit.batch_dim(path))
+                watch(module, routing, unit.name, path, Unit.batch_dim(path, model))
 
 
 class RecordingWindow:
