@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
+import numpy as np
 import torch
 from fairseq.data.audio.speech_to_text_dataset import (
     SpeechToTextDataset,
@@ -30,12 +31,19 @@ class LanguageDataset(SpeechToTextDataset):
 
     Args:
         language_ids: index of each row's language, None where the model has no languages.
+        read_features: gives the features `[frames, width]` at a path, transformed as fairseq's
+            transforms say; None for fairseq's own way.
     """
 
     def __init__(
-        self, *args: Any, language_ids: Optional[Sequence[int]] = None, **kwargs: Any
+        self,
+        *args: Any,
+        language_ids: Optional[Sequence[int]] = None,
+        read_features: Optional[Callable[[str, Any], Tensor]] = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.read_features = read_features
         self.language_ids = None if language_ids is None else list(language_ids)
         self._source: Optional[Tensor] = None
 
@@ -63,6 +71,9 @@ class LanguageDataset(SpeechToTextDataset):
     def _get_source_audio(self, index: Any) -> Tensor:
         if self._source is not None:
             return self._source
+        if self.read_features is not None:
+            paths = [self.audio_paths[one] for one in np.atleast_1d(index)]
+            return torch.cat([self.read_features(path, self.feature_transforms) for path in paths])
         source: Tensor = super()._get_source_audio(index)
         return source
 

@@ -13,15 +13,20 @@ from fairseq_gist.data.dataset import LanguageDataset
 __all__ = ["audio_dataset", "prefix_of", "put_language", "without_languages"]
 
 
-def audio_dataset(config: S2TDataConfig, paths: List[str], frames: List[int]) -> LanguageDataset:
+def audio_dataset(
+    config: S2TDataConfig, paths: List[str], frames: List[int], read_features: Any = None
+) -> LanguageDataset:
     """Return a dataset of audio files; their language is the task's to say.
 
     Args:
         config: of the data the model was trained on.
         paths: of audio or feature files.
         frames: length of each.
+        read_features: see :class:`LanguageDataset`.
     """
-    return LanguageDataset("interactive", False, config, paths, frames)
+    return LanguageDataset(
+        "interactive", False, config, paths, frames, read_features=read_features
+    )
 
 
 def put_language(sample: Dict[str, Any], language: int) -> None:

@@ -40,6 +40,7 @@ class ManifestReader:
         speaker_to_id: of fairseq, or None.
         seed: of the run.
         key: what a row's language is, one of :data:`~fairseq_gist.languages.LANGUAGE_KEYS`.
+        read_features: see :class:`LanguageDataset`.
     """
 
     def __init__(
@@ -53,8 +54,9 @@ class ManifestReader:
         speaker_to_id: Any,
         seed: int,
         key: str = TARGET,
+        read_features: Any = None,
     ) -> None:
-        self.key = key
+        self.key, self.read_features = key, read_features
         self.root, self.config, self.dictionary = root, config, dictionary
         self.languages = list(languages)
         self.pre_tokenizer, self.bpe_tokenizer = pre_tokenizer, bpe_tokenizer
@@ -133,6 +135,7 @@ class ManifestReader:
                 bpe_tokenizer=self.bpe_tokenizer,
                 speaker_to_id=self.speaker_to_id,
                 language_ids=[self.languages.index(one) for one in languages] or None,
+                read_features=self.read_features,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
@@ -165,9 +168,17 @@ class ManifestReader:
                     "which is in no column 'tgt_lang'; add it"
                 )
             if target not in tagged:
-                tag = LANGUAGE_TAG.format(target)
-                raise DataError(f"{manifest}: the vocabulary has no tag '{tag}'")
+                raise DataError(f"{manifest}, line {line}: {self._no_tag(target, tagged)}")
         return targets
+
+    def _no_tag(self, language: str, tagged: List[str]) -> str:
+        origin = getattr(self.dictionary, "origin", None)
+        if origin is None:
+            return f"the vocabulary has no tag '{LANGUAGE_TAG.format(language)}'"
+        return (
+            f"tgt_lang '{language}' is none of the {len(tagged)} languages that {origin} writes, "
+            f"{', '.join(tagged[:3])}, ..., {tagged[-1]}; it names languages by three letters"
+        )
 
     @property
     def _has_tags(self) -> bool:

@@ -31,6 +31,8 @@ class ModelLanguages:
         symbols: of the vocabulary.
         in_training: returns the languages of the training data, given the key; it is asked only
             where nothing else tells, and may find none.
+        has_tags_of_others: whether the vocabulary, that of a model with far more languages, doesn't
+            tell which are trained.
 
     Raises:
         OptionError: for an unknown key.
@@ -42,12 +44,14 @@ class ModelLanguages:
         option: Optional[str],
         symbols: Sequence[str],
         in_training: Callable[[str], List[str]],
+        has_tags_of_others: bool = False,
     ) -> None:
         if key not in (None, *LANGUAGE_KEYS):
             raise OptionError(
                 f"--language-key: expected one of {', '.join(LANGUAGE_KEYS)}, found '{key}'"
             )
         self.symbols, self._in_training = list(symbols), in_training
+        self._has_tags_of_others = has_tags_of_others
         self._given_key = self._key = key
         self._fixed = _listed(option)
         """What an option or a checkpoint says."""
@@ -68,7 +72,7 @@ class ModelLanguages:
         if self._fixed is not None:
             return self._fixed
         if self._found is None:
-            tagged = self.key == TARGET
+            tagged = self._in_vocabulary
             found = languages_of_vocabulary(self.symbols) if tagged else self._in_training(self.key)
             if not found and not tagged:
                 raise OptionError(
@@ -77,6 +81,11 @@ class ModelLanguages:
                 )
             self._found = found
         return self._found
+
+    @property
+    def _in_vocabulary(self) -> bool:
+        """Whether the vocabulary tells the languages."""
+        return self.key == TARGET and not self._has_tags_of_others
 
     def adopt(self, settings: Any, plan_languages: Sequence[str] = ()) -> None:
         """Take what the settings of a checkpoint's model say, where no option said otherwise.
@@ -90,7 +99,7 @@ class ModelLanguages:
         """
         key = getattr(settings, "language_key", None)
         if key in (None, TARGET) and self._given_key in (None, TARGET):
-            if self.key == TARGET:
+            if self._in_vocabulary:
                 return
             key = TARGET
         elif key is None:  # of stock fairseq: the option says what it is
@@ -109,7 +118,7 @@ class ModelLanguages:
 
     def note_in(self, settings: Any) -> None:
         """Have the settings of a model that is to be trained say its languages."""
-        if self.key != TARGET:
+        if not self._in_vocabulary:
             settings.language_key, settings.languages = self.key, ",".join(self.names)
 
     def tags(self) -> List[Optional[str]]:
@@ -121,7 +130,9 @@ class ModelLanguages:
         if self.key != TARGET:
             return
         tagged = languages_of_vocabulary(self.symbols)
-        unknown = [one for one in self.names if one not in tagged]
+        # rows of the training data are checked one by one when they are read
+        names = self._fixed or [] if self._has_tags_of_others else self.names
+        unknown = [one for one in names if one not in tagged]
         if unknown:
             raise OptionError(
                 f"--languages: '{unknown[0]}' has no tag '{LANGUAGE_TAG.format(unknown[0])}' in "

@@ -9,7 +9,6 @@ from typing import Any, Dict, List, Optional
 from fairseq.dataclass import FairseqDataclass
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.tasks import register_task
-from fairseq.tasks.speech_to_text import SpeechToTextTask
 from omegaconf import II
 
 import fairseq_gist.criterions.gist_label_smoothed_cross_entropy  # noqa: F401
@@ -37,6 +36,7 @@ from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import plan_of
 from fairseq_gist.surgery.trainable import train_only
 from fairseq_gist.surgery.units import count_parameters, count_trained
+from fairseq_gist.tasks.seamless_inputs import SeamlessInputs
 from fairseq_gist.training import hook
 from fairseq_gist.training.differentiation import Differentiation
 from fairseq_gist.training.options import DifferentiationOptions, moments
@@ -111,6 +111,14 @@ class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
             "expression for the module paths to be trained"
         },
     )
+    seamless_path: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "local folder of a SeamlessM4T model (as hf-seamless-m4t-medium), whose "
+            "vocabulary and features the data then have; with --arch gist_seamless_m4t its weights "
+            "are trained on"
+        },
+    )
     source_language: Optional[str] = field(
         default=None,
         metadata={
@@ -125,19 +133,20 @@ class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
 
 
 @register_task("gist_speech_to_text", dataclass=GistSpeechToTextConfig)
-class GistSpeechToTextTask(SpeechToTextTask):
+class GistSpeechToTextTask(SeamlessInputs):
     """A drop-in for ``speech_to_text`` whose batches say which language each row is."""
 
     averages_validation_subsets = True
     """Patience, best checkpoint and learning rate follow the mean over subsets (see the hook)."""
 
-    def __init__(self, args: Any, tgt_dict: Any) -> None:
-        super().__init__(args, tgt_dict)
+    def __init__(self, args: Any, tgt_dict: Any, seamless: Any = None) -> None:
+        super().__init__(args, tgt_dict, seamless)
         self.model_languages = ModelLanguages(
             getattr(args, "language_key", None),
             getattr(args, "languages", None),
             tgt_dict.symbols,
             lambda key: languages_in(args.data, args.train_subset, key),
+            has_tags_of_others=seamless is not None,
         )
         self._differentiation: Optional[Differentiation] = None
         self._trainer: Any = None
@@ -217,6 +226,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
             self.speaker_to_id,
             self.args.seed,
             self.language_key,
+            self.read_features,
         )
 
     def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
@@ -292,6 +302,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
             args = copy.copy(args)  # the checkpoint has the encoder; that file may be gone
             args.load_pretrained_encoder_from = None
         with one_line_errors():
+            self.check_model(args)
             if from_checkpoint:
                 self.model_languages.adopt(args)
             else:
@@ -318,7 +329,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
         if routing is None:
             raise OptionError(
                 f"{type(model).__name__} can't be differentiated; use --arch gist_s2t_transformer, "
-                "one of its sizes, or gist_s2t_conformer"
+                "one of its sizes, gist_s2t_conformer, or gist_seamless_m4t"
             )
         return routing
 
@@ -437,7 +448,7 @@ class GistSpeechToTextTask(SpeechToTextTask):
         with one_line_errors():
             if self.languages:
                 self._asked_language()
-        return audio_dataset(self.data_cfg, src_tokens, src_lengths)
+        return audio_dataset(self.data_cfg, src_tokens, src_lengths, self.read_features)
 
 
 def _for_model(sample: Dict[str, Any], model: Any) -> Dict[str, Any]:
