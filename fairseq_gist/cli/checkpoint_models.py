@@ -12,7 +12,7 @@ from fairseq_gist.errors import CheckpointError
 
 __all__ = ["MODELS", "gist_settings", "model_from"]
 
-MODELS = ("gist_s2t_transformer", "gist_s2t_conformer")
+MODELS = ("gist_s2t_transformer", "gist_s2t_conformer", "gist_seamless_m4t")
 """Our models; each one's architectures begin with its name."""
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def gist_settings(content: Dict[str, Any], path: str) -> Namespace:
     if model is None:
         raise CheckpointError(
             f"{path} is of architecture '{arch}'; those that can be differentiated are "
-            "s2t_transformer and its sizes, and s2t_conformer"
+            "s2t_transformer and its sizes, s2t_conformer, and gist_seamless_m4t"
         )
     settings.arch, settings._name = name, model  # noqa: SLF001
     return settings

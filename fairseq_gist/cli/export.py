@@ -15,6 +15,7 @@ from fairseq_gist.cli.checkpoint_files import (
     write_checkpoint,
 )
 from fairseq_gist.cli.checkpoint_models import MODELS
+from fairseq_gist.cli.export_seamless import is_seamless, write_seamless
 from fairseq_gist.errors import CheckpointError
 from fairseq_gist.training.options import DifferentiationOptions
 
@@ -25,7 +26,10 @@ EXAMPLE = """example:
   fairseq-generate DATA --task speech_to_text --path german.pt ...
 
 The result is a stock s2t_transformer or s2t_conformer with the parameters that the language uses,
-which fairseq loads without this plugin."""
+which fairseq loads without this plugin. Of a gist_seamless_m4t it is a folder that transformers
+loads, with the tokenizer and feature extractor of the folder it was trained from:
+
+  fairseq-gist export checkpoints/checkpoint_best.pt --language aeb -o seamless-aeb"""
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +51,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("checkpoint", help="a differentiated checkpoint")
     parser.add_argument("--language", required=True, metavar="XX", help="whose model to write")
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
+    parser.add_argument(
+        "--seamless-path",
+        metavar="DIR",
+        help="folder with the tokenizer and feature extractor of a SeamlessM4T (default: the one "
+        "that the checkpoint was trained from)",
+    )
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="where to write; a new folder"
+        " for a SeamlessM4T",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -56,6 +69,12 @@ def run(args: argparse.Namespace) -> None:
 
     content = read_checkpoint(args.checkpoint)
     settings = model_settings(content, args.checkpoint)
+    if is_seamless(settings):
+        state = export_state(content["model"], args.language)
+        original = args.seamless_path or settings.seamless_path
+        write_seamless(state, settings, args.output, original, args.checkpoint)
+        logger.info(f"{args.output}: the model of '{args.language}', for transformers")
+        return
     exported = without_optimizer(content)
     exported["model"] = export_state(content["model"], args.language)
     exported["args"] = None

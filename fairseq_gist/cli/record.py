@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from typing import Any
+from typing import Any, Optional
 
 from fairseq_gist.cli.checkpoint_files import model_settings, read_checkpoint
 from fairseq_gist.errors import OptionError
@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--languages",
         metavar="XX,YY",
         help="the model's languages (default: what the checkpoint says, or the vocabulary's tags)",
+    )
+    parser.add_argument(
+        "--seamless-path",
+        metavar="DIR",
+        help="folder of a SeamlessM4T checkpoint's vocabulary and features (default: the one that "
+        "it was trained from)",
     )
     parser.add_argument("--subset", default="multiway", help="default %(default)s")
     parser.add_argument("--chunks", type=int, default=8, help="default %(default)s")
@@ -87,10 +93,11 @@ def run(args: argparse.Namespace) -> None:
     from fairseq_gist.training.recorder import GradientRecorder
     from fairseq_gist.training.window import watch_units
 
-    task = _task(args)
+    settings = model_settings(content, args.checkpoint)
+    task = _task(args, args.seamless_path or getattr(settings, "seamless_path", None))
     plan = plan_in_state(content["model"])
     task.model_languages.adopt(
-        model_settings(content, args.checkpoint), () if plan is None else plan.languages
+        settings, () if plan is None else plan.languages
     )
     task.check_subset(args.subset, args.chunks)
     model = model_from(content, args.checkpoint, task.languages, task)
@@ -130,7 +137,7 @@ def run(args: argparse.Namespace) -> None:
     )
 
 
-def _task(args: argparse.Namespace) -> Any:
+def _task(args: argparse.Namespace, seamless_path: Optional[str]) -> Any:
     from fairseq_gist.tasks.gist_speech_to_text import (
         GistSpeechToTextConfig,
         GistSpeechToTextTask,
@@ -143,6 +150,7 @@ def _task(args: argparse.Namespace) -> Any:
         train_subset="train",
         language_key=args.language_key,
         languages=args.languages,
+        seamless_path=seamless_path,
     )
     try:
         return GistSpeechToTextTask.setup_task(config)

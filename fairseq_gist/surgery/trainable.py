@@ -13,7 +13,8 @@ from fairseq_gist.surgery.units import FAST_PATH_COPIES
 __all__ = ["PARTS", "train_only"]
 
 _NORMS_AND_ATTENTION = (
-    r"(?!.*\badapter\b)(?:.+\.)?(?:self_attn|encoder_attn|\w*layer_norm|layernorm_embedding)"
+    r"(?!.*\badapter\b)(?:.+\.)?"
+    r"(?:self_attn|encoder_attn|cross_attention|\w*layer_norm|layernorm_embedding)"
 )
 
 PARTS = {

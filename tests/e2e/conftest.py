@@ -110,7 +110,7 @@ def spoken_tagged(spoken_corpus) -> Path:
 
 
 @pytest.fixture(scope="session")
-def train(data):
+def train(request):
     """Train in this process: ``train(folder, *options)`` gives a :class:`Run`."""
 
     def run(
@@ -121,7 +121,7 @@ def train(data):
         recipe = [option for option in RECIPE if option.split("=")[0] not in replaced]
         recipe += [f"{name}={value}" for name, value in changes.items()]
         arguments = [
-            *([] if replace_data else [str(data)]),
+            *([] if replace_data else [str(request.getfixturevalue("data"))]),
             "--task=gist_speech_to_text",
             "--criterion=gist_label_smoothed_cross_entropy",
             *(SMALL_MODEL if model is None else model),

@@ -1,11 +1,17 @@
-"""A tiny SeamlessM4T and data for it."""
+"""A tiny SeamlessM4T, data for it, and a run on them."""
 
-import csv
-
+import numpy as np
 import pytest
-import yaml
 
-from tests.e2e.seamless.tiny import write_folder
+from tests.e2e.seamless.tiny import TEXTS, write_folder
+
+DIFFERENTIATION = (
+    "--differentiate-at=4",
+    "--gradient-window=4",
+    "--gradient-chunks=4",
+    "--size-budget=1.3",
+    r"--units=(encoder|decoder)\.(.*layers\..+|.*layer_norm)",
+)
 
 
 @pytest.fixture(scope="session")
@@ -15,31 +21,49 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def deep_folder(tmp_path_factory):
-    """One with the twelve layers of the medium speech encoder."""
-    return write_folder(tmp_path_factory.mktemp("deep"), speech_encoder_layers=12)
-
-
-@pytest.fixture(scope="session")
-def seamless_data(spoken, tmp_path_factory):
-    """Three spoken languages into English, called as the tokenizer calls it."""
-    out = tmp_path_factory.mktemp("data")
-    for name in ("train", "dev", "multiway", "tst-COMMON"):
-        with open(spoken / f"{name}.tsv", encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-        column = rows[0].index("tgt_lang")
-        for row in rows[1:]:
-            row[column] = "eng"
-        text = "".join("\t".join(row) + "\n" for row in rows)
-        (out / f"{name}.tsv").write_text(text, encoding="utf-8")
-    config = yaml.safe_load((spoken / "config_st.yaml").read_text())
-    config.pop("specaugment", None)
-    config["transforms"] = {"*": ["utterance_cmvn"]}
-    (out / "config_st.yaml").write_text(yaml.safe_dump(config))
-    return out
+def seamless_data(tmp_path_factory):
+    """Three spoken languages into English: log-mels of noise, as `prepare` would keep them."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "config_st.yaml").write_text(f"audio_root: {root}\n")
+    generator = np.random.default_rng(1)
+    columns = ("id", "audio", "n_frames", "tgt_text", "src_lang", "tgt_lang")
+    for name, count in (("train", 8), ("dev", 4)):
+        lines = ["\t".join(columns)]
+        for number in range(count):
+            for language in ("de", "es", "ru"):
+                frames = int(generator.integers(40, 90))
+                path = f"{name}_{number}_{language}.npy"
+                sound = generator.normal(size=(frames, 80)) + number
+                np.save(root / path, sound.astype(np.float32))
+                text = TEXTS[number % len(TEXTS)]
+                lines.append("\t".join((path, path, str(frames), text, language, "eng")))
+        (root / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return root
 
 
 @pytest.fixture(scope="session")
 def model_options(folder):
     """What says that the model is the tiny SeamlessM4T."""
     return ["--arch=gist_seamless_m4t", f"--seamless-path={folder}"]
+
+
+@pytest.fixture(scope="session")
+def options(seamless_data, model_options):
+    """The beginning of every command line: data, languages and model."""
+    return [str(seamless_data), "--language-key=src", *model_options]
+
+
+@pytest.fixture(scope="session")
+def differentiated(train, options, tmp_path_factory):
+    """A run that split units of encoder and decoder after 4 of 6 updates."""
+    folder = tmp_path_factory.mktemp("differentiated")
+    return train(
+        folder,
+        *options,
+        "--max-update=6",
+        "--max-tokens=600",
+        *DIFFERENTIATION,
+        f"--save-gradient-statistics={folder / 'statistics.npz'}",
+        model=[],
+        replace_data=True,
+    )
