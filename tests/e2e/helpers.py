@@ -42,7 +42,7 @@ def batch_of(task, utterances, subset="dev", multiway=False):
     return rows.collater([rows[row] for group in groups for row in group])
 
 
-def rows_of(sample, rows):
+def rows_of(sample, rows, pad=1):
     """Return the batch with ``rows`` of ``sample`` alone, padded as there.
 
     The longest audio, row 0, comes last where it isn't among them: fairseq takes the longest one of
@@ -51,7 +51,7 @@ def rows_of(sample, rows):
     target = sample["target"][rows]
     if 0 not in rows.tolist():
         rows = torch.cat([rows, torch.zeros(1, dtype=torch.long)])
-        target = torch.cat([target, torch.full_like(target[:1], 1)])
+        target = torch.cat([target, torch.full_like(target[:1], pad)])
     return {
         "target": target,
         "ntokens": 1,

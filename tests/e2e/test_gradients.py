@@ -40,7 +40,7 @@ def _oracle(task, model, criterion, sample, chosen):
     ids = sample["net_input"]["lang_ids"]
     for language in range(len(task.languages)):
         rows = (ids == language).nonzero().flatten()
-        part = rows_of(sample, rows)
+        part = rows_of(sample, rows, task.target_dictionary.pad())
         caught = result[language] = {}
         handles = [
             parameter.register_hook(functools.partial(caught.__setitem__, name))

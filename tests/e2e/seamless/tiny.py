@@ -90,8 +90,24 @@ def write_tokenizer(folder):
     return tokenizer
 
 
-def write_folder(folder, seed=0, **changes):
-    """Save a randomly initialised model with everything that belongs to it."""
+def _sharpen(model):
+    """Have sentences differ from each other, and end."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(3)
+        model.shared.weight[model.config.eos_token_id].mul_(4)
+
+
+def write_folder(folder, seed=0, is_sharp=True, **changes):
+    """Save a randomly initialised model with everything that belongs to it.
+
+    Args:
+        folder: where.
+        seed: of the weights.
+        is_sharp: whether weights are larger, so that its sentences aren't all alike.
+        changes: to the tiny configuration.
+    """
     from transformers import (
         GenerationConfig,
         SeamlessM4TFeatureExtractor,
@@ -103,6 +119,8 @@ def write_folder(folder, seed=0, **changes):
     tokenizer = write_tokenizer(folder)
     torch.manual_seed(seed)
     model = SeamlessM4TForSpeechToText(configuration(len(tokenizer) + 3, **changes))
+    if is_sharp:
+        _sharpen(model)
     model.generation_config = GenerationConfig(
         bos_token_id=2,
         decoder_start_token_id=3,
