@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 from fairseq_gist.compat import require_transformers
 from fairseq_gist.errors import OptionError
@@ -12,6 +13,7 @@ from fairseq_gist.errors import OptionError
 __all__ = ["SeamlessFolder", "configuration_from"]
 
 _TYPE = "seamless_m4t"
+_TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model")
 _HINT = "give --seamless-path a local copy of facebook/hf-seamless-m4t-medium"
 
 
@@ -41,6 +43,12 @@ class SeamlessFolder:
         Raises:
             OptionError: when the folder has none that can be read.
         """
+        if not any((self.path / name).is_file() for name in _TOKENIZER_FILES):
+            # transformers would make one that knows nothing
+            raise OptionError(
+                f"--seamless-path {self.path}: its tokenizer can't be read: found neither "
+                f"{' nor '.join(_TOKENIZER_FILES)}"
+            )
         return self._read(self._transformers.SeamlessM4TTokenizer, "tokenizer")
 
     def feature_extractor(self) -> Any:
@@ -59,9 +67,10 @@ class SeamlessFolder:
         """
         kind = self._transformers.SeamlessM4TForSpeechToText
         try:
-            model, found = kind.from_pretrained(
-                str(self.path), local_files_only=True, dtype="float32", output_loading_info=True
-            )
+            with self._quiet():
+                model, found = kind.from_pretrained(
+                    str(self.path), local_files_only=True, dtype="float32", output_loading_info=True
+                )
         except (OSError, ValueError, RuntimeError) as error:
             raise OptionError(
                 f"--seamless-path {self.path}: its weights can't be read: {_first_line(error)}"
@@ -73,6 +82,20 @@ class SeamlessFolder:
                 f"({len(missing)} are missing); {_HINT}"
             )
         return model
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Keep transformers from listing the weights of other models in the folder."""
+        logging = self._transformers.utils.logging
+        before, shows_progress = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            logging.set_verbosity(before)
+            if shows_progress:
+                logging.enable_progress_bar()
 
     def _read(self, kind: Any, what: str) -> Any:
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, List, Optional, Tuple
 
+from fairseq.data.audio.data_cfg import S2TDataConfig
 from fairseq.tasks.speech_to_text import SpeechToTextTask
 
 from fairseq_gist.boundary import one_line_errors
@@ -29,6 +31,8 @@ class SeamlessInputs(SpeechToTextTask):
         """Set the task up with the vocabulary of the data, or of the model."""
         path = getattr(args, "seamless_path", None)
         if not path:
+            with one_line_errors():
+                _check_vocabulary(Path(args.data), args.config_yaml)
             return super().setup_task(args, **kwargs)
         with one_line_errors():
             seamless = SeamlessData(path)
@@ -70,3 +74,16 @@ class SeamlessInputs(SpeechToTextTask):
             return found
         with one_line_errors():
             return lines, [self.seamless.features.length(line) for line in lines]
+
+
+def _check_vocabulary(data: Path, config_yaml: str) -> None:
+    """Raise OptionError for data that name no vocabulary and have none of the usual name."""
+    if not (data / config_yaml).is_file():
+        return
+    config = S2TDataConfig(data / config_yaml)
+    file = data / config.vocab_filename
+    if "vocab_filename" not in config.config and not file.is_file():
+        raise OptionError(
+            f"{data / config_yaml} names no vocabulary, and there is no {file.name}; for the data "
+            "of a SeamlessM4T give its folder with --seamless-path"
+        )

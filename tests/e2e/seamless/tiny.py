@@ -59,7 +59,7 @@ def medium_configuration():
     )
 
 
-def write_tokenizer(folder):
+def write_tokenizer(folder, keep_model=False):
     """Train a SentencePiece model and save the tokenizer that transformers makes of it."""
     from transformers import SeamlessM4TTokenizer
 
@@ -85,7 +85,8 @@ def write_tokenizer(folder):
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     tokenizer = SeamlessM4TTokenizer.from_pretrained(str(folder), local_files_only=True)
-    (folder / "sentencepiece.bpe.model").unlink()
+    if not keep_model:
+        (folder / "sentencepiece.bpe.model").unlink()
     tokenizer.save_pretrained(folder)
     return tokenizer
 
