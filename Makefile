@@ -107,7 +107,7 @@ constraints = -c constraints/$$(cat $*/stack).txt
 	@echo "$*: installing torch"
 	@$(pip) install --progress-bar off $(constraints) torch numpy
 	@echo "$*: installing fairseq, fairseq-gist and their dependencies"
-	@$(pip) install --progress-bar off $(constraints) -e ".[fairseq,corpora,report,dev]"
+	@$(pip) install --progress-bar off $(constraints) -e ".[fairseq,seamless,corpora,report,dev]"
 	@$(pip) uninstall -y torchaudio  # fairseq asks for it, never needs it, and it breaks imports
 	@touch $@
 	@echo "$*: ready; source $*/bin/activate"

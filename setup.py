@@ -53,6 +53,11 @@ setup(
             "fairseq-fixed==0.12.3.1; python_version >= '3.11'",
             "fairseq==0.12.2; python_version < '3.11'",
         ],
+        # On the modern stack only; protobuf reads a tokenizer that is a SentencePiece model alone.
+        "seamless": [
+            "transformers>=5.24,<6; python_version >= '3.11'",
+            "protobuf; python_version >= '3.11'",
+        ],
         "corpora": ["Babel", "num2words", "espeakng-loader"],
         "report": ["matplotlib", "Jinja2"],
         "dev": [

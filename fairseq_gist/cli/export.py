@@ -58,8 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "that the checkpoint was trained from)",
     )
     parser.add_argument(
-        "-o", "--output", required=True, metavar="FILE", help="where to write; a new folder"
-        " for a SeamlessM4T",
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="where to write; a new folder for a SeamlessM4T",
     )
 
 

@@ -96,9 +96,7 @@ def run(args: argparse.Namespace) -> None:
     settings = model_settings(content, args.checkpoint)
     task = _task(args, args.seamless_path or getattr(settings, "seamless_path", None))
     plan = plan_in_state(content["model"])
-    task.model_languages.adopt(
-        settings, () if plan is None else plan.languages
-    )
+    task.model_languages.adopt(settings, () if plan is None else plan.languages)
     task.check_subset(args.subset, args.chunks)
     model = model_from(content, args.checkpoint, task.languages, task)
     use_gpu = torch.cuda.is_available() and not args.cpu

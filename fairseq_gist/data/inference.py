@@ -24,9 +24,7 @@ def audio_dataset(
         frames: length of each.
         read_features: see :class:`LanguageDataset`.
     """
-    return LanguageDataset(
-        "interactive", False, config, paths, frames, read_features=read_features
-    )
+    return LanguageDataset("interactive", False, config, paths, frames, read_features=read_features)
 
 
 def put_language(sample: Dict[str, Any], language: int) -> None:

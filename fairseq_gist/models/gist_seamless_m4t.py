@@ -77,9 +77,7 @@ class GistSeamlessM4T(RoutedModel, FairseqEncoderDecoderModel):
         )
         return cls(encoder, decoder)
 
-    def get_normalized_probs(
-        self, net_output: Any, log_probs: bool, sample: Any = None
-    ) -> Tensor:
+    def get_normalized_probs(self, net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:
         """Return (log) probabilities, `[rows, tokens, symbols]`."""
         probabilities: Tensor = self.get_normalized_probs_scriptable(net_output, log_probs, sample)
         probabilities.batch_first = True

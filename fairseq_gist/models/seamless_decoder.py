@@ -115,7 +115,9 @@ class GistSeamlessDecoder(FairseqIncrementalDecoder):
     def _new_cache(self) -> Any:
         from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-        return EncoderDecoderCache(DynamicCache(config=self.config), DynamicCache(config=self.config))
+        return EncoderDecoderCache(
+            DynamicCache(config=self.config), DynamicCache(config=self.config)
+        )
 
     def _decode(self, tokens: Tensor, encoded: Tensor, mask: Tensor, cache: Any) -> Tensor:
         from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
@@ -137,7 +139,9 @@ class GistSeamlessDecoder(FairseqIncrementalDecoder):
         logits: Tensor = self.output_projection(self.layer_norm(x))
         return logits
 
-    def reorder_incremental_state(self, incremental_state: Dict[str, Any], new_order: Tensor) -> None:
+    def reorder_incremental_state(
+        self, incremental_state: Dict[str, Any], new_order: Tensor
+    ) -> None:
         """Reorder the keys and values of beam search."""
         cache = incremental_state.get(_CACHE)
         if cache is not None:

@@ -17,10 +17,14 @@ if sys.version_info < (3, 11):
     pytest.importorskip("transformers")
 
 
+def start(data, *options):
+    task, _, _ = build(data, "--language-key=src", *options, model=[])
+    task.load_dataset("train")
+
+
 def refused(data, *options):
     with pytest.raises(SystemExit) as error:
-        task, _, _ = build(data, "--language-key=src", *options, model=[])
-        task.load_dataset("train")
+        start(data, *options)
     line = str(error.value)
     assert line.startswith("fairseq-gist: error: ")
     assert "\n" not in line

@@ -32,7 +32,6 @@ if sys.version_info < (3, 11):
 def test_training_differentiates_encoder_and_decoder(differentiated):
     plan = plan_in_state(differentiated.load()["model"])
     split = [name for name, groups in plan.units.items() if len(groups) > 1]
-    print(split)
     assert list(plan.languages) == ["de", "es", "ru"]
     assert any(name.startswith("encoder.") for name in split)
 
