@@ -45,7 +45,9 @@ class GistSeamlessM4T(RoutedModel, FairseqEncoderDecoderModel):
         if known:
             model = require_transformers().SeamlessM4TForSpeechToText(configuration_from(known))
         else:
-            path = getattr(args, "seamless_path", None)
+            path = getattr(args, "seamless_path", None) or getattr(
+                getattr(task, "args", None), "seamless_path", None
+            )
             if not path:
                 raise OptionError(
                     "--arch gist_seamless_m4t is built from a folder: name it with --seamless-path"

@@ -41,6 +41,9 @@ HEURISTICS: Mapping[str, Tuple[str, ...]] = {
 
 _EMBEDDING = "decoder.embed_tokens"
 
+_OTHER_NAMES = (("cross_attention.", "encoder_attn."), ("ffn.", ""))
+"""Beginnings of kinds in SeamlessM4T, and in fairseq's transformers."""
+
 
 def heuristic_plan(
     name: str,
@@ -115,19 +118,28 @@ def _split(name: str, default: Sequence[str], units: Iterable[str]) -> List[str]
         return []
     if name == "encoder-only":
         return [unit for unit in units if UnitName.parse(unit).stack == "decoder"]
-    return [unit for unit in default if UnitName.parse(unit).kind not in HEURISTICS[name]]
+    return [unit for unit in default if _kind(unit) not in HEURISTICS[name]]
+
+
+def _kind(unit: str) -> str:
+    """Return the kind of a unit as fairseq calls it, where another model has another name."""
+    kind = UnitName.parse(unit).kind
+    for theirs, ours in _OTHER_NAMES:
+        if kind.startswith(theirs):
+            return ours + kind[len(theirs) :]
+    return kind
 
 
 def _check_kinds(name: str, default: Sequence[str], units: Collection[str]) -> None:
     known = list(units)
-    found = {UnitName.parse(unit).kind for unit in default}
+    found = {_kind(unit) for unit in default}
     missing = [kind for kind in HEURISTICS[name] if kind not in found]
     if missing or not default:
         what = f"'decoder.layers.*.{missing[0]}'" if missing else "the decoder's layers"
         raise OptionError(
             f"policy '{name}' is about {what}, which is none of the {len(known)} units"
             + (f" from '{known[0]}' to '{known[-1]}'" if known else "")
-            + "; the policy is for the decoders of fairseq's transformers"
+            + "; the policy is for the decoders of fairseq's transformers, and of SeamlessM4T"
         )
     if name == "encoder-only" and _EMBEDDING not in units:
         raise OptionError(

@@ -10,7 +10,8 @@ from fairseq_gist.division import Division, divided_units
 from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.models.gist_seamless_m4t import GistSeamlessM4T
 from fairseq_gist.plan import SharingPlan
-from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.policies.heuristic import HEURISTICS, heuristic_plan
+from fairseq_gist.surgery.apply import apply_plan, check_plan
 from fairseq_gist.surgery.seamless_names import (
     from_transformers,
     state_for_transformers,
@@ -147,3 +148,27 @@ def test_the_split_of_ffn2_in_layer_11_leaves_the_function(seamless_data, tmp_pa
 def test_rows_come_first_everywhere(medium):
     _, model = medium
     assert {Unit.batch_dim(name, model) for name in find_units(model)} == {0}
+
+
+@pytest.mark.parametrize("name", sorted(HEURISTICS))
+def test_every_heuristic_knows_the_parts_of_the_decoder(medium, name):
+    _, model = medium
+    sizes = {unit: found.parameters for unit, found in find_units(model).items()}
+    plan = heuristic_plan(name, LANGUAGES, sizes, 821_351_744)
+    check_plan(plan, model, tuple(LANGUAGES))
+    shared = {unit for unit, groups in plan.units.items() if len(groups) == 1}
+    expected = {
+        "cross-attention": "decoder.layers.3.cross_attention.q_proj",
+        "feed-forward": "decoder.layers.3.ffn.fc2",
+    }
+    assert expected.get(name) in {None, *shared}
+
+
+@pytest.mark.parametrize("part", ["lna-d", "lna-e", "lna-ed"])
+def test_norms_and_attention_alone_can_be_trained(seamless_data, model_options, part):
+    options = ["--language-key=src", f"--train-only={part}"]
+    _, model, _ = build(seamless_data, *options, model=model_options)
+    trained = {name for name, own in model.named_parameters() if own.requires_grad}
+    assert ("decoder.layers.1.cross_attention.k_proj.weight" in trained) == ("d" in part[4:])
+    assert ("encoder.layers.1.self_attn.linear_q.weight" in trained) == ("e" in part[4:])
+    assert "decoder.layers.1.ffn.fc1.weight" not in trained

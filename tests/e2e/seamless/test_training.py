@@ -2,7 +2,9 @@
 
 import sys
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from fairseq_gist.cli.checkpoint_files import read_checkpoint
@@ -184,3 +186,18 @@ def test_fairseq_generate_writes_detokenised_hypotheses(
     assert not any("▁" in line or "<lang:" in line for line in detokenised)
     references = [line for line in text.splitlines() if line.startswith("T-")]
     assert any(TEXTS[0] in line for line in references), references
+
+
+@pytest.mark.slow
+def test_interactive_takes_audio_files(differentiated, seamless_data, folder, tmp_path, repo_root):
+    soundfile.write(tmp_path / "noise.wav", np.random.default_rng(2).normal(size=20000) / 9, 16000)
+    (tmp_path / "names.txt").write_text(f"{tmp_path / 'noise.wav'}\n")
+    arguments = [
+        seamless_data, "--task=gist_speech_to_text", "--config-yaml=config_st.yaml",
+        f"--seamless-path={folder}", "--max-tokens=4000", "--cpu", "--beam=3", "--max-len-b=9",
+        f"--input={tmp_path / 'names.txt'}", f"--path={differentiated.checkpoint}",
+        "--prefix-size=1", "--source-language=ru", "--target-language=eng",
+    ]  # fmt: skip
+    done = fairseq("interactive", *arguments, plugin=repo_root / "fairseq_gist")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len([line for line in done.stdout.splitlines() if line.startswith("D-")]) == 1
