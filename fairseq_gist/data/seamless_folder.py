@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -49,6 +50,8 @@ class SeamlessFolder:
                 f"--seamless-path {self.path}: its tokenizer can't be read: found neither "
                 f"{' nor '.join(_TOKENIZER_FILES)}"
             )
+        # it works on single sentences, and would warn about fairseq's forked worker processes
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         return self._read(self._transformers.SeamlessM4TTokenizer, "tokenizer")
 
     def feature_extractor(self) -> Any:

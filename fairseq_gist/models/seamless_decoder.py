@@ -104,7 +104,9 @@ class GistSeamlessDecoder(FairseqIncrementalDecoder):
         cache = None
         if incremental_state is not None:
             prev_output_tokens = prev_output_tokens[:, -1:]
-            cache = incremental_state.setdefault(_CACHE, self._new_cache())
+            if _CACHE not in incremental_state:
+                incremental_state[_CACHE] = self._new_cache()
+            cache = incremental_state[_CACHE]
         with self.routing.using(batch):
             return self._decode(prev_output_tokens, encoded, mask, cache), {"attn": [None]}
 

@@ -125,3 +125,22 @@ def test_the_tag_to_begin_with():
     assert made("src", symbols=["<lang:en>"]).prefix("ru", None) == "<lang:en>"
     with pytest.raises(OptionError, match="--target-language: expected .*, de, es, none was given"):
         made("src").prefix("ru", None)
+
+
+def test_a_vocabulary_of_far_more_languages_does_not_say_which_are_trained():
+    many = [*SYMBOLS, "<lang:ru>", "<lang:zu>"]
+
+    def of_many(option=None, found=("de", "ru")):
+        return ModelLanguages(None, option, many, lambda key: list(found), has_tags_of_others=True)
+
+    languages = of_many()
+    assert (languages.key, languages.names) == ("tgt", ["de", "ru"])
+    assert languages.tags() == ["<lang:de>", "<lang:ru>"]
+    settings = Namespace()
+    languages.note_in(settings)
+    again = of_many(found=())
+    again.check_tags()  # before there is a checkpoint, without training data
+    again.adopt(settings)
+    assert (again.key, again.names) == ("tgt", ["de", "ru"])
+    with pytest.raises(OptionError, match="'xx' has no tag '<lang:xx>' in the vocabulary"):
+        of_many("de,xx").check_tags()

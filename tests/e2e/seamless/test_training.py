@@ -128,6 +128,8 @@ def test_a_recorded_plan_can_be_applied_shown_and_averaged(
     shared = read_checkpoint(checkpoint)
     shared["model"] = export_state(shared["model"], "de")
     torch.save(shared, fresh)
+    drawn = ["plan", "random", "--checkpoint", fresh, "--size-budget=1.5", "--count"]
+    assert gist(drawn) == 0, capsys.readouterr().err
     assert gist(["apply", fresh, plan, "-o", split]) == 0
     assert gist(["show", split]) == 0
     assert gist(["average", split, split, "-o", str(tmp_path / "mean.pt")]) == 0
