@@ -9,7 +9,7 @@ from fairseq.data import Dictionary
 from torch import Tensor
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.languages import LANGUAGE_TAG
+from fairseq_gist.languages import LANGUAGE_TAG, languages_of_vocabulary
 
 __all__ = ["SeamlessDictionary", "SeamlessPieces"]
 
@@ -28,7 +28,8 @@ class SeamlessDictionary(Dictionary):
         origin: names the tokenizer in errors.
 
     Raises:
-        OptionError: when the tokenizer has more symbols than the model, or lacks a special one.
+        OptionError: when the tokenizer has more symbols than the model, or lacks a special one or
+            tags of languages.
     """
 
     def __init__(self, tokenizer: Any, size: int, origin: str) -> None:
@@ -44,12 +45,15 @@ class SeamlessDictionary(Dictionary):
                 "of one model?"
             )
         for index in range(size):
-            self.add_symbol(names.get(index, f"madeupword{index}"))
+            if self.add_symbol(names.get(index, f"madeupword{index}")) != index:
+                raise OptionError(f"{origin} has symbol '{names.get(index)}' twice")
         for name, word in specials.items():
             if word not in self.indices:
                 raise OptionError(f"{origin} lacks the special symbol '{word}' ({name})")
             setattr(self, f"{name}_index", self.indices[word])
         self.nspecial = len(specials)
+        if not languages_of_vocabulary(self.symbols):
+            raise OptionError(f"{origin} has no tag of a language, such as '__eng__'")
 
     def encode_line(
         self, line: str, line_tokenizer: Any = None, *args: Any, **options: Any
@@ -83,7 +87,7 @@ def _symbols(line: str) -> List[str]:
 
 def _names(tokenizer: Any) -> Dict[int, str]:
     """Return fairseq's name of every id of the tokenizer."""
-    added = {str(token) for token in tokenizer.all_special_tokens}
+    added = {*map(str, tokenizer.all_special_tokens), *tokenizer.get_added_vocab()}
     names: Dict[int, str] = {}
     for symbol, index in tokenizer.get_vocab().items():
         match = _TAG.match(symbol) if symbol in added else None

@@ -10,6 +10,8 @@ import torch
 
 from fairseq_gist.data.filterbank import filterbank
 from fairseq_gist.data.seamless_data import SeamlessData
+from fairseq_gist.data.seamless_dictionary import SeamlessDictionary
+from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.languages import languages_of_vocabulary
 from tests.e2e.seamless.tiny import LANGUAGES, TEXTS
 
@@ -116,8 +118,6 @@ def test_specaugment_masks_frames_and_normalisation_is_done_once(parts, sound):
 
 
 def test_files_that_cannot_be_read(parts, tmp_path):
-    from fairseq_gist.errors import DataError
-
     (tmp_path / "text.wav").write_text("no sound")
     with pytest.raises(DataError, match=r"text.wav: neither readable audio nor features"):
         parts.features(str(tmp_path / "text.wav"))
@@ -138,3 +138,24 @@ def test_a_tokenizer_that_only_has_its_sentencepiece_model(folder, tmp_path):
     (tmp_path / "copy" / "tokenizer.json").unlink()
     data, again = SeamlessData(str(folder)), SeamlessData(str(tmp_path / "copy"))
     assert data.dictionary.symbols == again.dictionary.symbols
+
+
+def test_a_tokenizer_without_languages(folder):
+    class Untagged:
+        bos_token, pad_token, eos_token, unk_token = "<s>", "<pad>", "</s>", "<unk>"
+        all_special_tokens = ("<s>", "<pad>", "</s>", "<unk>")
+
+        def __init__(self, **symbols):
+            self.symbols = {"<pad>": 0, "<unk>": 1, "<s>": 2, "</s>": 3, **symbols}
+
+        def get_vocab(self):
+            return self.symbols
+
+        def get_added_vocab(self):
+            return {symbol: i for symbol, i in self.symbols.items() if symbol.startswith("__")}
+
+    assert len(SeamlessDictionary(Untagged(__eng__=4), 6, "it")) == 6
+    with pytest.raises(OptionError, match="it has no tag of a language, such as '__eng__'"):
+        SeamlessDictionary(Untagged(), 6, "it")
+    with pytest.raises(OptionError, match="it has ids up to 9, but its model has 6 symbols"):
+        SeamlessDictionary(Untagged(a=9), 6, "it")

@@ -14,7 +14,8 @@ from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.statistics import GradientStatistics
 from fairseq_gist.surgery.plan_buffer import plan_in_state
-from fairseq_gist.surgery.state import export_state
+from fairseq_gist.surgery.state import export_state, parameters_in_state
+from fairseq_gist.surgery.units import count_parameters
 from tests.e2e.conftest import assert_same_tensors
 from tests.e2e.helpers import batch_of, build
 from tests.e2e.seamless.conftest import DIFFERENTIATION
@@ -163,7 +164,9 @@ def test_hidden_units_of_ffn2_are_divided_in_training(train, options, seamless_d
     out = tmp_path / "ru"
     assert gist(["export", str(whole.checkpoint), "--language", "ru", "-o", str(out)]) == 0
     task, model, _ = build(seamless_data, "--language-key=src", model=options[2:])
-    model.load_state_dict(whole.load()["model"])
+    state = whole.load()["model"]
+    model.load_state_dict(state)
+    assert count_parameters(model) == parameters_in_state(state)
     own = rows_of_language(batch_of(task, 12), 2)
     found = by_fairseq(model.eval(), task.target_dictionary, own, 1)
     assert found == by_transformers(out, own, 1)
