@@ -32,13 +32,22 @@ class CorpusScores(NamedTuple):
         """Return the scores by one of :data:`METRICS`."""
         return self.bleu if metric == "bleu" else self.chrf
 
+    def title(self, metric: str) -> str:
+        """Return how the metric is written."""
+        return next(iter(self.sentences.values())).title(metric)
 
-def score_corpus(hypotheses: Sequence[str], references: Sequence[Reference]) -> CorpusScores:
-    """Score hypothesis ``i`` against reference ``i``, each language as a corpus of its own."""
+
+def score_corpus(
+    hypotheses: Sequence[str], references: Sequence[Reference], word_order: int = 0
+) -> CorpusScores:
+    """Score hypothesis ``i`` against reference ``i``, each language as a corpus of its own.
+
+    ``word_order`` is that of chrF, one of :data:`~fairseq_gist.evaluation.sentences.WORD_ORDERS`.
+    """
     sentences: Dict[str, SentenceStatistics] = {}
     signatures: Dict[str, Dict[str, str]] = {metric: {} for metric in METRICS}
     for language, (texts, targets) in _by_language(hypotheses, references).items():
-        sentences[language], found = count_sentences(language, texts, targets)
+        sentences[language], found = count_sentences(language, texts, targets, word_order)
         for metric in METRICS:
             signatures[metric][language] = found[metric]
     return CorpusScores(

@@ -171,7 +171,7 @@ def _results(contents: Sequence[Content]) -> List[Chapter]:
         first = group[0]
         source = (
             f"{first.sentence_count:,} sentences of {first.subset}; BLEU "
-            f"{first.scores.bleu_signature}; chrF {first.scores.chrf_signature}"
+            f"{first.scores.bleu_signature}; {results.title('chrf')} {first.scores.chrf_signature}"
         )
         made: List[Union[Figure, Missing]] = []
         for metric in METRICS:

@@ -272,6 +272,19 @@ def test_sentence_statistics_give_the_corpus_scores_exactly() -> None:
         assert signatures[metric] == str(scorer.get_signature())
 
 
+@pytest.mark.parametrize(("order", "title"), [(0, "chrF"), (1, "chrF+"), (2, "chrF++")])
+def test_chrf_may_count_words_too(order: int, title: str) -> None:
+    statistics, signatures = count_sentences("de", WORSE, GOOD, order)
+    scorer = CHRF(word_order=order)
+    sums = statistics.chrf.sum(axis=0).tolist()
+    assert corpus_score("chrf", sums) == scorer.corpus_score(WORSE, [GOOD]).score
+    assert signatures["chrf"] == str(scorer.get_signature())
+    assert statistics.title("chrf") == title
+    assert statistics.title("bleu") == "BLEU"
+    packed = unpack(pack(statistics.chrf), "chrf", len(GOOD))
+    assert np.array_equal(packed, statistics.chrf)
+
+
 def test_sentence_statistics_are_those_of_each_sentence() -> None:
     statistics, _ = count_sentences("de", WORSE, GOOD)
     assert statistics.bleu.shape == (len(ROWS), 10)
