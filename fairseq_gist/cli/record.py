@@ -44,7 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-tokens", type=int, default=20000, help="frames a batch (default %(default)s)"
     )
-    parser.add_argument("--units", metavar="REGEX", help="module paths (default: the decoder's)")
+    parser.add_argument(
+        "--units",
+        metavar="REGEX",
+        help="module paths (default: the decoder's; with --hidden-units the feed-forward blocks of "
+        "the encoder, of a Conformer's two the second)",
+    )
+    parser.add_argument(
+        "--hidden-units",
+        action="store_true",
+        help="record single hidden units of the feed-forward blocks among the units, too, for "
+        "'plan gdps'",
+    )
     parser.add_argument(
         "--sketch-dim",
         type=int,
@@ -97,7 +108,7 @@ def run(args: argparse.Namespace) -> None:
     use_gpu = torch.cuda.is_available() and not args.cpu
     if use_gpu:
         model = model.cuda()
-    units = select_units(find_units(model), args.units, no_units(model))
+    units = select_units(find_units(model), args.units, no_units(model), args.hidden_units)
     recorder = GradientRecorder(
         model,
         units,
@@ -106,6 +117,7 @@ def run(args: argparse.Namespace) -> None:
         1,
         device=args.statistics_device,
         sketch_dim=args.sketch_dim,
+        hidden_units=args.hidden_units,
     )
     logger.info(f"measuring gradients per language on '{args.subset}': {recorder}")
     watch_units(model, units.values(), model.routing)
