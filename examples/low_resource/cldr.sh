@@ -39,7 +39,7 @@ model=(
   --arch gist_s2t_conformer --encoder-layers 3 --decoder-layers 2
   --encoder-embed-dim 96 --decoder-embed-dim 96 --encoder-ffn-embed-dim 384
   --decoder-ffn-embed-dim 384 --encoder-attention-heads 4 --decoder-attention-heads 4
-  --conv-channels 128 --depthwise-conv-kernel-size 15 --dropout 0.1
+  --conv-channels 128 --depthwise-conv-kernel-size 15 --dropout 0
 )
 batches=(--batch-size 32 --batch-size-valid 100)
 from_scratch=(--lr 2e-3 --lr-scheduler inverse_sqrt --warmup-updates 150)

@@ -59,6 +59,9 @@ done
 [[ $JOBS =~ ^[1-9][0-9]*$ ]] || fail "JOBS: expected how many to run at a time, found '$JOBS'"
 [ -z "$START" ] || [ -r "$START" ] || fail "START: there is no checkpoint $START"
 
+say "data"
+if [ -n "$dry_run" ]; then declare -f check_data; else check_data; fi
+
 # ---------------------------------------------------------------------------------------- settings
 # What the results depend on: other settings need another OUT.
 facts=$(declare -p LANGUAGES BASE_UPDATES UPDATES PATIENCE SAVE_EVERY AVERAGE MEASURE_ON CHUNKS UNITS \
@@ -124,8 +127,8 @@ measure() {  # measure SEED: gradients of the base model, of single hidden units
     --subset "$MEASURE_ON" --chunks "$CHUNKS" ${DEVICE:+"$DEVICE"} -o "$OUT/statistics-$1.npz"
 }
 
-plan() {  # plan FOLDER POLICY SEED OPTION...
-  local folder=$1 policy=$2 seed=$3
+plan() {  # plan FOLDER SEED POLICY OPTION...
+  local folder=$1 seed=$2 policy=$3
   shift 3
   [ -e "$folder/plan.json" ] || run "$folder/plan.txt" fairseq-gist plan "$policy" \
     --statistics "$OUT/statistics-$seed.npz" "$@" -o "$folder/plan.json"
@@ -142,36 +145,61 @@ translate() {  # translate FOLDER CHECKPOINT
 }
 
 # ----------------------------------------------------------------------------------------- systems
-system() {  # system NAME SEED: train one system; prints nothing
-  local name=$1 seed=$2 folder=$OUT/$1-$2
-  local tuned=("${trained_on[@]}" --finetune-from-model "$(base "$seed")")
-  case $name in
-    base)
-      [ -n "$START" ] || train "$folder" "$seed" "$BASE_UPDATES" "${from_scratch[@]}"
-      measure "$seed"
-      return ;;
-    unified) ;;
-    gdps) plan "$folder" gdps "$seed" ;;
-    gdps-random) plan "$folder" gdps-random "$seed" --seed "$seed" ;;
-    gdps-without-a) plan "$folder" gdps "$seed" --groups each ;;
-    gdps-without-c) plan "$folder" gdps "$seed" --own agreement ;;
-    gdps-*) plan "$folder" gdps "$seed" --shared "0.${name#gdps-}" ;;
+decide() {  # decide NAME FOLDER SEED: what the system shares
+  local plan=(plan "$2" "$3")
+  case $1 in
+    gdps) "${plan[@]}" gdps ;;
+    gdps-random) "${plan[@]}" gdps-random --seed "$3" ;;
+    gdps-without-a) "${plan[@]}" gdps --groups each ;;
+    gdps-without-c) "${plan[@]}" gdps --own agreement ;;
+    *) "${plan[@]}" gdps --shared "0.${1#gdps-}" ;;
   esac
-  [ "$name" = unified ] || tuned+=(--sharing-plan "$folder/plan.json")
-  train "$folder" "$seed" "$UPDATES" "${tuned[@]}"
+}
+
+twin() {  # twin FOLDER SEED: the system that has been scored with this plan and seed, if any
+  local signature other
+  [ -e "$1/plan.json" ] || return 0
+  signature=$(grep '"signature"' "$1/plan.json")
+  for other in "${systems[@]}"; do
+    if [ -e "$scores/$other-$2.json" ] && grep -qsF "$signature" "$OUT/$other-$2/plan.json"; then
+      echo "$other"
+      return
+    fi
+  done
+}
+
+remark() {  # remark NAME SEED TEXT: to be said below the tables
+  [ -n "$dry_run" ] || echo "$1, seed $2: $3" | tee "$scores/$1-$2.remark"
 }
 
 complete() {  # complete NAME SEED: everything for one row of the table
-  local name=$1 seed=$2 folder=$OUT/$1-$2 began=$SECONDS checkpoint
-  [ -e "$scores/$name-$seed.json" ] && return
+  local name=$1 seed=$2 folder=$OUT/$1-$2 result=$scores/$1-$2.json began=$SECONDS checkpoint same
+  [ -e "$result" ] && return
   say "$name, seed $seed"
-  system "$name" "$seed"
   checkpoint=$folder/average.pt
-  [ "$name" != base ] || checkpoint=$(base "$seed")
+  local tuned=("${trained_on[@]}" --finetune-from-model "$(base "$seed")")
+  case $name in
+    base)
+      checkpoint=$(base "$seed")
+      [ -n "$START" ] || train "$folder" "$seed" "$BASE_UPDATES" "${from_scratch[@]}"
+      measure "$seed" ;;
+    unified) train "$folder" "$seed" "$UPDATES" "${tuned[@]}" ;;
+    *)
+      decide "$name" "$folder" "$seed"
+      [ -n "$dry_run" ] || grep -q '"divisions"' "$folder/plan.json" ||
+        remark "$name" "$seed" "shares everything: in no block are languages known to differ"
+      same=$(twin "$folder" "$seed")
+      if [ -n "$same" ]; then
+        remark "$name" "$seed" "has the plan of $same, and so its scores"
+        cp "$scores/$same-$seed.json" "$result"
+        return
+      fi
+      train "$folder" "$seed" "$UPDATES" "${tuned[@]}" --sharing-plan "$folder/plan.json" ;;
+  esac
   translate "$folder" "$checkpoint"
   run "$folder/score.log" fairseq-gist score "$name=$folder/translations" --data "$DATA" \
     --subset "$TEST" --language-key src --chrf-word-order 2 --checkpoint "$name=$checkpoint" \
-    -o "$scores/$name-$seed.json"
+    -o "$result"
   [ -z "$dry_run" ] || return 0
   echo "$name $seed $((SECONDS - began))" >>"$OUT/seconds"
   echo "-- $name, seed $seed: done in $((SECONDS - began)) seconds"
@@ -208,7 +236,7 @@ finish_one() {  # wait until one of them ends
 
 # ------------------------------------------------------------------------------------------ tables
 table() {  # table NAME SEED...: of the systems that have all these seeds
-  local table=$OUT/$1 system seed rows=() own options=()
+  local table=$OUT/$1 system seed rows=() own options=() remarks=()
   shift
   for system in base "${systems[@]}"; do
     own=()
@@ -217,6 +245,9 @@ table() {  # table NAME SEED...: of the systems that have all these seeds
     done
     ((${#own[@]} == $#)) || continue
     rows+=("${own[@]}")
+    for seed in "$@"; do
+      [ ! -e "$scores/$system-$seed.remark" ] || remarks+=("$scores/$system-$seed.remark")
+    done
     # unified has had as many updates as the others, base has not
     case "$system ${rows[*]}" in
       unified*) options+=(--baseline unified) ;;
@@ -226,14 +257,15 @@ table() {  # table NAME SEED...: of the systems that have all these seeds
   ((${#rows[@]})) || return 0
   fairseq-gist score "${rows[@]}" ${options[@]+"${options[@]}"} --table "$table" -o "$table.json" \
     >"$table.txt"
+  ((!${#remarks[@]})) || sed 's/^/- /' "${remarks[@]}" >>"$table.md"
   cat "$table.md"
 }
 
-decisions() {  # what gdps decided, for each seed: a plan that shares everything is a finding too
+decisions() {  # what gdps decided, for each seed
   local seed
   for seed in "${seeds[@]}"; do
     [ -e "$OUT/gdps-$seed/plan.json" ] || continue
-    say "seed $seed: what gdps decided"
+    say "what gdps decided, seed $seed"
     fairseq-gist show "$OUT/gdps-$seed/plan.json"
   done
 }
@@ -249,8 +281,7 @@ write_report() {  # what the first seed's model saw, what gdps made of it, and t
 
 # --------------------------------------------------------------------------------------------- all
 began=$SECONDS
-say "data"
-if [ -n "$dry_run" ]; then declare -f check_data prepare_data; else check_data; prepare_data; fi
+if [ -n "$dry_run" ]; then declare -f prepare_data; else prepare_data; fi
 
 for seed in "${seeds[@]}"; do start complete base "$seed"; done
 for seed in "${seeds[@]}"; do
