@@ -7,6 +7,7 @@ import torch
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 from fairseq_gist.surgery.state import parameters_in_state
 from fairseq_gist.surgery.units import find_units
@@ -72,6 +73,20 @@ def test_the_split_leaves_the_next_loss(into_english, split, tmp_path):
     print(f"loss of the next batch: {split.steps[10].loss}, difference {difference}")  # noqa: T201
     assert difference <= 1e-6 * split.steps[10].loss
     assert shared.steps[11].loss != split.steps[11].loss
+
+
+def test_the_split_leaves_the_function_of_a_trained_model(into_english, split, spoken, tmp_path):
+    trained = into_english(tmp_path, "--max-update=9").load()["model"]
+    task, model, _ = build(spoken, KEY, UNTAGGED, model=CONFORMER)
+    model.load_state_dict(trained, strict=True)
+    sample = batch_of(task, utterances=24)
+    with torch.no_grad():
+        before = model.eval()(**sample["net_input"])[0]
+        apply_plan(model, plan_in_state(split.load()["model"]), model.routing)
+        after = model.eval()(**sample["net_input"])[0]
+    largest = (after - before).abs().max() / before.abs().max()
+    print(f"largest difference of a logit, of the largest logit: {largest}")  # noqa: T201
+    assert 0 < largest <= 1e-6
 
 
 @pytest.mark.parametrize("stop", [6, 11], ids=["inside the window", "after the split"])
