@@ -226,15 +226,13 @@ def _plan(
     known = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
     sizes: Dict[str, int] = {**before.provenance.get("unit_parameters", {}), **known}
     together: Partition = (languages,)
-    units: Dict[str, Partition] = dict(before.units)
+    units: Dict[str, Partition] = {**dict.fromkeys(known, together), **before.units}
     divisions = dict(before.divisions)
     for first, choice in choices.items():
         hidden = blocks[first]
         if choice.division is None:
-            units.update({first: together, hidden.second: together})
             continue
-        units.pop(first, None)
-        units.pop(hidden.second, None)
+        del units[first], units[hidden.second]
         divisions[first] = choice.division
         names = divided_units(first, choice.division)
         sizes.update(zip(names, _part_sizes(known[hidden.second], hidden, choice.division)))

@@ -12,6 +12,7 @@ from fairseq_gist.plan import SharingPlan
 from fairseq_gist.report.figure import Figure, Missing
 from fairseq_gist.report.figures.directions import directions_figure
 from fairseq_gist.report.figures.divergence import divergence_figure
+from fairseq_gist.report.figures.hidden import hidden_figure
 from fairseq_gist.report.figures.history import history_figure
 from fairseq_gist.report.figures.kinds import kinds_figure
 from fairseq_gist.report.figures.languages import language_order, languages_figure
@@ -90,6 +91,7 @@ def _similarity(content: Content, prefix: str, units: Sequence[str]) -> List[Cha
             languages_figure(similarity),
             divergence_figure(similarity),
             directions_figure(similarity),
+            *filter(None, [hidden_figure(similarity)]),
             *(languages_figure(similarity, f"units {pattern}", pattern) for pattern in units),
             *_each_layer(similarity),
         ]

@@ -149,8 +149,21 @@ def test_sizes_are_those_of_the_parts():
     }
     assert plan.provenance["parameters"] == 100_000 + 6 * (first + second)
     assert plan.size(100_000, sizes) == plan.provenance["parameters"]
-    assert "6 of 24" not in describe_plan(plan, *known_sizes(plan))
-    assert "18 of 24 shared (75%)" in describe_plan(plan, *known_sizes(plan))
+
+
+def test_a_plan_says_what_it_decided_and_why():
+    divided = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), shared="0.75")
+    text = describe_plan(divided, *known_sizes(divided))
+    assert (
+        f"hidden units of {FIRST}: 18 of 24 shared (75%), the others aa bb | cc dd; groups found "
+        "(p = 0.001)"
+    ) in text
+    alike = gdps_plan(planted_block(ALL, (), noise=3.0))
+    text = describe_plan(alike, *known_sizes(alike))
+    assert f"hidden units of {FIRST}: all shared; languages aren't known to differ (p = " in text
+    for odd in ({"blocks": 3}, {"blocks": {FIRST: 3, "other": {"why": 1}}}):
+        plan = SharingPlan(alike.languages, alike.units, odd)
+        assert "aren't known" not in describe_plan(plan)
 
 
 def test_the_control_has_the_same_size_and_another_choice():

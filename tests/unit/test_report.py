@@ -15,6 +15,8 @@ from fairseq_gist.analysis.divergence import divergence
 from fairseq_gist.analysis.factorization import factorize
 from fairseq_gist.cli.main import main
 from fairseq_gist.plan import SharingPlan
+from fairseq_gist.policies.conflict import conflicts
+from fairseq_gist.policies.gdps import gdps_plan
 from fairseq_gist.policies.gradient import gradient_plan
 from fairseq_gist.report.figures.history import history_figure
 from fairseq_gist.report.figures.kinds import kinds_figure
@@ -24,6 +26,7 @@ from fairseq_gist.report.figures.plans import plan_figure
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.words import answers_of_similarity
 from tests.unit.made_up import LANGUAGES, grouped, statistics_of
+from tests.unit.planted_hidden import FIRST, SECOND, planted_block
 
 UNITS = [
     f"{stack}.layers.{layer}.{kind}"
@@ -154,6 +157,26 @@ def test_the_analyses_are_those_of_every_unit(large):
         own = [row for row in rows if row["unit"] == unit]
         shares = factorize(planted(), unit).explained
         assert [float(row["share"]) for row in own] == shares.tolist()
+
+
+def test_hidden_units_are_shown_where_they_were_recorded(large, tmp_path):
+    _, report, page = large
+    assert "Conflict of single hidden units" not in page
+    assert not (report / "figures" / "hidden-units.csv").exists()
+    statistics = planted_block([["aa", "bb"], ["cc", "dd"]], (0, 1, 2), noise=1.0)
+    statistics.save(tmp_path / "run" / "statistics.npz")
+    plan = gdps_plan(statistics)
+    plan.save(tmp_path / "run" / "plan.json")
+    page = make(tmp_path / "run", tmp_path / "report")
+    assert "Conflict of single hidden units" in page
+    assert "the others aa bb | cc dd; groups found" in page
+    rows = read(tmp_path / "report" / "figures" / "hidden-units.csv")
+    merged = statistics.merged({FIRST: [FIRST, SECOND]})
+    each = [[language] for language in statistics.languages]
+    expected, _ = conflicts(merged, FIRST, statistics.hidden[FIRST], each, "agreement")
+    found = [float(row["conflict by agreement"]) for row in rows]
+    assert found == pytest.approx(expected.tolist(), rel=1e-9)
+    assert {row["block"] for row in rows} == {FIRST}
 
 
 def test_a_pattern_adds_a_heat_map_of_its_units(large):
