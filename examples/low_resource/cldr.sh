@@ -10,10 +10,10 @@
 : "${SEEDED:=unified gdps gdps-random}"
 : "${JOBS:=1}"                # systems that are trained at a time
 : "${OMP_NUM_THREADS:=1}"     # of each
-: "${BASE_UPDATES:=900}"      # of the model that the others start from
-: "${UPDATES:=450}"           # of each other system, on top
+: "${BASE_UPDATES:=600}"      # of the model that the others start from
+: "${UPDATES:=300}"           # of each other system, on top
 : "${PATIENCE:=-1}"           # validations without improvement after which a system stops; -1: none
-: "${SAVE_EVERY:=75}"         # updates between validations and checkpoints
+: "${SAVE_EVERY:=60}"         # updates between validations and checkpoints
 : "${AVERAGE:=3}"             # checkpoints that are averaged
 : "${MEASURE_ON:=multiway}"   # subset whose gradients are measured
 : "${CHUNKS:=10}"             # of that subset
