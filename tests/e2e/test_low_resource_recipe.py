@@ -30,7 +30,7 @@ generation=(--batch-size 100 --max-len-a 0 --max-len-b 6)
 SMALL = {
     "LANGUAGES": "de es ru",
     "SEEDS": "1 2",
-    "SEEDED": "unified gdps",
+    "SEEDED": "unified",
     "JOBS": "2",
     "BASE_UPDATES": "2",
     "UPDATES": "2",
@@ -81,8 +81,8 @@ def test_systems_are_trained_from_one_model_and_compared(spoken, settings, tmp_p
     assert ("gdps", "unified") in compared
     assert ("gdps", "gdps-random") in compared
     table = (out / "seeds.md").read_text()
-    assert re.search(r"^\| gdps +\| +2 \|", table, re.MULTILINE)
-    assert "gdps-random" not in table
+    assert re.search(r"^\| unified +\| +2 \|", table, re.MULTILINE)
+    assert "gdps" not in table
 
     base = parameters(out, "base-1")
     assert parameters(out, "unified-1") == parameters(out, "base-2") == base
@@ -90,9 +90,8 @@ def test_systems_are_trained_from_one_model_and_compared(spoken, settings, tmp_p
     divided = SharingPlan.load(out / "gdps-50-1" / "plan.json")
     assert {division.shared_fraction for division in divided.divisions.values()} == {0.5}
     assert parameters(out, "gdps-50-1") > base
-    for seed in (1, 2):
-        if not SharingPlan.load(out / f"gdps-{seed}" / "plan.json").divisions:
-            assert f"- gdps, seed {seed}: shares everything" in table
+    if not SharingPlan.load(out / "gdps-1" / "plan.json").divisions:
+        assert "- gdps, seed 1: shares everything" in (out / "table.md").read_text()
     assert (out / "report" / "index.html").is_file()
     assert not list(out.glob("*/checkpoint*.pt"))
 
@@ -147,7 +146,9 @@ def test_stopped_it_leaves_no_training_behind(spoken, settings, tmp_path):
 
 def _processes_of(out):
     """Return the trainings that save below ``out``."""
-    listed = subprocess.run(["ps", "-eo", "args"], text=True, capture_output=True, check=True)
+    listed = subprocess.run(
+        ["ps", "-ww", "-eo", "args"], text=True, capture_output=True, check=True
+    )
     return [line for line in listed.stdout.splitlines() if f"--save-dir {out}/" in line]
 
 
@@ -159,7 +160,7 @@ def test_a_dry_run_prints_every_step_and_writes_nothing(settings, tmp_path):
     for name in ("base", *SYSTEMS):
         assert f"== {name}, seed 1" in result.stdout
     headings = re.findall("^== (.*), seed 2$", result.stdout, re.MULTILINE)
-    assert headings == ["base", "unified", "gdps"]
+    assert headings == ["base", "unified"]
     for part in (
         f"record {out}/base-1/average.pt {out}/data --language-key src --hidden-units "
         "--subset multiway --chunks 4",
