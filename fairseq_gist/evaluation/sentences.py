@@ -66,7 +66,7 @@ def count_sentences(
     """Return the statistics of a language and, by metric, sacreBLEU's signature.
 
     Args:
-        language: whose tokeniser BLEU takes.
+        language: that of the texts, whose tokeniser BLEU takes.
         hypotheses: one for each reference.
         references: plain text.
         word_order: of chrF, one of :data:`WORD_ORDERS`.

@@ -250,6 +250,14 @@ def test_signatures_name_the_tokeniser_of_each_language() -> None:
     assert f"version:{sacrebleu.__version__}" in scores.chrf_signature
 
 
+def test_the_tokeniser_is_that_of_the_target_whatever_is_spoken() -> None:
+    rows = [Reference("zh", "a day", "", "", "en"), Reference("de", "a day", "", "", "en")]
+    signature = score_corpus(["a day", "a day"], rows).bleu_signature
+    assert signature == score_corpus(["a day"], [Reference("en", "a day", "")]).bleu_signature
+    pair = score_corpus(["一天"], [Reference("en-zh", "一天", "", "", "zh")])
+    assert "tok:zh" in pair.bleu_signature
+
+
 def test_a_subset_a_language_scores_as_the_mixed_subset_does(tmp_path: Path, data: Path) -> None:
     write_output(tmp_path / "mixed", "tst", dict(enumerate(WORSE)), GOOD)
     for language in ("de", "fr"):
