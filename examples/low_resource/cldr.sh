@@ -5,7 +5,7 @@
 
 : "${LANGUAGES:=de es pt ru}"
 : "${SIZES:=de=600,pt=300,ru=150}"  # phrases of training, each in two voices; Spanish has 1,200
-: "${SYSTEMS:=unified gdps gdps-random gdps-25 gdps-50 gdps-75 gdps-without-a gdps-without-c}"
+: "${SYSTEMS:=unified gdps gdps-random gdps-25 gdps-50 gdps-75 gdps-2-groups gdps-without-a gdps-without-c}"
 : "${SEEDS:=1 2 3}"           # the first for every system; all for those of SEEDED
 : "${SEEDED:=unified gdps gdps-random}"
 : "${JOBS:=1}"                # systems that are trained at a time

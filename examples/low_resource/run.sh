@@ -37,9 +37,10 @@ for tool in fairseq-gist fairseq-train fairseq-generate; do
 done
 for system in "${systems[@]}"; do
   case $system in
-    unified | gdps | gdps-random | gdps-25 | gdps-50 | gdps-75 | gdps-without-a | gdps-without-c) ;;
+    unified | gdps | gdps-random | gdps-25 | gdps-50 | gdps-75) ;;
+    gdps-without-a | gdps-without-c | gdps-2-groups) ;;
     *) fail "SYSTEMS: expected unified, gdps, gdps-random, gdps-25, gdps-50, gdps-75," \
-      "gdps-without-a or gdps-without-c, found '$system'" ;;
+      "gdps-2-groups, gdps-without-a or gdps-without-c, found '$system'" ;;
   esac
 done
 for name in ${ONLY:-}; do
@@ -150,6 +151,7 @@ decide() {  # decide NAME FOLDER SEED: what the system shares
   case $1 in
     gdps) "${plan[@]}" gdps ;;
     gdps-random) "${plan[@]}" gdps-random --seed "$3" ;;
+    gdps-2-groups) "${plan[@]}" gdps --groups 2 ;;
     gdps-without-a) "${plan[@]}" gdps --groups each ;;
     gdps-without-c) "${plan[@]}" gdps --own agreement ;;
     *) "${plan[@]}" gdps --shared "0.${1#gdps-}" ;;

@@ -17,8 +17,8 @@ from tests.e2e.conftest import SMALL_MODEL
 
 RECIPE = Path(__file__).parents[2] / "examples" / "low_resource"
 SYSTEMS = [
-    "unified", "gdps", "gdps-random", "gdps-25", "gdps-50", "gdps-75", "gdps-without-a",
-    "gdps-without-c",
+    "unified", "gdps", "gdps-random", "gdps-25", "gdps-50", "gdps-75", "gdps-2-groups",
+    "gdps-without-a", "gdps-without-c",
 ]  # fmt: skip
 MODEL = " ".join(["--arch=gist_s2t_conformer", *SMALL_MODEL[1:], "--depthwise-conv-kernel-size=7"])
 SETTINGS = f"""
@@ -167,6 +167,7 @@ def test_a_dry_run_prints_every_step_and_writes_nothing(settings, tmp_path):
         f"plan gdps --statistics {out}/statistics-1.npz -o {out}/gdps-1/plan.json",
         f"plan gdps-random --statistics {out}/statistics-1.npz --seed 1 -o",
         "--shared 0.25",
+        "--groups 2",
         "--groups each",
         "--own agreement",
         f"--finetune-from-model {out}/base-1/average.pt --sharing-plan {out}/gdps-50-1/plan.json",
