@@ -411,6 +411,14 @@ def test_interrupted_it_leaves_the_earlier_report(run, tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report", "run"]
 
 
+def test_a_pattern_may_match_nothing_or_be_long(run, tmp_path):
+    long = "|".join([f"({re.escape(unit)})" for unit in UNITS] * 9)
+    page = make(run, tmp_path / "report", "--units", "fc1", long)
+    assert f"units fc1: none of the {len(UNITS[:1])} units recorded matches as a whole" in page
+    pictures = sorted((tmp_path / "report" / "figures").glob("languages-units-*.png"))
+    assert len(pictures) == 1
+
+
 # -------------------------------------------------------------------------------------- the words
 def test_the_words_tell_the_structure_that_was_planted(repo_root):
     path = repo_root / "docs" / "planted_run.py"
