@@ -215,7 +215,7 @@ class SharingPlan:
             content = json.loads(text, object_pairs_hook=_no_duplicates)
         except PlanError as error:
             raise PlanError(f"{source}: {error}") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PlanError(f"{source}: not JSON ({error})") from None
         _check_layout(content, source)
         try:
@@ -335,3 +335,21 @@ def _check_layout(content: Any, source: str) -> None:
     for key in ("provenance", "divisions"):
         if not isinstance(content.get(key, {}), dict):
             raise PlanError(f"{source}: '{key}' must be a JSON object")
+    _check_sizes(content.get("provenance", {}), source)
+
+
+def _check_sizes(provenance: Dict[str, Any], source: str) -> None:
+    """Raise PlanError where what readers calculate with is no number of parameters."""
+    sizes = provenance.get("unit_parameters")
+    if not isinstance(sizes, (dict, type(None))):
+        raise PlanError(
+            f"{source}: provenance 'unit_parameters' must be an object, found {sizes!r}"
+        )
+    shared = {"shared_parameters": provenance.get("shared_parameters")}
+    for name, size in {**shared, **(sizes or {})}.items():
+        if size is None and name in shared:
+            continue
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise PlanError(
+                f"{source}: provenance: expected a number of parameters of '{name}', found {size!r}"
+            )

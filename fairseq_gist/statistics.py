@@ -107,6 +107,11 @@ class GradientStatistics:
             )
 
     def _check_names(self) -> None:
+        if not self.units or not self.languages:
+            raise StatisticsError(
+                f"gradient statistics: expected units and languages, found {len(self.units)} and "
+                f"{len(self.languages)}"
+            )
         if list(self.languages) != sorted(set(self.languages)):
             raise StatisticsError(
                 "gradient statistics: languages should be in alphabetical order, each once; found "
@@ -317,6 +322,12 @@ class GradientStatistics:
         Raises:
             StatisticsError: when the file can't be read or is not of a known layout.
         """
+        if Path(path).is_file() and not zipfile.is_zipfile(path):
+            # of such a file numpy says that it is pickled, and how to load that regardless
+            raise StatisticsError(
+                f"cannot read gradient statistics {path}: expected an .npz archive, found another "
+                "file, or one that is cut off"
+            )
         try:
             with np.load(path, allow_pickle=False) as content:
                 arrays = {name: content[name] for name in content.files}
@@ -329,6 +340,9 @@ class GradientStatistics:
                 "is another file, or one of a newer fairseq-gist"
             )
         try:
+            provenance = json.loads(str(arrays["provenance"]))
+            if not isinstance(provenance, dict):
+                raise StatisticsError(f"provenance must be a JSON object, found {provenance!r}")
             return cls(
                 languages=tuple(str(language) for language in arrays["languages"]),
                 units=tuple(str(unit) for unit in arrays["units"]),
@@ -338,12 +352,12 @@ class GradientStatistics:
                 probe_languages=arrays["probe_languages"],
                 probe_chunks=arrays["probe_chunks"],
                 probe_tokens=arrays["probe_tokens"],
-                provenance=json.loads(str(arrays["provenance"])),
+                provenance=provenance,
                 hidden=from_arrays(arrays),
             )
         except KeyError as error:
             raise StatisticsError(f"{path}: the array {error} is missing") from None
-        except (StatisticsError, TypeError, ValueError) as error:
+        except (StatisticsError, TypeError, ValueError, RecursionError) as error:
             raise StatisticsError(f"{path}: {error}") from None
 
 

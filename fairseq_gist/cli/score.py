@@ -26,6 +26,7 @@ from fairseq_gist.evaluation import (
     write_scores,
     write_tables,
 )
+from fairseq_gist.files import check_output
 from fairseq_gist.languages import LANGUAGE_KEYS, TARGET
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
@@ -159,7 +160,7 @@ def _check_options(args: argparse.Namespace, paths: Named) -> None:
     translations = [path for _, path in paths if not _is_scores(path)]
     if translations:
         for option, value in (("--data", args.data), ("--subset", args.subset)):
-            if not value:
+            if value is None or not str(value).strip(","):
                 raise OptionError(f"{option} is needed to score the translations {translations[0]}")
     elif args.samples:
         raise OptionError("--samples: expected a system with translations, found scores files only")
@@ -171,6 +172,8 @@ def _check_options(args: argparse.Namespace, paths: Named) -> None:
     ]:
         if path and path.resolve() in inputs:
             raise OptionError(f"{option}: {path} is one of the systems to read; name another file")
+        if path:
+            check_output(path, option)
 
 
 def _output(args: argparse.Namespace, paths: Named) -> Optional[Path]:

@@ -191,6 +191,15 @@ def test_a_system_of_one_model_a_language(data: Path, capsys: pytest.CaptureFixt
         (["a\nb=joint.json"], "expected NAME=PATH, found 'a b=joint.json'"),
         (["a=joint.json", "b=gist1"], "--data is needed to score the translations gist1"),
         (["b=gist1", "--data", "data"], "--subset is needed to score the translations gist1"),
+        (
+            ["b=gist1", "--data", "data", "--subset", ","],
+            "--subset is needed to score the translations gist1",
+        ),
+        (["a=joint.json", "-o", "data"], "--output data: that is a folder; name a file"),
+        (
+            ["a=joint.json", "--table", "joint.json/t"],
+            "joint.json is a file, not a folder",
+        ),
         (["a=joint.json", "--samples", "1"], "--samples: expected a system with translations"),
         (["a=joint.json", "--bootstrap-samples", "0"], "--bootstrap-samples: expected 1 or more"),
         (["a=joint.json", "--bootstrap-seed", "-1"], "--bootstrap-seed: expected 0 or more"),
