@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,29 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_gist.errors import StatisticsError
-from fairseq_gist.files import replacing
 from fairseq_gist.hidden_units import HiddenUnits, from_arrays, to_arrays
+from fairseq_gist.statistics_file import read_arrays, write_arrays
 
-__all__ = ["SCHEMA", "GradientStatistics"]
-
-SCHEMA = 1
-"""Version of the file's layout; a reader refuses newer ones."""
+__all__ = ["GradientStatistics"]
 
 Floats = NDArray[np.float64]
 
 _KINDS = {"f": "floats", "i": "signed integers"}
-
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    AttributeError,  # a single array, which numpy reads without complaint
-    TypeError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What numpy raises for files that are damaged, or no ``.npz`` at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,7 +283,6 @@ class GradientStatistics:
     def save(self, path: Union[str, Path]) -> None:
         """Write one ``.npz`` file, whole or not at all."""
         arrays: Dict[str, Any] = {
-            "schema": np.int64(SCHEMA),
             "languages": np.array(self.languages, dtype=np.str_),
             "units": np.array(self.units, dtype=np.str_),
             "unit_parameters": self.unit_parameters,
@@ -312,8 +294,7 @@ class GradientStatistics:
             "provenance": np.array(json.dumps(dict(self.provenance))),
             **to_arrays(self.hidden),
         }
-        with replacing(path) as temporary, open(temporary, "wb") as stream:
-            np.savez_compressed(stream, **arrays)
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: Union[str, Path]) -> GradientStatistics:
@@ -322,23 +303,7 @@ class GradientStatistics:
         Raises:
             StatisticsError: when the file can't be read or is not of a known layout.
         """
-        if Path(path).is_file() and not zipfile.is_zipfile(path):
-            # of such a file numpy says that it is pickled, and how to load that regardless
-            raise StatisticsError(
-                f"cannot read gradient statistics {path}: expected an .npz archive, found another "
-                "file, or one that is cut off"
-            )
-        try:
-            with np.load(path, allow_pickle=False) as content:
-                arrays = {name: content[name] for name in content.files}
-        except _UNREADABLE as error:
-            raise StatisticsError(f"cannot read gradient statistics {path}: {error}") from None
-        schema = arrays["schema"].tolist() if "schema" in arrays else None
-        if schema != SCHEMA:
-            raise StatisticsError(
-                f"{path}: expected gradient statistics of schema {SCHEMA}, found {schema!r}; it "
-                "is another file, or one of a newer fairseq-gist"
-            )
+        arrays = read_arrays(path)
         try:
             provenance = json.loads(str(arrays["provenance"]))
             if not isinstance(provenance, dict):
