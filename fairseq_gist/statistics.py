@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,29 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_gist.errors import StatisticsError
-from fairseq_gist.files import replacing
 from fairseq_gist.hidden_units import HiddenUnits, from_arrays, to_arrays
+from fairseq_gist.statistics_file import read_arrays, write_arrays
 
-__all__ = ["SCHEMA", "GradientStatistics"]
-
-SCHEMA = 1
-"""Version of the file's layout; a reader refuses newer ones."""
+__all__ = ["GradientStatistics"]
 
 Floats = NDArray[np.float64]
 
 _KINDS = {"f": "floats", "i": "signed integers"}
-
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    AttributeError,  # a single array, which numpy reads without complaint
-    TypeError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What numpy raises for files that are damaged, or no ``.npz`` at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +90,11 @@ class GradientStatistics:
             )
 
     def _check_names(self) -> None:
+        if not self.units or not self.languages:
+            raise StatisticsError(
+                f"gradient statistics: expected units and languages, found {len(self.units)} and "
+                f"{len(self.languages)}"
+            )
         if list(self.languages) != sorted(set(self.languages)):
             raise StatisticsError(
                 "gradient statistics: languages should be in alphabetical order, each once; found "
@@ -295,7 +283,6 @@ class GradientStatistics:
     def save(self, path: Union[str, Path]) -> None:
         """Write one ``.npz`` file, whole or not at all."""
         arrays: Dict[str, Any] = {
-            "schema": np.int64(SCHEMA),
             "languages": np.array(self.languages, dtype=np.str_),
             "units": np.array(self.units, dtype=np.str_),
             "unit_parameters": self.unit_parameters,
@@ -307,8 +294,7 @@ class GradientStatistics:
             "provenance": np.array(json.dumps(dict(self.provenance))),
             **to_arrays(self.hidden),
         }
-        with replacing(path) as temporary, open(temporary, "wb") as stream:
-            np.savez_compressed(stream, **arrays)
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: Union[str, Path]) -> GradientStatistics:
@@ -317,18 +303,11 @@ class GradientStatistics:
         Raises:
             StatisticsError: when the file can't be read or is not of a known layout.
         """
+        arrays = read_arrays(path)
         try:
-            with np.load(path, allow_pickle=False) as content:
-                arrays = {name: content[name] for name in content.files}
-        except _UNREADABLE as error:
-            raise StatisticsError(f"cannot read gradient statistics {path}: {error}") from None
-        schema = arrays["schema"].tolist() if "schema" in arrays else None
-        if schema != SCHEMA:
-            raise StatisticsError(
-                f"{path}: expected gradient statistics of schema {SCHEMA}, found {schema!r}; it "
-                "is another file, or one of a newer fairseq-gist"
-            )
-        try:
+            provenance = json.loads(str(arrays["provenance"]))
+            if not isinstance(provenance, dict):
+                raise StatisticsError(f"provenance must be a JSON object, found {provenance!r}")
             return cls(
                 languages=tuple(str(language) for language in arrays["languages"]),
                 units=tuple(str(unit) for unit in arrays["units"]),
@@ -338,12 +317,12 @@ class GradientStatistics:
                 probe_languages=arrays["probe_languages"],
                 probe_chunks=arrays["probe_chunks"],
                 probe_tokens=arrays["probe_tokens"],
-                provenance=json.loads(str(arrays["provenance"])),
+                provenance=provenance,
                 hidden=from_arrays(arrays),
             )
         except KeyError as error:
             raise StatisticsError(f"{path}: the array {error} is missing") from None
-        except (StatisticsError, TypeError, ValueError) as error:
+        except (StatisticsError, TypeError, ValueError, RecursionError) as error:
             raise StatisticsError(f"{path}: {error}") from None
 
 

@@ -16,15 +16,26 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 plugin=$(cd "$here/../../fairseq_gist" && pwd)
 OUT=${1:-runs/low-resource}
+OUT=${OUT%/}  # what completion puts there is no other folder
 settings=${2:-$here/cldr.sh}
 dry_run=${DRY_RUN:-}
 
 fail() { echo "run.sh: $*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
 
-[ -r "$settings" ] || fail "cannot read the settings $settings"
+[ -f "$settings" ] && [ -r "$settings" ] || fail "cannot read the settings $settings"
 # shellcheck source=examples/low_resource/cldr.sh
 . "$settings"
+for setting in LANGUAGES SYSTEMS SEEDS SEEDED JOBS OMP_NUM_THREADS BASE_UPDATES UPDATES PATIENCE \
+  SAVE_EVERY AVERAGE MEASURE_ON CHUNKS UNITS SAMPLING_TEMPERATURE DATA START VALID TEST NUM_WORKERS \
+  DEVICE model batches from_scratch trained_on generation; do
+  declare -p "$setting" >/dev/null 2>&1 ||
+    fail "the settings $settings don't set $setting; see $here/cldr.sh"
+done
+for function in check_data prepare_data; do
+  declare -F "$function" >/dev/null ||
+    fail "the settings $settings don't define $function; see $here/cldr.sh"
+done
 export OMP_NUM_THREADS PYTHONWARNINGS=ignore
 scores=$OUT/scores
 read -ra languages <<<"$LANGUAGES"
@@ -57,6 +68,9 @@ for name in ${SEEDED:-}; do
 done
 ((${#languages[@]} > 1)) || fail "LANGUAGES: expected two or more, found '$LANGUAGES'"
 ((${#seeds[@]})) || fail "SEEDS: expected one or more, found none"
+for seed in "${seeds[@]}"; do
+  [[ $seed =~ ^[0-9]+$ ]] || fail "SEEDS: expected numbers with spaces between, found '$seed'"
+done
 [[ $JOBS =~ ^[1-9][0-9]*$ ]] || fail "JOBS: expected how many to run at a time, found '$JOBS'"
 [ -z "$START" ] || [ -r "$START" ] || fail "START: there is no checkpoint $START"
 
@@ -67,6 +81,7 @@ if [ -n "$dry_run" ]; then declare -f check_data; else check_data; fi
 # What the results depend on: other settings need another OUT.
 facts=$(declare -p LANGUAGES BASE_UPDATES UPDATES PATIENCE SAVE_EVERY AVERAGE MEASURE_ON CHUNKS UNITS \
   SAMPLING_TEMPERATURE DATA START VALID TEST model batches from_scratch trained_on generation)
+facts=${facts//declare -x /declare -- }  # whether the environment said it or the file is no difference
 if [ -z "$dry_run" ]; then
   mkdir -p "$scores"
   if [ -e "$OUT/settings" ] && [ "$(cat "$OUT/settings")" != "$facts" ]; then

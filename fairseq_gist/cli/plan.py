@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional
 
 from fairseq_gist.cli.unit_sources import UnitSource, add_source_arguments, read_source
 from fairseq_gist.errors import OptionError
+from fairseq_gist.files import check_output
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.bipartition import GRANULARITIES
 from fairseq_gist.policies.conflict import MEASURES
@@ -119,6 +120,8 @@ def run(args: argparse.Namespace) -> None:
     """Decide, write the plan and print it as a table."""
     if args.output is None and not args.count:
         raise OptionError("-o: name the file to write, or ask for --count alone")
+    if args.output is not None:
+        check_output(args.output)
     names = sorted({option for policy in POLICIES.values() for option in policy.options})
     given: Dict[str, Any] = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
     check_options(args.policy, given, args.statistics is not None)

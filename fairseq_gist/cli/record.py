@@ -8,6 +8,7 @@ from typing import Any
 
 from fairseq_gist.cli.checkpoint_files import model_settings, read_checkpoint
 from fairseq_gist.errors import OptionError
+from fairseq_gist.files import check_output
 from fairseq_gist.languages import LANGUAGE_KEYS
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
@@ -86,6 +87,7 @@ def run(args: argparse.Namespace) -> None:
     problems = storage_problems(args.sketch_dim, args.statistics_device)
     if problems:
         raise OptionError("; ".join(problems))
+    check_output(args.output)
     content = read_checkpoint(args.checkpoint)
     register()
     from fairseq import utils

@@ -26,13 +26,19 @@ from fairseq_gist.errors import OptionError
 from fairseq_gist.hidden_units import HiddenUnits
 from fairseq_gist.statistics import GradientStatistics
 
-__all__ = ["MEASURES", "conflicts"]
+__all__ = ["MEASURES", "check_measure", "conflicts"]
 
 MEASURES = ("directions", "agreement")
 
 Floats = NDArray[np.float64]
 
 _DIFFERING = ("conflict", "group", "own")
+
+
+def check_measure(measure: str) -> None:
+    """Raise OptionError unless it is one of :data:`MEASURES`."""
+    if measure not in MEASURES:
+        raise OptionError(f"--own: expected one of {', '.join(MEASURES)}, found '{measure}'")
 
 
 def conflicts(
@@ -58,8 +64,7 @@ def conflicts(
     Raises:
         OptionError: for another measure.
     """
-    if measure not in MEASURES:
-        raise OptionError(f"--own: expected one of {', '.join(MEASURES)}, found '{measure}'")
+    check_measure(measure)
     probes = UnitProbes.of(statistics, block)
     weights = _weights(probes, groups)
     projection = _projection(statistics, block) if measure == "directions" else None

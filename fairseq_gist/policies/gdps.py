@@ -23,7 +23,7 @@ from fairseq_gist.division import Division, divided_units
 from fairseq_gist.errors import OptionError, StatisticsError
 from fairseq_gist.hidden_units import HiddenUnits
 from fairseq_gist.plan import Partition, SharingPlan
-from fairseq_gist.policies.conflict import conflicts
+from fairseq_gist.policies.conflict import check_measure, conflicts
 from fairseq_gist.statistics import GradientStatistics
 
 __all__ = ["GROUPINGS", "LEVEL", "gdps_plan", "own_count", "parse_groups", "parse_shared"]
@@ -69,12 +69,33 @@ def gdps_plan(
         StatisticsError: when no hidden units were recorded, or one chunk only.
     """
     parse_groups(groups)
-    fraction = parse_shared(shared)
+    parse_shared(shared)
+    check_measure(own)
     blocks = _blocks(statistics, within)
-    merged = statistics.merged({first: [first, own.second] for first, own in blocks.items()})
+    choices = _choices(statistics, blocks, groups, shared, own) if blocks else {}
+    options = {"groups": groups, "shared": shared, "own": own}
+    provenance = {
+        "policy": "gdps",
+        **options,
+        "blocks": {first: choice.facts for first, choice in choices.items()},
+        "statistics": dict(statistics.provenance),
+    }
+    return _plan(statistics, blocks, choices, within, provenance)
+
+
+def _choices(
+    statistics: GradientStatistics,
+    blocks: Mapping[str, HiddenUnits],
+    groups: str,
+    shared: str,
+    own: str,
+) -> Dict[str, _Choice]:
+    """Return what is decided on every block; see :func:`gdps_plan` for the options."""
+    merged = statistics.merged({first: [first, each.second] for first, each in blocks.items()})
     draws = max(_PERMUTATIONS, 50 * len(blocks))  # or Holm's method could reject nothing
     found = [divergence(merged, first, draws) for first in blocks]
     p_values = holm(np.array([each.p_value for each in found]))
+    fraction = parse_shared(shared)
     choices: Dict[str, _Choice] = {}
     for (first, hidden), each, p in zip(blocks.items(), found, p_values.tolist()):
         facts = {"delta": each.delta, "interval": list(each.interval), "p_differ": p}
@@ -86,14 +107,7 @@ def gdps_plan(
         division, measured = _division(merged, first, hidden, chosen, part, own)
         facts.update(shared=division.shared_fraction, own_by=measured, why=why)
         choices[first] = _Choice(chosen, division, facts)
-    options = {"groups": groups, "shared": shared, "own": own}
-    provenance = {
-        "policy": "gdps",
-        **options,
-        "blocks": {first: choice.facts for first, choice in choices.items()},
-        "statistics": dict(statistics.provenance),
-    }
-    return _plan(statistics, blocks, choices, within, provenance)
+    return choices
 
 
 def parse_groups(text: str) -> Optional[int]:

@@ -168,7 +168,8 @@ def _results(contents: Sequence[Content]) -> List[Chapter]:
         return [Chapter("Results", [], [], [Missing("BLEU and chrF", why)])]
     chapters = []
     groups = _comparable(runs)
-    for number, group in enumerate(groups, start=1):
+    numbered = enumerate(groups, start=1)
+    for number, seeds, group in ((n, s, part) for n, all_ in numbered for s, part in _fair(all_)):
         results = _resampled(group)
         first = group[0]
         source = (
@@ -180,6 +181,7 @@ def _results(contents: Sequence[Content]) -> List[Chapter]:
             made.append(languages_results_figure(results, metric, source))
             made.append(size_figure(results, metric, source))
         title = "Results" if len(groups) == 1 else f"Results, {first.subset} ({number})"
+        title += seeds
         chapters.append(_chapter(title, [answers_of_results(results)], made))
     return chapters
 
@@ -211,6 +213,24 @@ def _comparable(runs: Sequence[Run]) -> List[List[Run]]:
         else:
             groups.append([run])
     return groups
+
+
+def _fair(runs: Sequence[Run]) -> List[Tuple[str, List[Run]]]:
+    """Return runs that may be compared, with what to call them: as many seeds of every system.
+
+    One seed beside the mean of several would compare the seeds, not the systems.
+    """
+    systems: Dict[str, List[Run]] = {}
+    for run in runs:
+        systems.setdefault(run.name, []).append(run)
+    most = max(map(len, systems.values()))
+    if all(len(own) == most for own in systems.values()):
+        return [("", list(runs))]
+    found = [(": the first seed of every system", [own[0] for own in systems.values()])]
+    complete = [own for own in systems.values() if len(own) == most]
+    if len(complete) > 1:
+        found.append((f": the systems with {most} seeds", [run for own in complete for run in own]))
+    return found
 
 
 def _resampled(runs: Sequence[Run]) -> Results:

@@ -155,7 +155,7 @@ def _conflicts(similarity: Similarity) -> str:
     statistics = similarity.statistics
     if similarity.jackknife.chunks < 3:
         return (
-            f"No: there are {similarity.jackknife.chunks} chunks, and it takes three at least; "
+            f"No: of three chunks that it takes at least there are {similarity.jackknife.chunks}; "
             "record with more (--chunks)."
         )
     cosine = similarity.of_units_and_pairs()

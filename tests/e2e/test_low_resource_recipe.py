@@ -213,6 +213,7 @@ def test_the_settings_for_the_paper_s_languages(tmp_path):
         ({"SEEDED": "best"}, "SEEDED: expected some of unified gdps"),
         ({"SYSTEMS": "gdps-60"}, "SYSTEMS: expected unified, gdps, gdps-random, gdps-25,"),
         ({"LANGUAGES": "de"}, "LANGUAGES: expected two or more, found 'de'"),
+        ({"SEEDS": "1,2"}, "SEEDS: expected numbers with spaces between, found '1,2'"),
         ({"JOBS": "many"}, "JOBS: expected how many to run at a time, found 'many'"),
         ({"START": "nowhere.pt"}, "START: there is no checkpoint nowhere.pt"),
     ],
@@ -225,7 +226,29 @@ def test_what_cannot_work_is_told(settings, tmp_path, changes, message):
     assert not out.exists()
 
 
-def test_settings_that_cannot_be_read(tmp_path):
-    result = run(tmp_path / "out", tmp_path / "nothing.sh")
+def test_settings_that_cannot_be_read_or_lack_something(tmp_path):
+    out = tmp_path / "out"
+    result = run(out, tmp_path / "nothing.sh")
     assert result.returncode == 1
     assert "run.sh: cannot read the settings" in result.stderr
+    for text, message in (
+        ("LANGUAGES='de es'", "don't set SYSTEMS"),
+        (f'. "{RECIPE / "cldr.sh"}"; unset -f prepare_data', "don't define prepare_data"),
+    ):
+        (tmp_path / "some.sh").write_text(f"{text}\n")
+        result = run(out, tmp_path / "some.sh")
+        assert result.returncode == 1
+        assert f"run.sh: the settings {tmp_path / 'some.sh'} {message}" in result.stderr
+    assert not out.exists()
+
+
+def test_equal_settings_are_equal_wherever_they_come_from(settings, tmp_path):
+    out = tmp_path / "out"
+    settings.write_text(f"{settings.read_text()}prepare_data() {{ exit 0; }}\n")
+    assert run(out, settings).returncode == 0  # by the environment
+    facts = (out / "settings").read_text()
+    settings.write_text(f"declare +x CHUNKS UPDATES\n{settings.read_text()}")
+    for folder in (out, f"{out}/"):
+        result = run(folder, settings)
+        assert result.returncode == 0, result.stderr
+        assert (out / "settings").read_text() == facts

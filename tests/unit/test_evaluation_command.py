@@ -207,6 +207,15 @@ def test_chrf_with_words_is_called_so_everywhere(data: Path, capsys: pytest.Capt
         (["a\nb=joint.json"], "expected NAME=PATH, found 'a b=joint.json'"),
         (["a=joint.json", "b=gist1"], "--data is needed to score the translations gist1"),
         (["b=gist1", "--data", "data"], "--subset is needed to score the translations gist1"),
+        (
+            ["b=gist1", "--data", "data", "--subset", ","],
+            "--subset is needed to score the translations gist1",
+        ),
+        (["a=joint.json", "-o", "data"], "--output data: that is a folder; name a file"),
+        (
+            ["a=joint.json", "--table", "joint.json/t"],
+            "joint.json is a file, not a folder",
+        ),
         (["a=joint.json", "--samples", "1"], "--samples: expected a system with translations"),
         (["a=joint.json", "--chrf-word-order", "2"], "--chrf-word-order: expected a system with"),
         (["a=joint.json", "--bootstrap-samples", "0"], "--bootstrap-samples: expected 1 or more"),
