@@ -76,8 +76,8 @@ _FAMILY: Dict[str, str] = {code: name for name, codes in FAMILIES.items() for co
 def families_of(languages: Sequence[str]) -> Dict[str, str]:
     """Return the family of each language whose code is known.
 
-    ``pt-BR`` and ``pt_BR`` are ``pt``. Of language pairs (``de-en``, ``fr-en``) what differs counts: the source
-    where all have one target, the target where all have one source.
+    ``pt-BR`` and ``pt_BR`` are ``pt``. Of language pairs (``de-en``, ``fr-en``) what differs
+    counts: the source where all have one target, the target where all have one source.
 
     >>> families_of(["de-en", "nl-en", "xx-en"])
     {'de-en': 'Germanic', 'nl-en': 'Germanic'}
