@@ -8,7 +8,7 @@ from fairseq_gist.division import OWN
 from fairseq_gist.plan import Partition, SharingPlan
 from fairseq_gist.unit_names import UnitName
 
-__all__ = ["describe_groups", "describe_plan", "known_sizes", "plan_in_words"]
+__all__ = ["describe_groups", "describe_plan", "known_sizes", "name_pair", "plan_in_words"]
 
 
 def describe_groups(groups: Partition) -> str:
@@ -80,7 +80,7 @@ def plan_in_words(plan: SharingPlan) -> str:
             + ", ".join(f"{where} {sum(n) / len(n):.1f}" for where, n in layers.items())
         )
         pairs = [
-            f"{one}-{other} ({share:.0%})"
+            f"{name_pair(one, other)} ({share:.0%})"
             for share, one, other in _together(split, plan.languages)[:5]
             if share > 0
         ]
@@ -109,6 +109,11 @@ def _blocks(plan: SharingPlan) -> List[str]:
             line += f"; {why['why']}"
         lines.append(line)
     return lines
+
+
+def name_pair(one: str, other: str) -> str:
+    """Return two languages as ``de-es``, those with hyphens as ``de-en / es-en``."""
+    return f"{one} / {other}" if "-" in one + other else f"{one}-{other}"
 
 
 def _together(

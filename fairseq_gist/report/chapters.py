@@ -122,6 +122,10 @@ def _plans(content: Content, prefix: str) -> Chapter:
     answers = []
     for label, plan in _distinct(content.plans).items():
         answers.append(answers_of_plan(label, plan))
+        for of, statistics in content.statistics.items():
+            if statistics.languages != plan.languages:
+                why = f"the gradients in {of} are those of {', '.join(statistics.languages)}"
+                made.append(Missing(f"What {label}, of other languages, comes from", why))
         made.append(plan_figure(label, plan, order, are_folded))
         history = history_figure(label, plan)
         made += [history] if history else []
