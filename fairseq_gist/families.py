@@ -76,16 +76,18 @@ _FAMILY: Dict[str, str] = {code: name for name, codes in FAMILIES.items() for co
 def families_of(languages: Sequence[str]) -> Dict[str, str]:
     """Return the family of each language whose code is known.
 
-    ``pt-BR`` is ``pt``. Of language pairs (``de-en``, ``fr-en``) what differs counts: the source
-    where all have one target, the target where all have one source.
+    ``pt-BR`` and ``pt_BR`` are ``pt``. Of language pairs (``de-en``, ``fr-en``) what differs
+    counts: the source where all have one target, the target where all have one source.
 
     >>> families_of(["de-en", "nl-en", "xx-en"])
     {'de-en': 'Germanic', 'nl-en': 'Germanic'}
+    >>> families_of(["eng_Latn-deu_Latn", "eng_Latn-ron_Latn"])["eng_Latn-ron_Latn"]
+    'Romance'
     """
     place = _place_that_differs(languages)
     families = {}
     for language in languages:
-        code = language.replace("_", "-").split("-")[place].lower()
+        code = language.split("-")[place].split("_")[0].lower()
         code = _THREE_LETTERS.get(code, code)
         if code in _FAMILY:
             families[language] = _FAMILY[code]

@@ -15,11 +15,9 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 from fairseq_gist.division import OWN, SHARED, Division
 from fairseq_gist.errors import PlanError
 from fairseq_gist.files import replacing
+from fairseq_gist.plan_layout import SCHEMA, read_layout
 
-__all__ = ["SCHEMA", "Partition", "SharingPlan"]
-
-SCHEMA = 1
-"""Version of the JSON layout; a reader refuses newer ones."""
+__all__ = ["Partition", "SharingPlan"]
 
 Partition = Tuple[Tuple[str, ...], ...]
 """Groups of languages: one group is fully shared, one language a group fully language-specific."""
@@ -211,13 +209,7 @@ class SharingPlan:
         Raises:
             PlanError: when the text is not a valid plan of a schema this version reads.
         """
-        try:
-            content = json.loads(text, object_pairs_hook=_no_duplicates)
-        except PlanError as error:
-            raise PlanError(f"{source}: {error}") from None
-        except ValueError as error:
-            raise PlanError(f"{source}: not JSON ({error})") from None
-        _check_layout(content, source)
+        content = read_layout(text, source)
         try:
             divisions = {
                 first: Division.from_json(first, own)
@@ -305,33 +297,3 @@ def _check_divisions(divisions: Mapping[str, Division], units: Mapping[str, Part
                 f"unit '{path}' is divided: the plan should name its parts, '{path}.{SHARED}' and "
                 f"'{path}.{OWN}'"
             )
-
-
-def _no_duplicates(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
-    content: Dict[str, Any] = {}
-    for key, value in pairs:
-        if key in content:
-            raise PlanError(f"'{key}' is listed twice")
-        content[key] = value
-    return content
-
-
-def _check_layout(content: Any, source: str) -> None:
-    if not isinstance(content, dict):
-        raise PlanError(f"{source}: expected a JSON object, found {type(content).__name__}")
-    schema = content.get("schema")
-    if schema != SCHEMA:
-        raise PlanError(
-            f"{source}: expected schema {SCHEMA}, found {schema!r}; it is not a sharing plan, or "
-            "one of a newer fairseq-gist"
-        )
-    for key, kind, name in (("languages", list, "array"), ("units", dict, "object")):
-        if key not in content:
-            raise PlanError(f"{source}: '{key}' is missing")
-        if not isinstance(content[key], kind):
-            raise PlanError(f"{source}: '{key}' must be a JSON {name}, found {content[key]!r}")
-    if not all(isinstance(language, str) for language in content["languages"]):
-        raise PlanError(f"{source}: 'languages' must be names, found {content['languages']!r}")
-    for key in ("provenance", "divisions"):
-        if not isinstance(content.get(key, {}), dict):
-            raise PlanError(f"{source}: '{key}' must be a JSON object")

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,28 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_gist.errors import StatisticsError
-from fairseq_gist.files import replacing
+from fairseq_gist.hidden_units import HiddenUnits, from_arrays, to_arrays
+from fairseq_gist.statistics_file import read_arrays, write_arrays
 
-__all__ = ["SCHEMA", "GradientStatistics"]
-
-SCHEMA = 1
-"""Version of the file's layout; a reader refuses newer ones."""
+__all__ = ["GradientStatistics"]
 
 Floats = NDArray[np.float64]
 
 _KINDS = {"f": "floats", "i": "signed integers"}
-
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    AttributeError,  # a single array, which numpy reads without complaint
-    TypeError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What numpy raises for files that are damaged, or no ``.npz`` at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +45,8 @@ class GradientStatistics:
         probe_chunks: which chunk of the data each probe saw, `[probes]`.
         probe_tokens: target tokens behind each probe, `[probes]`.
         provenance: where the numbers came from; free, JSON-like.
+        hidden: the hidden units of feed-forward blocks, where they were recorded, by the unit that
+            is the block's first projection.
 
     Raises:
         StatisticsError: when the arrays don't belong together, a number is not finite, or a
@@ -76,10 +62,14 @@ class GradientStatistics:
     probe_chunks: NDArray[np.int64]
     probe_tokens: Floats
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    hidden: Mapping[str, HiddenUnits] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_names()
         self._check_arrays()
+        sizes = dict(zip(self.units, self.unit_parameters.tolist()))
+        for first, own in self.hidden.items():
+            own.check(first, sizes, len(self.probe_languages))
         for unit, own in zip(self.units, self.gram):
             if not np.isfinite(own).all():
                 raise StatisticsError(
@@ -100,6 +90,11 @@ class GradientStatistics:
             )
 
     def _check_names(self) -> None:
+        if not self.units or not self.languages:
+            raise StatisticsError(
+                f"gradient statistics: expected units and languages, found {len(self.units)} and "
+                f"{len(self.languages)}"
+            )
         if list(self.languages) != sorted(set(self.languages)):
             raise StatisticsError(
                 "gradient statistics: languages should be in alphabetical order, each once; found "
@@ -144,7 +139,10 @@ class GradientStatistics:
             self.probe_tokens,
             self.gram,
         ):
-            digest.update(numbers.astype(numbers.dtype.newbyteorder("<")).tobytes())
+            digest.update(_bytes(numbers))
+        for first, own in sorted(self.hidden.items()):
+            digest.update(f"{first} {own.second}".encode())
+            digest.update(_bytes(own.gram))
         return digest.hexdigest()[:16]
 
     def products(self, debiased: bool, without_chunk: Optional[int] = None) -> Floats:
@@ -234,6 +232,11 @@ class GradientStatistics:
             probe_chunks=self.probe_chunks,
             probe_tokens=self.probe_tokens,
             provenance=self.provenance,
+            hidden={
+                first: own
+                for first, own in self.hidden.items()
+                if first in units and own.second in units
+            },
         )
 
     def _positions(self, units: Sequence[str]) -> List[int]:
@@ -248,7 +251,7 @@ class GradientStatistics:
         return [position[unit] for unit in units]
 
     def merged(self, units: Mapping[str, Sequence[str]]) -> GradientStatistics:
-        """Return statistics of larger units, each of several of these.
+        """Return statistics of larger units, each of several of these; without hidden units.
 
         The gradient of such a unit is those of its parts one after the other, and the inner
         products of concatenated vectors are the sums of their parts'.
@@ -279,20 +282,19 @@ class GradientStatistics:
 
     def save(self, path: Union[str, Path]) -> None:
         """Write one ``.npz`` file, whole or not at all."""
-        with replacing(path) as temporary, open(temporary, "wb") as stream:
-            np.savez_compressed(
-                stream,
-                schema=np.int64(SCHEMA),
-                languages=np.array(self.languages, dtype=np.str_),
-                units=np.array(self.units, dtype=np.str_),
-                unit_parameters=self.unit_parameters,
-                shared_parameters=np.int64(self.shared_parameters),
-                gram=self.gram,
-                probe_languages=self.probe_languages,
-                probe_chunks=self.probe_chunks,
-                probe_tokens=self.probe_tokens,
-                provenance=np.array(json.dumps(dict(self.provenance))),
-            )
+        arrays: Dict[str, Any] = {
+            "languages": np.array(self.languages, dtype=np.str_),
+            "units": np.array(self.units, dtype=np.str_),
+            "unit_parameters": self.unit_parameters,
+            "shared_parameters": np.int64(self.shared_parameters),
+            "gram": self.gram,
+            "probe_languages": self.probe_languages,
+            "probe_chunks": self.probe_chunks,
+            "probe_tokens": self.probe_tokens,
+            "provenance": np.array(json.dumps(dict(self.provenance))),
+            **to_arrays(self.hidden),
+        }
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: Union[str, Path]) -> GradientStatistics:
@@ -301,18 +303,11 @@ class GradientStatistics:
         Raises:
             StatisticsError: when the file can't be read or is not of a known layout.
         """
+        arrays = read_arrays(path)
         try:
-            with np.load(path, allow_pickle=False) as content:
-                arrays = {name: content[name] for name in content.files}
-        except _UNREADABLE as error:
-            raise StatisticsError(f"cannot read gradient statistics {path}: {error}") from None
-        schema = arrays["schema"].tolist() if "schema" in arrays else None
-        if schema != SCHEMA:
-            raise StatisticsError(
-                f"{path}: expected gradient statistics of schema {SCHEMA}, found {schema!r}; it "
-                "is another file, or one of a newer fairseq-gist"
-            )
-        try:
+            provenance = json.loads(str(arrays["provenance"]))
+            if not isinstance(provenance, dict):
+                raise StatisticsError(f"provenance must be a JSON object, found {provenance!r}")
             return cls(
                 languages=tuple(str(language) for language in arrays["languages"]),
                 units=tuple(str(unit) for unit in arrays["units"]),
@@ -322,9 +317,14 @@ class GradientStatistics:
                 probe_languages=arrays["probe_languages"],
                 probe_chunks=arrays["probe_chunks"],
                 probe_tokens=arrays["probe_tokens"],
-                provenance=json.loads(str(arrays["provenance"])),
+                provenance=provenance,
+                hidden=from_arrays(arrays),
             )
         except KeyError as error:
             raise StatisticsError(f"{path}: the array {error} is missing") from None
-        except (StatisticsError, TypeError, ValueError) as error:
+        except (StatisticsError, TypeError, ValueError, RecursionError) as error:
             raise StatisticsError(f"{path}: {error}") from None
+
+
+def _bytes(numbers: NDArray[Any]) -> bytes:
+    return numbers.astype(numbers.dtype.newbyteorder("<")).tobytes()

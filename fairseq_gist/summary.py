@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Dict, List, Mapping, Optional, Tuple
 
+from fairseq_gist.division import OWN
 from fairseq_gist.plan import Partition, SharingPlan
 from fairseq_gist.unit_names import UnitName
 
-__all__ = ["describe_groups", "describe_plan", "known_sizes", "plan_in_words"]
+__all__ = ["describe_groups", "describe_plan", "known_sizes", "name_pair", "plan_in_words"]
 
 
 def describe_groups(groups: Partition) -> str:
@@ -39,11 +40,6 @@ def describe_plan(
     lines = _aligned([head, *rows], right=(1, 2) if parameters else (1,))
     lines.insert(1, "-" * max(len(line) for line in lines))
     lines += ["", plan_in_words(plan)]
-    lines += [
-        f"hidden units of {first}: {len(own.shared):,} of {own.hidden:,} shared "
-        f"({own.shared_fraction:.0%}), the others divided off"
-        for first, own in plan.divisions.items()
-    ]
     if parameters and shared_parameters:
         total = plan.size(shared_parameters, parameters)
         lines.append(
@@ -84,12 +80,40 @@ def plan_in_words(plan: SharingPlan) -> str:
             + ", ".join(f"{where} {sum(n) / len(n):.1f}" for where, n in layers.items())
         )
         pairs = [
-            f"{one}-{other} ({share:.0%})"
+            f"{name_pair(one, other)} ({share:.0%})"
             for share, one, other in _together(split, plan.languages)[:5]
             if share > 0
         ]
         words.append(f"most often together on a split unit: {', '.join(pairs) or 'no pair'}")
-    return "\n".join(words)
+    return "\n".join([*words, *_blocks(plan)])
+
+
+def _blocks(plan: SharingPlan) -> List[str]:
+    """Say of every feed-forward block that is divided, or was thought of, how much and why."""
+    reasons = plan.provenance.get("blocks")
+    reasons = reasons if isinstance(reasons, Mapping) else {}
+    lines = []
+    for first in dict.fromkeys([*reasons, *plan.divisions]):
+        division = plan.divisions.get(first)
+        line = f"hidden units of {first}: "
+        if division is None:
+            line += "all shared"
+        else:
+            groups = describe_groups(plan.units.get(f"{first}.{OWN}", (plan.languages,)))
+            line += (
+                f"{len(division.shared):,} of {division.hidden:,} shared "
+                f"({division.shared_fraction:.0%}), the others {groups}"
+            )
+        why = reasons.get(first)
+        if isinstance(why, Mapping) and isinstance(why.get("why"), str):
+            line += f"; {why['why']}"
+        lines.append(line)
+    return lines
+
+
+def name_pair(one: str, other: str) -> str:
+    """Return two languages as ``de-es``, those with hyphens as ``de-en / es-en``."""
+    return f"{one} / {other}" if "-" in one + other else f"{one}-{other}"
 
 
 def _together(

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Iterable, List, Optional
+from typing import Dict, Iterable, List, Optional
 
 from fairseq_gist.errors import OptionError
 
-__all__ = ["DEFAULT_UNITS", "FEED_FORWARD", "UnitName", "chosen_units", "matching"]
+__all__ = [
+    "DEFAULT_UNITS",
+    "FEED_FORWARD",
+    "UnitName",
+    "chosen_units",
+    "encoder_feed_forward",
+    "feed_forward_blocks",
+    "matching",
+]
 
 DEFAULT_UNITS = r"decoder\.(layers\.\d+\.(?!adapter\.).+|layer_norm)"
 """The units of the paper: every projection and norm of the decoder, the final norm too.
@@ -17,6 +25,14 @@ Adapters come on top of a model and follow its plan in their own way: they aren'
 """
 
 FEED_FORWARD = ("fc1", "fc2")
+
+_ENCODER_FEED_FORWARD = (
+    r"(?:.+\.)?\w*encoder\.(?:.+\.)?\w*layers\.\d+\."
+    r"(?:fc[12]|ffn2\.(?:w_[12]|intermediate_dense|output_dense))"
+)
+_BLOCKS = {"fc1": "fc2", "w_1": "w_2", "intermediate_dense": "output_dense"}
+"""How the two projections of a block are called: in fairseq's transformers, in its Conformers, and
+in those of transformers."""
 
 _IN_LAYER = re.compile(
     r"^(?:(?P<stack>.+?)\.)?(?P<layers>\w*layers)\.(?P<layer>\d+)\.(?P<kind>.+)$"
@@ -74,6 +90,40 @@ class UnitName:
         if self.kind in FEED_FORWARD:
             return f"{self.layer_path}.feed_forward"
         return self.name.rpartition(".")[0] if "." in self.kind else self.name
+
+
+def feed_forward_blocks(names: Iterable[str]) -> Dict[str, str]:
+    """Return the feed-forward blocks among ``names``: first projection -> second.
+
+    >>> feed_forward_blocks(["encoder.layers.0.ffn1.w_1", "encoder.layers.0.ffn1.w_2", "other.fc1"])
+    {'encoder.layers.0.ffn1.w_1': 'encoder.layers.0.ffn1.w_2'}
+    """
+    known = dict.fromkeys(names)
+    blocks: Dict[str, str] = {}
+    for name in known:
+        parent, dot, kind = name.rpartition(".")
+        second = f"{parent}{dot}{_BLOCKS.get(kind, '')}"
+        if kind in _BLOCKS and second in known:
+            blocks[name] = second
+    return blocks
+
+
+def encoder_feed_forward(names: Iterable[str]) -> List[str]:
+    """Return the projections of the feed-forward block of every encoder layer, one at least.
+
+    Of a Conformer's two blocks it is the second, as in Sun & Nakamura (2026).
+
+    Raises:
+        OptionError: when there is none.
+    """
+    known = list(names)
+    chosen = matching(_ENCODER_FEED_FORWARD, known)
+    if not chosen:
+        raise OptionError(
+            f"none of the {len(known)} units is a projection of an encoder's feed-forward block "
+            "that isn't divided yet; choose others (--units)"
+        )
+    return chosen
 
 
 def matching(pattern: str, names: Iterable[str]) -> List[str]:

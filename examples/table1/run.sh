@@ -14,10 +14,17 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 plugin=$(cd "$here/../../fairseq_gist" && pwd)
 OUT=${1:-runs/table1}
+OUT=${OUT%/}  # what completion puts there is no other folder
 settings=${2:-$here/cldr.sh}
-[ -r "$settings" ] || { echo "run.sh: cannot read the settings $settings" >&2; exit 1; }
+[ -f "$settings" ] && [ -r "$settings" ] || { echo "run.sh: cannot read the settings $settings" >&2; exit 1; }
 # shellcheck source=examples/table1/cldr.sh
 . "$settings"
+for setting in SEEDS SEEDED BUDGETS SHARED_UPDATES UPDATES PATIENCE SAVE_EVERY AVERAGE ADAPTER_DIM \
+  BIPARTITION_AT BIPARTITION_SPLITS BIPARTITION_BUDGET CHUNKS SAMPLING_TEMPERATURE DATA START TEST \
+  VALID DEVICE model batches joint_batches from_scratch trained_on generation; do
+  declare -p "$setting" >/dev/null 2>&1 ||
+    { echo "run.sh: the settings $settings don't set $setting; see $here/cldr.sh" >&2; exit 1; }
+done
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} PYTHONWARNINGS=ignore
 dry_run=${DRY_RUN:-}
 scores=$OUT/scores
@@ -49,6 +56,13 @@ for system in ${ONLY:-}; do
     *) fail "ONLY: expected some of shared ${systems[*]}, found '$system'" ;;
   esac
 done
+for seed in "${seeds[@]}"; do
+  [[ $seed =~ ^[0-9]+$ ]] || fail "SEEDS: expected numbers with spaces between, found '$seed'"
+done
+for budget in "${budgets[@]}"; do
+  [[ $budget =~ ^[0-9]+(\.[0-9]+)?[kMGB]?$ ]] ||
+    fail "BUDGETS: expected sizes such as 2.5 or 190.6M with spaces between, found '$budget'"
+done
 [ -z "$START" ] || [ -r "$START" ] || fail "START: there is no checkpoint $START"
 
 # ---------------------------------------------------------------------------------------- settings
@@ -56,10 +70,13 @@ done
 facts=$(declare -p SHARED_UPDATES UPDATES PATIENCE SAVE_EVERY AVERAGE ADAPTER_DIM BIPARTITION_AT \
   BIPARTITION_SPLITS BIPARTITION_BUDGET CHUNKS SAMPLING_TEMPERATURE DATA START TEST VALID model \
   batches joint_batches from_scratch trained_on generation)
+facts=${facts//declare -x /declare -- }  # whether the environment said it or the file is no difference
 if [ -z "$dry_run" ]; then
   mkdir -p "$scores"
-  if [ -e "$OUT/settings" ] && [ "$(cat "$OUT/settings")" != "$facts" ]; then
-    diff "$OUT/settings" - <<<"$facts" >&2 || true
+  before=$facts
+  [ ! -e "$OUT/settings" ] || before=$(sed 's/^declare -x /declare -- /' "$OUT/settings")
+  if [ "$before" != "$facts" ]; then
+    diff <(echo "$before") <(echo "$facts") >&2 || true
     fail "$OUT was made with other settings (above); choose another OUT, or remove it"
   fi
   echo "$facts" >"$OUT/settings"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from fairseq_gist.analysis.factorization import Factorization
+from fairseq_gist.analysis.multiple import holm
 
 __all__ = ["KINDS", "Directions", "directions"]
 
@@ -44,17 +45,10 @@ class Directions:
         exactly where it should be, and languages that another one is of go along it a little, and
         surely.
         """
-        flat = self.p_values.ravel()
-        order = np.argsort(flat, kind="stable")  # NaN last
-        count = int(np.isfinite(flat).sum())
-        passed = flat[order[:count]] <= level / np.arange(count, 0, -1)
-        first_failed = count if passed.all() else int(np.argmin(passed))
-        told = np.zeros(len(flat), dtype=bool)
-        told[order[:first_failed]] = True
+        told = holm(self.p_values) <= level
         sizes = np.abs(self.means)
         large = sizes >= least * sizes.max(axis=1, keepdims=True, initial=0.0)
-        told_and_large = large & told.reshape(self.p_values.shape)
-        return np.where(told_and_large, np.sign(self.means), 0.0).astype(np.int64)
+        return np.where(large & told, np.sign(self.means), 0.0).astype(np.int64)
 
     def kinds(self, level: float = 0.05, least: float = 0.25) -> Tuple[str, ...]:
         """Return what each component is by its :meth:`signs`, one of :data:`KINDS`."""

@@ -10,6 +10,7 @@ from fairseq_gist.cli.checkpoint_files import (
     without_optimizer,
     write_checkpoint,
 )
+from fairseq_gist.files import check_output
 from fairseq_gist.languages import LANGUAGE_KEYS, TARGET
 from fairseq_gist.plan import SharingPlan
 
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
     from fairseq_gist.surgery.plan_buffer import plan_in_state
     from fairseq_gist.surgery.units import count_parameters
 
+    check_output(args.output)
     plan = SharingPlan.load(args.plan)
     content = read_checkpoint(args.checkpoint)
     before = plan_in_state(content["model"])

@@ -11,6 +11,7 @@ from fairseq_gist.cli.checkpoint_files import (
     without_optimizer,
     write_checkpoint,
 )
+from fairseq_gist.files import check_output
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -32,6 +33,7 @@ def run(args: argparse.Namespace) -> None:
     """Average the models of the checkpoints; everything else is that of the last one."""
     from fairseq_gist.surgery.average import average_states
 
+    check_output(args.output)
     last: Any = None
 
     def models() -> Iterator[Tuple[str, Any]]:

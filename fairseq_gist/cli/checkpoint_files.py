@@ -32,7 +32,7 @@ def read_checkpoint(path: str) -> Dict[str, Any]:
         content = torch.load(path, **options)
     except Exception as error:  # unpickling a wrong file can raise anything
         raise CheckpointError(f"{path} is no checkpoint that torch can read: {error}") from error
-    if not isinstance(content, dict) or "model" not in content:
+    if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise CheckpointError(f"{path} is no fairseq checkpoint: it has no 'model' in it")
     return content
 

@@ -17,6 +17,7 @@ from fairseq_gist.cli.checkpoint_files import (
 from fairseq_gist.cli.checkpoint_models import MODELS
 from fairseq_gist.cli.export_seamless import is_seamless, write_seamless
 from fairseq_gist.errors import CheckpointError
+from fairseq_gist.files import check_output
 from fairseq_gist.training.options import DifferentiationOptions
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> None:
     """Write the stock model that one language has inside a checkpoint."""
     from fairseq_gist.surgery.state import export_state
 
+    check_output(args.output)
     content = read_checkpoint(args.checkpoint)
     settings = model_settings(content, args.checkpoint)
     if is_seamless(settings):

@@ -7,8 +7,10 @@ from typing import Any, Dict, Optional
 
 from fairseq_gist.cli.unit_sources import UnitSource, add_source_arguments, read_source
 from fairseq_gist.errors import OptionError
+from fairseq_gist.files import check_output
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.bipartition import GRANULARITIES
+from fairseq_gist.policies.conflict import MEASURES
 from fairseq_gist.policies.dendrogram import LINKAGES
 from fairseq_gist.policies.registry import POLICIES, check_options, decide
 from fairseq_gist.summary import describe_plan, known_sizes
@@ -31,6 +33,8 @@ EXAMPLE = "\n".join(
         "      --languages de,es --size-budget 190.2M --seed 3 -o random.json",
         "  fairseq-gist plan attention --arch s2t_transformer_m --dict-size 10000 \\",
         "      --languages de,es,fr,it,nl,pt,ro,ru --count",
+        "  fairseq-gist record checkpoints/checkpoint_best.pt DATA --hidden-units -o hidden.npz",
+        "  fairseq-gist plan gdps --statistics hidden.npz --shared 0.5 -o plan.json",
     ]
 )
 
@@ -74,6 +78,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"what is split as one; default projection ({_readers('granularity')})",
     )
     parser.add_argument(
+        "--groups",
+        metavar="{clusters,each,K}",
+        help="that own hidden units: the clusters that are found (each language alone where they "
+        "differ without groups), each language alone, or K clusters; default clusters "
+        f"({_readers('groups')})",
+    )
+    parser.add_argument(
+        "--shared",
+        metavar="{steps,continuous,SHARE}",
+        help="share of hidden units that stay shared: by how much languages differ, in the paper's "
+        "steps (75, 50, 25 %%) or continuous, where they do; or a number between 0 and 1, in all "
+        f"blocks; default steps ({_readers('shared')})",
+    )
+    parser.add_argument(
+        "--own",
+        choices=MEASURES,
+        help="how hidden units in conflict are found: along the directions that tell languages "
+        f"apart, or by agreement in all; default directions ({_readers('own')})",
+    )
+    parser.add_argument(
         "--units",
         metavar="REGEX",
         help="decide on these module paths only; the others stay as they are (default: all that "
@@ -96,7 +120,9 @@ def run(args: argparse.Namespace) -> None:
     """Decide, write the plan and print it as a table."""
     if args.output is None and not args.count:
         raise OptionError("-o: name the file to write, or ask for --count alone")
-    names = ("budget", "seed", "linkage", "splits", "threshold", "granularity")
+    if args.output is not None:
+        check_output(args.output)
+    names = sorted({option for policy in POLICIES.values() for option in policy.options})
     given: Dict[str, Any] = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
     check_options(args.policy, given, args.statistics is not None)
     policy = POLICIES[args.policy]

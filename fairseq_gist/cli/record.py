@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 from fairseq_gist.cli.checkpoint_files import model_settings, read_checkpoint
 from fairseq_gist.errors import OptionError
+from fairseq_gist.files import check_output
 from fairseq_gist.languages import LANGUAGE_KEYS
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
@@ -50,7 +51,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-tokens", type=int, default=20000, help="frames a batch (default %(default)s)"
     )
-    parser.add_argument("--units", metavar="REGEX", help="module paths (default: the decoder's)")
+    parser.add_argument(
+        "--units",
+        metavar="REGEX",
+        help="module paths (default: the decoder's; with --hidden-units the feed-forward blocks of "
+        "the encoder, of a Conformer's two the second)",
+    )
+    parser.add_argument(
+        "--hidden-units",
+        action="store_true",
+        help="record single hidden units of the feed-forward blocks among the units, too, for "
+        "'plan gdps'",
+    )
     parser.add_argument(
         "--sketch-dim",
         type=int,
@@ -81,6 +93,7 @@ def run(args: argparse.Namespace) -> None:
     problems = storage_problems(args.sketch_dim, args.statistics_device)
     if problems:
         raise OptionError("; ".join(problems))
+    check_output(args.output)
     content = read_checkpoint(args.checkpoint)
     register()
     from fairseq import utils
@@ -102,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
     use_gpu = torch.cuda.is_available() and not args.cpu
     if use_gpu:
         model = model.cuda()
-    units = select_units(find_units(model), args.units, no_units(model))
+    units = select_units(find_units(model), args.units, no_units(model), args.hidden_units)
     recorder = GradientRecorder(
         model,
         units,
@@ -111,6 +124,7 @@ def run(args: argparse.Namespace) -> None:
         1,
         device=args.statistics_device,
         sketch_dim=args.sketch_dim,
+        hidden_units=args.hidden_units,
     )
     logger.info(f"measuring gradients per language on '{args.subset}': {recorder}")
     watch_units(model, units.values(), model.routing)

@@ -68,7 +68,8 @@ def run(args: argparse.Namespace) -> None:
         [f"Not read: {problem}." for problem in problems],
     )
     for why, titles in grouped(missing):
-        print(f"missing: {'; '.join(titles)}: {why}")
+        more = f"; {len(titles) - 3} more" if len(titles) > 4 else ""
+        print(f"missing: {'; '.join(titles[:3] if more else titles)}{more}: {why}")
     for problem in problems:
         print(f"not read: {problem}")
     print(args.output / PAGE)

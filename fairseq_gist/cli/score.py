@@ -26,6 +26,8 @@ from fairseq_gist.evaluation import (
     write_scores,
     write_tables,
 )
+from fairseq_gist.evaluation.sentences import WORD_ORDERS
+from fairseq_gist.files import check_output
 from fairseq_gist.languages import LANGUAGE_KEYS, TARGET
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
@@ -62,6 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=LANGUAGE_KEYS,
         default=TARGET,
         help="score by target language, source language or both (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--chrf-word-order",
+        type=int,
+        choices=WORD_ORDERS,
+        help="count words in chrF too, up to n-grams of this length: 2 is chrF++ (default: 0)",
     )
     parser.add_argument(
         "--parameters",
@@ -156,13 +164,7 @@ def _check_options(args: argparse.Namespace, paths: Named) -> None:
     ):
         if value < least:
             raise OptionError(f"{option}: expected {least} or more, found {value}")
-    translations = [path for _, path in paths if not _is_scores(path)]
-    if translations:
-        for option, value in (("--data", args.data), ("--subset", args.subset)):
-            if not value:
-                raise OptionError(f"{option} is needed to score the translations {translations[0]}")
-    elif args.samples:
-        raise OptionError("--samples: expected a system with translations, found scores files only")
+    _check_translations(args, [path for _, path in paths if not _is_scores(path)])
     inputs = {Path(path).resolve() for _, path in paths}
     output = _output(args, paths)
     for option, path in [
@@ -171,6 +173,22 @@ def _check_options(args: argparse.Namespace, paths: Named) -> None:
     ]:
         if path and path.resolve() in inputs:
             raise OptionError(f"{option}: {path} is one of the systems to read; name another file")
+        if path:
+            check_output(path, option)
+
+
+def _check_translations(args: argparse.Namespace, translations: Sequence[str]) -> None:
+    """Raise where translations lack an option, or an option lacks translations."""
+    if translations:
+        for option, value in (("--data", args.data), ("--subset", args.subset)):
+            if value is None or not str(value).strip(","):
+                raise OptionError(f"{option} is needed to score the translations {translations[0]}")
+        return
+    for option, value in (("--samples", args.samples), ("--chrf-word-order", args.chrf_word_order)):
+        if value:
+            raise OptionError(
+                f"{option}: expected a system with translations, found scores files only"
+            )
 
 
 def _output(args: argparse.Namespace, paths: Named) -> Optional[Path]:
@@ -195,7 +213,8 @@ def _read(args: argparse.Namespace, paths: Named) -> Tuple[List[System], List[Ru
             runs += read_scores(Path(path), name)
             continue
         system = read_system(name, Path(path), args.data, subsets, args.language_key)
-        scores = score_corpus(system.hypotheses, system.references)
+        order = args.chrf_word_order or 0
+        scores = score_corpus(system.hypotheses, system.references, order)
         runs.append(Run(name, ",".join(subsets), None, scores, Path(path)))
         if name not in [other.name for other in systems]:
             systems.append(system)

@@ -32,7 +32,7 @@ def metric_grid(results: Results, metric: str) -> Grid:
         for comparison in results.comparisons
         if comparison.against != results.baseline
     }
-    header = [METRICS[metric], "seeds", "parameters"]
+    header = [results.title(metric), "seeds", "parameters"]
     header += ["times"] * compared + [*results.languages, AVERAGE]
     average = len(header) - 1
     header += [f"p vs {results.baseline}"] * compared + ["p vs others"] * bool(others)
@@ -54,8 +54,8 @@ def metric_grid(results: Results, metric: str) -> Grid:
 def comparison_grid(results: Results) -> Grid:
     """Lay out every comparison: differences of the averages, their intervals and p."""
     header = ["comparison"]
-    for title in METRICS.values():
-        header += [title, "95 % interval", "p"]
+    for metric in METRICS:
+        header += [results.title(metric), "95 % interval", "p"]
     rows = []
     for comparison in results.comparisons:
         row = [f"{comparison.system} - {comparison.against}"]

@@ -75,7 +75,7 @@ def as_csv(results: Results) -> str:
         writer.writerows(_entry_rows(results, entry))
     for comparison in results.comparisons:
         for metric, difference in comparison.differences.items():
-            about = [comparison.system, comparison.against, "", METRICS[metric], AVERAGE]
+            about = [comparison.system, comparison.against, "", results.title(metric), AVERAGE]
             for quantity, value in zip(("difference", "p", "low", "high"), difference):
                 writer.writerow([*about, quantity, repr(value)])
     return text.getvalue()
@@ -133,7 +133,8 @@ def _entry_rows(results: Results, entry: Entry) -> Iterator[List[Any]]:
     times = results.times(entry, results.baseline)
     if times is not None:
         yield [entry.name, results.baseline, "", "", "", "times", repr(times)]
-    for metric, title in METRICS.items():
+    for metric in METRICS:
+        title = results.title(metric)
         columns = list(entry.runs[0].scores.of(metric))
         for seed, run in enumerate(entry.runs, start=1):
             for column in columns:
@@ -154,7 +155,7 @@ def _notes(results: Results) -> List[str]:
     counts = [f"{language} {len(own.bleu):,}" for language, own in run.scores.sentences.items()]
     notes = [
         f"sacreBLEU signatures: BLEU {run.scores.bleu_signature}; "
-        f"chrF {run.scores.chrf_signature}.",
+        f"{results.title('chrf')} {run.scores.chrf_signature}.",
         f"Sentences of {run.subset}: {run.sentence_count:,} ({', '.join(counts)}). The average is "
         "the plain mean over the languages.",
     ]
@@ -172,7 +173,7 @@ def _notes(results: Results) -> List[str]:
         )
         count = len(results.comparisons)
         notes.append(
-            f"{count} {'pair' if count == 1 else 'pairs'} of systems compared by BLEU and by chrF; "
-            f"the {2 * count} p-values are not corrected for their number."
+            f"{count} {'pair' if count == 1 else 'pairs'} of systems compared by BLEU and by "
+            f"{results.title('chrf')}; the {2 * count} p-values are not corrected for their number."
         )
     return notes

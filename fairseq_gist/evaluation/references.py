@@ -21,6 +21,8 @@ class Reference(NamedTuple):
     """What was said, empty where the manifest doesn't tell."""
     row: str = ""
     """The row's ``id``, empty where the manifest has none."""
+    target: str = ""
+    """What language the text is in, empty where it is ``language``."""
 
 
 def read_references(data: Path, subset: str, key: str = TARGET) -> List[Reference]:
@@ -48,6 +50,12 @@ def read_references(data: Path, subset: str, key: str = TARGET) -> List[Referenc
             raise DataError(f"{path}, line {line}: no text in the column 'tgt_text'")
     languages = row_languages(rows, subset, (), str(path), key)
     return [
-        Reference(language, row["tgt_text"], row.get("src_text") or "", row.get("id") or "")
+        Reference(
+            language,
+            row["tgt_text"],
+            row.get("src_text") or "",
+            row.get("id") or "",
+            row.get("tgt_lang") or "",
+        )
         for language, row in zip(languages, rows)
     ]

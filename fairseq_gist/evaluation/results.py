@@ -79,6 +79,10 @@ class Results(NamedTuple):
         """The languages in alphabetical order."""
         return list(self.entries[0].runs[0].scores.sentences)
 
+    def title(self, metric: str) -> str:
+        """Return how the metric is written, the same for all systems."""
+        return self.entries[0].runs[0].scores.title(metric)
+
     def entry(self, name: str) -> Entry:
         """Return the system of that name."""
         return next(entry for entry in self.entries if entry.name == name)

@@ -32,13 +32,25 @@ class CorpusScores(NamedTuple):
         """Return the scores by one of :data:`METRICS`."""
         return self.bleu if metric == "bleu" else self.chrf
 
+    def title(self, metric: str) -> str:
+        """Return how the metric is written."""
+        return next(iter(self.sentences.values())).title(metric)
 
-def score_corpus(hypotheses: Sequence[str], references: Sequence[Reference]) -> CorpusScores:
-    """Score hypothesis ``i`` against reference ``i``, each language as a corpus of its own."""
+
+def score_corpus(
+    hypotheses: Sequence[str], references: Sequence[Reference], word_order: int = 0
+) -> CorpusScores:
+    """Score hypothesis ``i`` against reference ``i``, each language as a corpus of its own.
+
+    ``word_order`` is that of chrF, one of :data:`~fairseq_gist.evaluation.sentences.WORD_ORDERS`.
+    """
     sentences: Dict[str, SentenceStatistics] = {}
     signatures: Dict[str, Dict[str, str]] = {metric: {} for metric in METRICS}
-    for language, (texts, targets) in _by_language(hypotheses, references).items():
-        sentences[language], found = count_sentences(language, texts, targets)
+    for language, (texts, rows) in _by_language(hypotheses, references).items():
+        targets = {row.target or language for row in rows}
+        written = targets.pop() if len(targets) == 1 else ""  # BLEU's usual tokeniser
+        plain = [row.text for row in rows]
+        sentences[language], found = count_sentences(written, texts, plain, word_order)
         for metric in METRICS:
             signatures[metric][language] = found[metric]
     return CorpusScores(
@@ -62,15 +74,15 @@ def scores_of_sentences(metric: str, sentences: Dict[str, SentenceStatistics]) -
 
 def _by_language(
     hypotheses: Sequence[str], references: Sequence[Reference]
-) -> Dict[str, Tuple[List[str], List[str]]]:
+) -> Dict[str, Tuple[List[str], List[Reference]]]:
     """Group hypotheses and their references by language, in alphabetical order."""
-    groups: Dict[str, Tuple[List[str], List[str]]] = {
+    groups: Dict[str, Tuple[List[str], List[Reference]]] = {
         language: ([], []) for language in sorted({row.language for row in references})
     }
     for hypothesis, reference in zip(hypotheses, references):
-        texts, targets = groups[reference.language]
+        texts, rows = groups[reference.language]
         texts.append(hypothesis)
-        targets.append(reference.text)
+        rows.append(reference)
     return groups
 
 

@@ -102,7 +102,7 @@ def _entry(run: Run) -> Dict[str, Any]:
 def _entries(path: Path) -> List[Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected a scores file, found no JSON ({error})") from error
     entries = content.get("systems") if isinstance(content, dict) else None
     if not isinstance(entries, list):

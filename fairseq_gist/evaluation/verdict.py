@@ -19,7 +19,7 @@ def verdicts(results: Results) -> List[str]:
     if not results.comparisons:
         return [
             f"{entry.name}: "
-            + ", ".join(f"{title} {entry.mean(metric):.2f}" for metric, title in METRICS.items())
+            + ", ".join(f"{results.title(metric)} {entry.mean(metric):.2f}" for metric in METRICS)
             + "."
             for entry in results.entries
         ]
@@ -44,7 +44,8 @@ def _verdict(results: Results, comparison: Comparison) -> str:
     )
     line = (
         f"{entry.name} is {_relation(bleu, 'BLEU', other.name)}, "
-        f"{_relation(chrf, 'chrF', 'it')}, ahead in {ahead} of {len(results.languages)} languages"
+        f"{_relation(chrf, results.title('chrf'), 'it')}, "
+        f"ahead in {ahead} of {len(results.languages)} languages"
     )
     times = results.times(entry, other.name)
     if times:

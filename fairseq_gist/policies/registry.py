@@ -8,11 +8,17 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 from fairseq_gist.errors import OptionError, StatisticsError
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.bipartition import bipartition_plan
+from fairseq_gist.policies.gdps import gdps_plan
+from fairseq_gist.policies.gdps_random import gdps_random_plan
 from fairseq_gist.policies.gradient import gradient_plan
 from fairseq_gist.policies.heuristic import heuristic_plan
 from fairseq_gist.policies.random_order import random_plan
 from fairseq_gist.statistics import GradientStatistics
-from fairseq_gist.unit_names import DEFAULT_UNITS, chosen_units, matching
+from fairseq_gist.unit_names import (
+    DEFAULT_UNITS,
+    chosen_units,
+    matching,
+)
 
 __all__ = ["POLICIES", "Policy", "check_options", "decide"]
 
@@ -27,6 +33,7 @@ class Policy:
         needs_statistics: whether it decides from gradients.
         needs_budget: whether it has to be told a size.
         options: those of :func:`decide` that it reads, beside ``within`` and ``units``.
+        needs_hidden_units: whether its statistics must have single hidden units.
     """
 
     name: str
@@ -34,6 +41,7 @@ class Policy:
     needs_statistics: bool = False
     needs_budget: bool = False
     options: Tuple[str, ...] = ()
+    needs_hidden_units: bool = False
 
 
 POLICIES: Mapping[str, Policy] = {
@@ -51,6 +59,20 @@ POLICIES: Mapping[str, Policy] = {
             "split in two the groups whose halves' gradients are the farthest apart",
             needs_statistics=True,
             options=("budget", "splits", "threshold", "granularity"),
+        ),
+        Policy(
+            "gdps",
+            "share some hidden units of feed-forward blocks, split those in conflict among groups",
+            needs_statistics=True,
+            options=("groups", "shared", "own"),
+            needs_hidden_units=True,
+        ),
+        Policy(
+            "gdps-random",
+            "as gdps, but which languages and hidden units is left to chance: its control",
+            needs_statistics=True,
+            options=("groups", "shared", "own", "seed"),
+            needs_hidden_units=True,
         ),
         Policy(
             "random",
@@ -112,6 +134,9 @@ def decide(
     splits: int = 2,
     threshold: float = 0.0,
     granularity: str = "projection",
+    groups: str = "clusters",
+    shared: str = "steps",
+    own: str = "directions",
     units: Optional[str] = None,
 ) -> SharingPlan:
     """Return the plan of the policy ``name``; options that it doesn't read are left alone.
@@ -128,12 +153,16 @@ def decide(
         within: the plan so far. Most policies go on from it; a heuristic is what it is on the
             units that it decides on, and must split only further.
         budget: size of the whole model, see :func:`fairseq_gist.budget.parse_budget`.
-        seed: of ``random``.
+        seed: of ``random`` and ``gdps-random``.
         linkage: of ``gradient``, see :func:`~fairseq_gist.policies.gradient.gradient_plan`.
         splits: of ``bipartition``, as the two that follow; see
             :func:`~fairseq_gist.policies.bipartition.bipartition_plan`.
         threshold: see ``splits``.
         granularity: see ``splits``.
+        groups: of ``gdps``, as the two that follow; see
+            :func:`~fairseq_gist.policies.gdps.gdps_plan`.
+        shared: see ``groups``.
+        own: see ``groups``.
         units: regular expression for the units to decide on; default are all the statistics have,
             or those of the decoder.
 
@@ -141,19 +170,22 @@ def decide(
         OptionError: for an unknown policy, or an option that is missing or can't work.
         PlanError: when ``within`` is for other languages, a heuristic would join what it separates,
             or it has modules in pieces that ``bipartition`` is to split as one.
-        StatisticsError: when the statistics are for other languages or units.
+        StatisticsError: when the statistics are for other languages or units, or lack hidden units.
     """
     check_options(name, {}, statistics is not None)
     policy = POLICIES[name]
     if policy.needs_budget and budget is None:
         raise OptionError(f"--size-budget: policy '{name}' needs the size that the model may have")
     if statistics is not None and policy.needs_statistics:
-        own = _selected(statistics, languages, units)
-        so_far = _completed(within, languages, unit_parameters, own.units)
+        recorded = _selected(statistics, languages, units)
+        so_far = _completed(within, languages, unit_parameters, recorded.units)
         if name == "gradient":
-            plan = gradient_plan(own, str(budget), so_far, linkage)
+            plan = gradient_plan(recorded, str(budget), so_far, linkage)
+        elif name == "bipartition":
+            plan = bipartition_plan(recorded, so_far, splits, threshold, granularity, budget)
         else:
-            plan = bipartition_plan(own, so_far, splits, threshold, granularity, budget)
+            plan = gdps_plan(recorded, groups, shared, own, so_far)
+            return gdps_random_plan(plan, seed) if name == "gdps-random" else plan
     elif name == "random":
         chosen = chosen_units(units or DEFAULT_UNITS, unit_parameters)
         so_far = _completed(within, languages, unit_parameters, chosen)

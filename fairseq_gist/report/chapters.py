@@ -12,6 +12,7 @@ from fairseq_gist.plan import SharingPlan
 from fairseq_gist.report.figure import Figure, Missing
 from fairseq_gist.report.figures.directions import directions_figure
 from fairseq_gist.report.figures.divergence import divergence_figure
+from fairseq_gist.report.figures.hidden import hidden_figure
 from fairseq_gist.report.figures.history import history_figure
 from fairseq_gist.report.figures.kinds import kinds_figure
 from fairseq_gist.report.figures.languages import language_order, languages_figure
@@ -90,6 +91,7 @@ def _similarity(content: Content, prefix: str, units: Sequence[str]) -> List[Cha
             languages_figure(similarity),
             divergence_figure(similarity),
             directions_figure(similarity),
+            *filter(None, [hidden_figure(similarity)]),
             *(languages_figure(similarity, f"units {pattern}", pattern) for pattern in units),
             *_each_layer(similarity),
         ]
@@ -120,6 +122,10 @@ def _plans(content: Content, prefix: str) -> Chapter:
     answers = []
     for label, plan in _distinct(content.plans).items():
         answers.append(answers_of_plan(label, plan))
+        for of, statistics in content.statistics.items():
+            if statistics.languages != plan.languages:
+                why = f"the gradients in {of} are those of {', '.join(statistics.languages)}"
+                made.append(Missing(f"What {label}, of other languages, comes from", why))
         made.append(plan_figure(label, plan, order, are_folded))
         history = history_figure(label, plan)
         made += [history] if history else []
@@ -166,18 +172,20 @@ def _results(contents: Sequence[Content]) -> List[Chapter]:
         return [Chapter("Results", [], [], [Missing("BLEU and chrF", why)])]
     chapters = []
     groups = _comparable(runs)
-    for number, group in enumerate(groups, start=1):
+    numbered = enumerate(groups, start=1)
+    for number, seeds, group in ((n, s, part) for n, all_ in numbered for s, part in _fair(all_)):
         results = _resampled(group)
         first = group[0]
         source = (
             f"{first.sentence_count:,} sentences of {first.subset}; BLEU "
-            f"{first.scores.bleu_signature}; chrF {first.scores.chrf_signature}"
+            f"{first.scores.bleu_signature}; {results.title('chrf')} {first.scores.chrf_signature}"
         )
         made: List[Union[Figure, Missing]] = []
         for metric in METRICS:
             made.append(languages_results_figure(results, metric, source))
             made.append(size_figure(results, metric, source))
         title = "Results" if len(groups) == 1 else f"Results, {first.subset} ({number})"
+        title += seeds
         chapters.append(_chapter(title, [answers_of_results(results)], made))
     return chapters
 
@@ -209,6 +217,24 @@ def _comparable(runs: Sequence[Run]) -> List[List[Run]]:
         else:
             groups.append([run])
     return groups
+
+
+def _fair(runs: Sequence[Run]) -> List[Tuple[str, List[Run]]]:
+    """Return runs that may be compared, with what to call them: as many seeds of every system.
+
+    One seed beside the mean of several would compare the seeds, not the systems.
+    """
+    systems: Dict[str, List[Run]] = {}
+    for run in runs:
+        systems.setdefault(run.name, []).append(run)
+    most = max(map(len, systems.values()))
+    if all(len(own) == most for own in systems.values()):
+        return [("", list(runs))]
+    found = [(": the first seed of every system", [own[0] for own in systems.values()])]
+    complete = [own for own in systems.values() if len(own) == most]
+    if len(complete) > 1:
+        found.append((f": the systems with {most} seeds", [run for own in complete for run in own]))
+    return found
 
 
 def _resampled(runs: Sequence[Run]) -> Results:

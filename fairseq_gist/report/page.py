@@ -21,6 +21,8 @@ from fairseq_gist.report.style import drawing, letters_without_font
 __all__ = ["PAGE", "check_target", "grouped", "write_report"]
 
 PAGE = "index.html"
+_FIGURES = "figures"
+_ENDINGS = (".png", ".svg", ".csv")
 _MARK = 'name="generator" content="fairseq-gist'
 _TEMPLATE = Path(__file__).with_name("page.html")
 _WIDE = 500
@@ -40,15 +42,37 @@ class Rendered(NamedTuple):
 
 
 def check_target(folder: Path) -> None:
-    """Raise OptionError unless the folder is new, empty, or an earlier report."""
+    """Raise OptionError unless the folder is new, empty, or an earlier report and nothing else."""
+    own, here = folder.resolve(), Path.cwd()
+    if own == here or own in here.parents:
+        raise OptionError(
+            f"-o {folder}: the folder would be replaced while you are in it; name another one"
+        )
     if folder.is_dir() and any(folder.iterdir()):
         page = folder / PAGE
         if not page.is_file() or _MARK not in page.read_text(encoding="utf-8", errors="replace"):
             raise OptionError(
                 f"-o {folder}: the folder holds something else than a report; name another one"
             )
+        added = sorted(_not_ours(folder))
+        if added:
+            raise OptionError(
+                f"-o {folder}: beside an earlier report the folder holds {added[0]}, which would "
+                "be lost; move that away, or name another folder"
+            )
     elif folder.exists() and not folder.is_dir():
         raise OptionError(f"-o {folder}: that is a file; name a folder")
+
+
+def _not_ours(folder: Path) -> Iterator[str]:
+    """Yield what somebody else put into the folder of a report."""
+    for path in folder.iterdir():
+        if path.name == _FIGURES:
+            for inner in path.iterdir():
+                if inner.suffix not in _ENDINGS:
+                    yield f"{_FIGURES}/{inner.name}"
+        elif path.name not in (PAGE, ".DS_Store"):
+            yield path.name
 
 
 def write_report(
@@ -76,7 +100,7 @@ def write_report(
             "place. This page and the SVG files use the fonts of whoever reads them.",
         ]
     with _replacing_folder(folder) as target:
-        figures = target / "figures"
+        figures = target / _FIGURES
         figures.mkdir()
         names = _unique_names(chapters)
         pages = []
@@ -173,14 +197,24 @@ def _template() -> Any:
 @contextlib.contextmanager
 def _replacing_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder beside ``folder``; it takes its place when the block succeeds."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    folder = folder.resolve()  # what a link points to is replaced, not the link
     try:
-        new, old = scratch / "new", scratch / "old"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise OptionError(
+            f"-o {folder}: can't write in {folder.parent}: {error.strerror}; name another folder"
+        ) from None
+    new, old = scratch / "new", scratch / "old"
+    try:
         new.mkdir()
         yield new
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

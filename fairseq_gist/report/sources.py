@@ -159,7 +159,7 @@ def _take(content: Content, path: Path, label: str, plan_of_checkpoint: PlanRead
 def _take_json(content: Content, path: Path, label: str) -> bool:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error})") from None
     keys = set(found) if isinstance(found, dict) else set()
     if {"languages", "units"} <= keys:

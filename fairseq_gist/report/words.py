@@ -14,7 +14,7 @@ from fairseq_gist.jackknife import Estimate
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.report.mantel import compare_families
 from fairseq_gist.report.similarity import Part, Similarity
-from fairseq_gist.summary import known_sizes, plan_in_words
+from fairseq_gist.summary import known_sizes, name_pair, plan_in_words
 
 __all__ = ["Answer", "answers_of_plan", "answers_of_results", "answers_of_similarity"]
 
@@ -115,7 +115,7 @@ def _pairs(similarity: Similarity) -> str:
 
     def named(place: int) -> str:
         one, other = similarity.pairs[place]
-        return f"{one}-{other} {_number(_at(cosine, place))}"
+        return f"{name_pair(one, other)} {_number(_at(cosine, place))}"
 
     mean = similarity.overall()
     if len(order) == 1:
@@ -155,7 +155,7 @@ def _conflicts(similarity: Similarity) -> str:
     statistics = similarity.statistics
     if similarity.jackknife.chunks < 3:
         return (
-            f"No: there are {similarity.jackknife.chunks} chunks, and it takes three at least; "
+            f"No: it takes three at least, and of chunks there are {similarity.jackknife.chunks}; "
             "record with more (--chunks)."
         )
     cosine = similarity.of_units_and_pairs()
@@ -181,7 +181,7 @@ def _worst(similarity: Similarity, cosine: Estimate) -> List[str]:
         for unit, pair in zip(*np.nonzero(cosine.is_below_zero))
     ]
     return [
-        f"{'-'.join(similarity.pairs[pair])} on {similarity.statistics.units[unit]} "
+        f"{name_pair(*similarity.pairs[pair])} on {similarity.statistics.units[unit]} "
         f"{_number(_at(cosine, (unit, pair)))}"
         for _, unit, pair in sorted(places)[:3]
     ]

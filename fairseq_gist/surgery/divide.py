@@ -6,20 +6,38 @@ columns of the second go to one of two parts, and the sum over hidden units is m
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, Mapping, MutableMapping, NamedTuple, Optional, Tuple
+from typing import (
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    MutableMapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from fairseq_gist.division import OWN, SHARED, Division
-from fairseq_gist.errors import PlanError
+from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.nn.divided import DividedInput, DividedOutput
 from fairseq_gist.nn.shared import release
 from fairseq_gist.surgery.lineage import Lineage
 from fairseq_gist.surgery.units import Unit, module_at, replace_module
+from fairseq_gist.unit_names import feed_forward_blocks
 
-__all__ = ["check_divisions", "divide", "divide_state", "join_state", "units_after"]
+__all__ = [
+    "check_divisions",
+    "divide",
+    "divide_state",
+    "divisible_blocks",
+    "join_state",
+    "units_after",
+]
 
 
 class _Cut(NamedTuple):
@@ -29,6 +47,29 @@ class _Cut(NamedTuple):
     dim: int
     positions: Mapping[str, Tensor]
     """By part; a part that isn't there has no such parameter."""
+
+
+def divisible_blocks(model: nn.Module, units: Iterable[str]) -> Dict[str, Tuple[str, int]]:
+    """Return the blocks among ``units`` whose hidden units can be divided.
+
+    Returns:
+        First projection -> second projection, number of hidden units.
+
+    Raises:
+        OptionError: when there is none.
+    """
+    names = list(units)
+    found: Dict[str, Tuple[str, int]] = {}
+    for first, second in feed_forward_blocks(names).items():
+        modules = [_module(model, path) for path in (first, second)]
+        if all(type(module) is nn.Linear for module in modules):
+            found[first] = (second, module_at(model, second).in_features)
+    if not found:
+        raise OptionError(
+            f"--units: none of the {len(names)} units, '{names[0]}' first, are the two projections "
+            "of a feed-forward block that isn't split yet; choose others"
+        )
+    return found
 
 
 def check_divisions(

@@ -12,7 +12,12 @@ from torch.nn import Parameter
 from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.per_language import RECORDABLE
-from fairseq_gist.unit_names import DEFAULT_UNITS, chosen_units, matching
+from fairseq_gist.unit_names import (
+    DEFAULT_UNITS,
+    chosen_units,
+    encoder_feed_forward,
+    matching,
+)
 
 __all__ = [
     "FAST_PATH_COPIES",
@@ -118,6 +123,7 @@ def select_units(
     units: Mapping[str, Unit],
     pattern: Optional[str] = None,
     refused: Optional[Mapping[str, str]] = None,
+    hidden_units: bool = False,
 ) -> Dict[str, Unit]:
     """Return the units whose whole name matches ``pattern``, default those of the paper.
 
@@ -125,6 +131,8 @@ def select_units(
         units: of the model.
         pattern: regular expression for whole names.
         refused: what is no unit and why, see :func:`no_units`; told where nothing else matches.
+        hidden_units: whether the default is instead where hidden units are divided, see
+            :func:`~fairseq_gist.unit_names.encoder_feed_forward`.
 
     Raises:
         OptionError: when the pattern is no regular expression, or matches nothing.
@@ -135,6 +143,8 @@ def select_units(
         name = next(iter(matching(pattern, refused)), None)
         if name is not None:
             raise OptionError(f"--units: '{name}' can't be split: {refused[name]}")
+    if hidden_units and pattern is None:
+        return {name: units[name] for name in encoder_feed_forward(units)}
     return {name: units[name] for name in chosen_units(pattern or DEFAULT_UNITS, units)}
 
 

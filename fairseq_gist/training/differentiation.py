@@ -19,7 +19,7 @@ from fairseq_gist.statistics import GradientStatistics
 from fairseq_gist.summary import describe_plan
 from fairseq_gist.surgery.adapters import is_default_plan
 from fairseq_gist.surgery.apply import apply_plan
-from fairseq_gist.surgery.divide import units_after
+from fairseq_gist.surgery.divide import divisible_blocks, units_after
 from fairseq_gist.surgery.plan_buffer import plan_of, store_plan
 from fairseq_gist.surgery.units import (
     Unit,
@@ -63,6 +63,7 @@ class Differentiation:
         self.options, self.trainer, self.task, self.routing = options, trainer, task, routing
         self.moments = moments(options)
         self._records = records(options)
+        self._policy = POLICIES[options.differentiate_by]
         self._log = SimilarityLog()
         self._has_begun = False
         self.window = RecordingWindow(
@@ -72,6 +73,7 @@ class Differentiation:
             options.gradient_chunks,
             device=options.statistics_device,
             sketch_dim=options.sketch_dim,
+            hidden_units=self._policy.needs_hidden_units,
         )
         if len(routing.languages) < 2:
             raise OptionError(
@@ -81,6 +83,8 @@ class Differentiation:
             )
         if self._records:
             self._check_trained(self._units())
+        if self._policy.needs_hidden_units:
+            divisible_blocks(self.model, self._units())
         hook.check_trainer(trainer)
         self._check_budgets()
         self._check_reachable()
@@ -157,6 +161,9 @@ class Differentiation:
             splits=options.bipartition_splits,
             threshold=options.bipartition_threshold,
             granularity=options.bipartition_granularity,
+            groups=str(options.gdps_groups),
+            shared=str(options.gdps_shared),
+            own=options.gdps_own,
             units=options.units,
         )
 
@@ -174,6 +181,7 @@ class Differentiation:
             device=self.options.statistics_device,
             sketch_dim=self.options.sketch_dim,
             is_scaled=context.loss_scale != 1.0,
+            hidden_units=self._policy.needs_hidden_units,
         )
         logger.info(f"measuring gradients per language on '{source}': {recorder}")
         watch_units(self.model, units.values(), self.routing)
@@ -212,7 +220,12 @@ class Differentiation:
         hook.rebuild_optimizer(self.trainer, before, lineage)
 
     def _units(self) -> Dict[str, Unit]:
-        return select_units(find_units(self.model), self.options.units, no_units(self.model))
+        return select_units(
+            find_units(self.model),
+            self.options.units,
+            no_units(self.model),
+            self._policy.needs_hidden_units,
+        )
 
     def _units_split_by(self, plan: SharingPlan) -> Dict[str, Unit]:
         before = plan_of(self.model)
@@ -233,7 +246,7 @@ class Differentiation:
             )
 
     def _check_budgets(self) -> None:
-        if "budget" not in POLICIES[self.options.differentiate_by].options:
+        if "budget" not in self._policy.options:
             return
         shared = shared_parameters(self.model)
         limits = [parse_budget(moment.budget, shared) for moment in self.moments]

@@ -7,7 +7,9 @@ from typing import List, Optional
 from fairseq_gist.budget import check_budget
 from fairseq_gist.errors import OptionError
 from fairseq_gist.policies.bipartition import GRANULARITIES
+from fairseq_gist.policies.conflict import MEASURES
 from fairseq_gist.policies.dendrogram import LINKAGES
+from fairseq_gist.policies.gdps import parse_groups, parse_shared
 from fairseq_gist.policies.registry import POLICIES
 
 __all__ = [
@@ -93,7 +95,8 @@ class DifferentiationOptions:
         },
     )
     plan_seed: int = field(
-        default=1, metadata={"help": "seed of the order of --differentiate-by random"}
+        default=1,
+        metadata={"help": "seed of what --differentiate-by random and gdps-random leave to chance"},
     )
     bipartition_splits: int = field(
         default=2,
@@ -116,11 +119,35 @@ class DifferentiationOptions:
             "those of a 'module' (one attention, one feed-forward block), or of a 'layer'"
         },
     )
+    gdps_groups: str = field(
+        default="clusters",
+        metadata={
+            "help": "which groups of languages own hidden units by --differentiate-by gdps: the "
+            "'clusters' that are found (each language alone where languages differ without "
+            "groups), 'each' language alone, or a number of clusters"
+        },
+    )
+    gdps_shared: str = field(
+        default="steps",
+        metadata={
+            "help": "share of the hidden units that stay shared by --differentiate-by gdps: of "
+            "blocks in which languages differ, by how much they do, in the paper's 'steps' "
+            "(75, 50 or 25 %) or 'continuous'; or a number between 0 and 1, of all blocks"
+        },
+    )
+    gdps_own: str = field(
+        default="directions",
+        metadata={
+            "help": "how --differentiate-by gdps finds the hidden units on which groups conflict: "
+            "along the 'directions' that tell languages apart, or by their 'agreement' in all"
+        },
+    )
     units: Optional[str] = field(
         default=None,
         metadata={
             "help": "regular expression for the module paths that may be split (default: all "
-            "projections and norms of the decoder and its final norm)"
+            "projections and norms of the decoder and its final norm; for gdps the feed-forward "
+            "blocks of the encoder, of a Conformer's two the second)"
         },
     )
     sharing_plan: Optional[str] = field(
@@ -202,9 +229,21 @@ def _policy_problems(options: DifferentiationOptions) -> List[str]:
             ("differentiate-by", options.differentiate_by, POLICIES),
             ("linkage", options.linkage, LINKAGES),
             ("bipartition-granularity", options.bipartition_granularity, GRANULARITIES),
+            ("gdps-own", options.gdps_own, MEASURES),
         )
         if found not in known
     ]
+    for check, found in ((parse_groups, options.gdps_groups), (parse_shared, options.gdps_shared)):
+        try:
+            check(str(found))
+        except OptionError as error:
+            problems.append(f"--gdps-{error}")
+    policy = POLICIES.get(options.differentiate_by)
+    if policy is not None and policy.needs_hidden_units and options.sketch_dim:
+        problems.append(
+            f"--sketch-dim: '{policy.name}' reads the gradients of single hidden units, which are "
+            "in whole gradients only; leave it out"
+        )
     if options.bipartition_splits < 1:
         problems.append(
             f"--bipartition-splits: expected 1 or more, found {options.bipartition_splits}"

@@ -14,10 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fairseq_gist.errors import StatisticsError
+from fairseq_gist.errors import OptionError, StatisticsError
+from fairseq_gist.hidden_units import HiddenUnits
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.surgery.divide import divisible_blocks
 from fairseq_gist.surgery.units import Unit, module_at
+from fairseq_gist.training.hidden_gram import hidden_gram
 from fairseq_gist.training.sketch import Sketch
 
 __all__ = ["GradientRecorder"]
@@ -45,6 +48,11 @@ class GradientRecorder:
         device: ``cpu`` or ``model``: where sums are kept.
         sketch_dim: numbers to keep of every unit for a language and chunk; 0 keeps all.
         is_scaled: whether losses are multiplied by a scale for their backward passes.
+        hidden_units: whether the statistics have single hidden units of feed-forward blocks, too.
+
+    Raises:
+        OptionError: when hidden units are wanted and none of the units are such a block, or
+            gradients aren't kept whole.
     """
 
     def __init__(
@@ -59,8 +67,15 @@ class GradientRecorder:
         device: str = "cpu",
         sketch_dim: int = 0,
         is_scaled: bool = False,
+        hidden_units: bool = False,
     ) -> None:
         self.units = dict(units)
+        self.blocks = divisible_blocks(model, units) if hidden_units else {}
+        if hidden_units and sketch_dim:
+            raise OptionError(
+                "--sketch-dim: the gradients of single hidden units are in whole gradients only; "
+                "leave it out, or record fewer units (--units)"
+            )
         self.languages = tuple(languages)
         self.chunks, self.updates_per_chunk = chunks, updates_per_chunk
         self.sketch_dim = sketch_dim
@@ -220,7 +235,22 @@ class GradientRecorder:
         tokens = self._tokens.numpy()
         chunk_of, language_of = np.nonzero(tokens > 0)
         kept = {"sketch_dim": self.sketch_dim} if self.sketch_dim else {}
-        gram = np.stack([self._gram(unit, chunk_of, language_of) for unit in self.units])
+        own_tokens = self._tokens[chunk_of, language_of][:, None].to(self._device)
+
+        def probes(unit: str) -> List[Tensor]:
+            absent = self._zeros(unit, self._device)
+            return [
+                self._sums[chunk].get(unit, absent)[language]
+                for chunk, language in zip(chunk_of, language_of)
+            ]
+
+        gram = np.stack([_gram(probes(unit), own_tokens) for unit in self.units])
+        hidden = {}
+        for first, (second, count) in self.blocks.items():
+            layouts = self._layout[first], self._layout[second]
+            products = hidden_gram(probes(first), probes(second), layouts, count, own_tokens)
+            sizes = self._sizes[first] // count, _length(layouts[1]["weight"]) // count
+            hidden[first] = HiddenUnits(second, products, *sizes)
         return GradientStatistics(
             languages=self.languages,
             units=tuple(self.units),
@@ -231,25 +261,8 @@ class GradientRecorder:
             probe_chunks=chunk_of.astype(np.int64),
             probe_tokens=tokens[chunk_of, language_of].astype(np.float64),
             provenance={**(provenance or {}), **kept},
+            hidden=hidden,
         )
-
-    def _gram(
-        self, unit: str, chunk_of: np.ndarray[Any, Any], language_of: np.ndarray[Any, Any]
-    ) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Return inner products of the probes, summed in fp64 over slices of columns."""
-        size = self._sizes[unit]
-        absent = self._zeros(unit, self._device)
-        probes = [
-            self._sums[chunk].get(unit, absent)[language]
-            for chunk, language in zip(chunk_of, language_of)
-        ]
-        tokens = self._tokens[chunk_of, language_of][:, None].to(self._device)
-        gram = np.zeros((len(probes), len(probes)))
-        for start in range(0, size, _COLUMNS_AT_ONCE):
-            part = torch.stack([probe[start : start + _COLUMNS_AT_ONCE] for probe in probes])
-            part = part.double() / tokens
-            gram += (part @ part.t()).cpu().numpy()
-        return gram
 
     def state_dict(self) -> Dict[str, Any]:
         """Return everything gathered so far, on the CPU, without an unfinished update."""
@@ -273,6 +286,20 @@ class GradientRecorder:
             {unit: held.to(self._device) for unit, held in sums.items()} for sums in state["sums"]
         ]
         self._tokens = state["tokens"].clone()
+
+
+def _gram(probes: Sequence[Tensor], tokens: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return inner products of the probes, summed in fp64 over slices of columns."""
+    gram = np.zeros((len(probes), len(probes)))
+    for start in range(0, len(probes[0]), _COLUMNS_AT_ONCE):
+        part = torch.stack([probe[start : start + _COLUMNS_AT_ONCE] for probe in probes])
+        part = part.double() / tokens
+        gram += (part @ part.t()).cpu().numpy()
+    return gram
+
+
+def _length(place: Tuple[int, int]) -> int:
+    return place[1] - place[0]
 
 
 def _size(number: int) -> str:

@@ -44,6 +44,7 @@ class RecordingWindow:
         chunks: into how many chunks it is divided.
         device: where gradients are kept, see :class:`GradientRecorder`.
         sketch_dim: numbers to keep of every unit, 0 for all.
+        hidden_units: whether single hidden units are wanted, too.
     """
 
     def __init__(
@@ -55,10 +56,11 @@ class RecordingWindow:
         *,
         device: str = "cpu",
         sketch_dim: int = 0,
+        hidden_units: bool = False,
     ) -> None:
         self.trainer, self.routing = trainer, routing
         self.updates, self.chunks = updates, chunks
-        self.device, self.sketch_dim = device, sketch_dim
+        self.device, self.sketch_dim, self.hidden_units = device, sketch_dim, hidden_units
         self.recorder: Optional[GradientRecorder] = None
         self._moment = 0
         self._loaded: Optional[Dict[str, Any]] = None
@@ -100,6 +102,7 @@ class RecordingWindow:
             device=self.device,
             sketch_dim=self.sketch_dim,
             is_scaled=_has_loss_scale(self.trainer.optimizer),
+            hidden_units=self.hidden_units,
         )
         if loaded is not None:
             recorder.load_state_dict(loaded)

@@ -5,6 +5,7 @@ import logging
 import shutil
 
 import pytest
+import torch
 
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.surgery.plan_buffer import plan_in_state
@@ -213,6 +214,12 @@ def test_statistics_for_other_units(differentiated, tmp_path, plan, capsys):
         (["record", "CHECKPOINT", "nowhere", "-o", "OUT"], "nowhere"),
         (["record", "CHECKPOINT", "DATA", "--subset", "none", "-o", "OUT"], "none"),
         (["average", "STATISTICS", "-o", "OUT"], "is no checkpoint that torch can read"),
+        (["average", "NO MODEL", "-o", "OUT"], "it has no 'model' in it"),
+        (["average", "CHECKPOINT", "-o", "DATA"], "that is a folder; name a file"),
+        (["record", "CHECKPOINT", "DATA", "-o", "DATA"], "that is a folder; name a file"),
+        (["export", "CHECKPOINT", "--language", "de", "-o", "DATA"], "that is a folder"),
+        (["plan", "gradient", "--statistics", "STATISTICS", "-o", "DATA"], "that is a folder"),
+        (["apply", "CHECKPOINT", "PLAN", "-o", "DATA"], "that is a folder; name a file"),
     ],
 )
 def test_commands(differentiated, data, tmp_path, capsys, command, message):
@@ -221,7 +228,9 @@ def test_commands(differentiated, data, tmp_path, capsys, command, message):
         "OUT": str(tmp_path / "out"),
         "DATA": str(data),
         "STATISTICS": str(differentiated.folder / "statistics.npz"),
+        "NO MODEL": str(tmp_path / "none.pt"),
     }
+    torch.save({"model": None}, names["NO MODEL"])
     try:
         code = gist([names.get(word, word) for word in command])
         error = capsys.readouterr().err

@@ -124,7 +124,10 @@ def test_plans_from_gradients_can_be_applied(differentiated, shared, tmp_path, o
             "leave the option",
         ),
         (["shared", *XS], "-o: name the file to write, or ask for --count alone"),
-        (["shared", *XS, "--seed", "3", "--count"], "--seed is for random; policy 'shared' does"),
+        (
+            ["shared", *XS, "--seed", "3", "--count"],
+            "--seed is for gdps-random, random; policy 'shared' does",
+        ),
         (["random", *XS, "--size-budget", "0.5", "--count"], "0.5 is less than the fully shared"),
         (["shared", "--arch", "transformer", *XS[2:], "--count"], "s2t_transformer_m, "),
         (["shared", *XS[:2], "--languages", EIGHT, "--count"], "--arch needs the size of the voc"),

@@ -133,6 +133,8 @@ def test_the_settings_for_mustc_are_the_paper_s(tmp_path):
     [
         ({"ONLY": "best"}, "ONLY: expected some of shared joint"),
         ({"START": "nowhere.pt"}, "START: there is no checkpoint nowhere.pt"),
+        ({"SEEDS": "1,2"}, "SEEDS: expected numbers with spaces between, found '1,2'"),
+        ({"BUDGETS": "large"}, "BUDGETS: expected sizes such as 2.5 or 190.6M"),
     ],
 )
 def test_what_cannot_work_is_told(two_languages, tmp_path, changes, message):
@@ -141,3 +143,26 @@ def test_what_cannot_work_is_told(two_languages, tmp_path, changes, message):
     assert result.returncode == 1
     assert message in result.stderr
     assert not (tmp_path / "table1").exists()
+
+
+def test_a_setting_that_a_file_lacks_is_named(two_languages, tmp_path):
+    data, _ = two_languages
+    settings = tmp_path / "settings.sh"
+    settings.write_text("SEEDS=1\n")
+    result = run(tmp_path / "table1", settings, data, DRY_RUN="1")
+    assert result.returncode == 1
+    assert f"the settings {settings} don't set PATIENCE" in result.stderr
+
+
+def test_equal_settings_are_equal_wherever_they_come_from(two_languages, tmp_path):
+    data, settings = two_languages
+    out = tmp_path / "table1"
+    settings_of = tmp_path / "settings.sh"
+    settings_of.write_text(f'. "{settings}"\nprepare_data() {{ exit 0; }}\n')
+    assert run(out, settings_of, data).returncode == 0  # by the environment
+    facts = (out / "settings").read_text()
+    settings_of.write_text(f"declare +x CHUNKS UPDATES\n{settings_of.read_text()}")
+    for folder in (out, f"{out}/"):
+        result = run(folder, settings_of, data)
+        assert result.returncode == 0, result.stderr
+        assert (out / "settings").read_text() == facts

@@ -250,6 +250,14 @@ def test_signatures_name_the_tokeniser_of_each_language() -> None:
     assert f"version:{sacrebleu.__version__}" in scores.chrf_signature
 
 
+def test_the_tokeniser_is_that_of_the_target_whatever_is_spoken() -> None:
+    rows = [Reference("zh", "a day", "", "", "en"), Reference("de", "a day", "", "", "en")]
+    signature = score_corpus(["a day", "a day"], rows).bleu_signature
+    assert signature == score_corpus(["a day"], [Reference("en", "a day", "")]).bleu_signature
+    pair = score_corpus(["一天"], [Reference("en-zh", "一天", "", "", "zh")])
+    assert "tok:zh" in pair.bleu_signature
+
+
 def test_a_subset_a_language_scores_as_the_mixed_subset_does(tmp_path: Path, data: Path) -> None:
     write_output(tmp_path / "mixed", "tst", dict(enumerate(WORSE)), GOOD)
     for language in ("de", "fr"):
@@ -270,6 +278,19 @@ def test_sentence_statistics_give_the_corpus_scores_exactly() -> None:
         expected = scorer.corpus_score(hypotheses, [references])
         assert corpus_score(metric, sums) == expected.score
         assert signatures[metric] == str(scorer.get_signature())
+
+
+@pytest.mark.parametrize(("order", "title"), [(0, "chrF"), (1, "chrF+"), (2, "chrF++")])
+def test_chrf_may_count_words_too(order: int, title: str) -> None:
+    statistics, signatures = count_sentences("de", WORSE, GOOD, order)
+    scorer = CHRF(word_order=order)
+    sums = statistics.chrf.sum(axis=0).tolist()
+    assert corpus_score("chrf", sums) == scorer.corpus_score(WORSE, [GOOD]).score
+    assert signatures["chrf"] == str(scorer.get_signature())
+    assert statistics.title("chrf") == title
+    assert statistics.title("bleu") == "BLEU"
+    packed = unpack(pack(statistics.chrf), "chrf", len(GOOD))
+    assert np.array_equal(packed, statistics.chrf)
 
 
 def test_sentence_statistics_are_those_of_each_sentence() -> None:

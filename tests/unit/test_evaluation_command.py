@@ -179,6 +179,22 @@ def test_a_system_of_one_model_a_language(data: Path, capsys: pytest.CaptureFixt
     assert split["sentences"] == whole["sentences"]
 
 
+def test_chrf_with_words_is_called_so_everywhere(data: Path, capsys: pytest.CaptureFixture) -> None:
+    for name, texts in (("a", WORSE), ("b", GOOD)):
+        write_output(Path(name), "tst", dict(enumerate(texts)), GOOD)
+        assert score(f"{name}={name}", "--chrf-word-order", "2", "-o", f"{name}.json") == 0
+    assert "nw:2" in entries("a.json")[0]["chrf_signature"]
+    capsys.readouterr()
+    assert table("a=a.json", "b=b.json", "--table", "t") == 0
+    assert " chrF++ above it (p " in capsys.readouterr().out
+    assert "| chrF++ " in Path("t.md").read_text(encoding="utf-8")
+    assert ",chrF++," in Path("t.csv").read_text(encoding="utf-8")
+
+    assert score("b=b", "-o", "plain.json") == 0
+    assert table("a=a.json", "b=plain.json") == 1
+    assert "has chrF of the signature" in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------------------------- mistakes
 
 
@@ -191,7 +207,17 @@ def test_a_system_of_one_model_a_language(data: Path, capsys: pytest.CaptureFixt
         (["a\nb=joint.json"], "expected NAME=PATH, found 'a b=joint.json'"),
         (["a=joint.json", "b=gist1"], "--data is needed to score the translations gist1"),
         (["b=gist1", "--data", "data"], "--subset is needed to score the translations gist1"),
+        (
+            ["b=gist1", "--data", "data", "--subset", ","],
+            "--subset is needed to score the translations gist1",
+        ),
+        (["a=joint.json", "-o", "data"], "--output data: that is a folder; name a file"),
+        (
+            ["a=joint.json", "--table", "joint.json/t"],
+            "joint.json is a file, not a folder",
+        ),
         (["a=joint.json", "--samples", "1"], "--samples: expected a system with translations"),
+        (["a=joint.json", "--chrf-word-order", "2"], "--chrf-word-order: expected a system with"),
         (["a=joint.json", "--bootstrap-samples", "0"], "--bootstrap-samples: expected 1 or more"),
         (["a=joint.json", "--bootstrap-seed", "-1"], "--bootstrap-seed: expected 0 or more"),
         (["a=joint.json", "-o", "joint.json"], "--output: joint.json is one of the systems"),

@@ -221,6 +221,15 @@ def test_malformed_languages_are_refused(languages, message):
         (lambda c: c.update(languages="de"), "'languages' must be a JSON array, found 'de'"),
         (lambda c: c.update(languages=[1, 2]), r"'languages' must be names, found \[1, 2\]"),
         (lambda c: c.update(provenance=[]), "'provenance' must be a JSON object"),
+        (lambda c: c.update(provenance={"unit_parameters": 7}), "must be an object, found 7"),
+        (
+            lambda c: c.update(provenance={"unit_parameters": {"a": "7"}}),
+            "expected a number of parameters of 'a', found '7'",
+        ),
+        (
+            lambda c: c.update(provenance={"shared_parameters": -1}),
+            "expected a number of parameters of 'shared_parameters', found -1",
+        ),
         (lambda c: c["units"].update(a=7), "unit 'a': expected a list of groups, found 7"),
         (lambda c: c["units"]["b"][0].append("xx"), "unit 'b': unknown language 'xx'"),
         (lambda c: c["languages"].append("xx"), "unit 'b': no group has language 'xx'"),
@@ -254,6 +263,7 @@ def test_a_unit_listed_twice_is_refused(plan):
     [
         (b"{", "p.json: not JSON"),
         (b"[1]", "p.json: expected a JSON object, found list"),
+        (b"[" * 100_000, "p.json: not JSON .*recursion"),
         (b"\xff\xfe\x00", "cannot read the sharing plan .*p.json: .*codec"),
     ],
 )

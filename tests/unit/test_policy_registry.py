@@ -1,9 +1,12 @@
 """Deciding by name: what each policy needs, and plans that name all that a model demands."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fairseq_gist.errors import OptionError, PlanError, StatisticsError
+from fairseq_gist.hidden_units import HiddenUnits
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.heuristic import HEURISTICS
 from fairseq_gist.policies.registry import POLICIES, check_options, decide
@@ -23,7 +26,10 @@ TOP = r"decoder\.layers\.5\..+"
 def statistics():
     generator = np.random.default_rng(2)
     vectors = {unit: {one: generator.normal(size=5) for one in LANGUAGES} for unit in DECODER}
-    return statistics_of(vectors, DECODER, noise=0.1, shared=MEDIUM_SHARED)
+    found = statistics_of(vectors, DECODER, noise=0.1, shared=MEDIUM_SHARED)
+    first, second = (f"decoder.layers.0.fc{number}" for number in (1, 2))
+    products = found.select([first, second]).gram.astype(np.float32)
+    return replace(found, hidden={first: HiddenUnits(second, products, 513, 512)})
 
 
 def decided(name, sizes=MODEL, languages=LANGUAGES, **options):
@@ -31,20 +37,25 @@ def decided(name, sizes=MODEL, languages=LANGUAGES, **options):
 
 
 def test_every_heuristic_is_a_policy():
-    others = {"gradient", "bipartition", "random"}
-    assert set(POLICIES) == {*HEURISTICS, *others}
+    gdps = {"gdps", "gdps-random"}
+    assert set(POLICIES) == {*HEURISTICS, "gradient", "bipartition", "random", *gdps}
     assert all(policy.name == name and policy.summary for name, policy in POLICIES.items())
-    assert {n for n, policy in POLICIES.items() if policy.needs_statistics} == others - {"random"}
-    assert {n for n, policy in POLICIES.items() if policy.needs_budget} == others - {"bipartition"}
+    reading = {name for name, policy in POLICIES.items() if policy.needs_statistics}
+    assert reading == {"gradient", "bipartition", *gdps}
+    assert {n for n, policy in POLICIES.items() if policy.needs_hidden_units} == gdps
+    assert {n for n, policy in POLICIES.items() if policy.needs_budget} == {"gradient", "random"}
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_plans_name_all_that_a_model_demands(name, statistics):
     plan = decided(name, statistics=statistics, budget="1.5")
-    assert set(DECODER) <= set(plan.units)
+    divided = {path for first, own in plan.divisions.items() for path in (first, own.second)}
+    assert set(DECODER) - divided <= set(plan.units)
+    assert bool(divided) == POLICIES[name].needs_hidden_units
     assert plan.languages == LANGUAGES
     assert plan.provenance["policy"] == name
-    assert plan.provenance["parameters"] == plan.size(MEDIUM_SHARED, MODEL)
+    sizes = {**MODEL, **plan.provenance["unit_parameters"]}
+    assert plan.provenance["parameters"] == plan.size(MEDIUM_SHARED, sizes)
     assert set(plan.units) <= set(plan.provenance["unit_parameters"])
 
 
@@ -145,7 +156,7 @@ def test_what_is_missing_is_named(statistics):
 def test_options_of_other_policies_are_refused():
     check_options("random", {"seed": 1, "budget": "2"}, has_statistics=False)
     for name, option, message in (
-        ("shared", "seed", "--seed is for random; policy 'shared' doesn't read it"),
+        ("shared", "seed", "--seed is for gdps-random, random; policy 'shared' doesn't read it"),
         ("random", "linkage", "--linkage is for gradient; policy 'random' doesn't read it"),
         ("attention", "budget", "--size-budget is for gradient, bipartition, random; policy"),
     ):

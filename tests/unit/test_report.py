@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import itertools
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from fairseq_gist.analysis.divergence import divergence
 from fairseq_gist.analysis.factorization import factorize
 from fairseq_gist.cli.main import main
 from fairseq_gist.plan import SharingPlan
+from fairseq_gist.policies.conflict import conflicts
+from fairseq_gist.policies.gdps import gdps_plan
 from fairseq_gist.policies.gradient import gradient_plan
 from fairseq_gist.report.figures.history import history_figure
 from fairseq_gist.report.figures.kinds import kinds_figure
@@ -24,6 +27,7 @@ from fairseq_gist.report.figures.plans import plan_figure
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.words import answers_of_similarity
 from tests.unit.made_up import LANGUAGES, grouped, statistics_of
+from tests.unit.planted_hidden import FIRST, SECOND, planted_block
 
 UNITS = [
     f"{stack}.layers.{layer}.{kind}"
@@ -154,6 +158,26 @@ def test_the_analyses_are_those_of_every_unit(large):
         own = [row for row in rows if row["unit"] == unit]
         shares = factorize(planted(), unit).explained
         assert [float(row["share"]) for row in own] == shares.tolist()
+
+
+def test_hidden_units_are_shown_where_they_were_recorded(large, tmp_path):
+    _, report, page = large
+    assert "Conflict of single hidden units" not in page
+    assert not (report / "figures" / "hidden-units.csv").exists()
+    statistics = planted_block([["aa", "bb"], ["cc", "dd"]], (0, 1, 2), noise=1.0)
+    statistics.save(tmp_path / "run" / "statistics.npz")
+    plan = gdps_plan(statistics)
+    plan.save(tmp_path / "run" / "plan.json")
+    page = make(tmp_path / "run", tmp_path / "report")
+    assert "Conflict of single hidden units" in page
+    assert "the others aa bb | cc dd; groups found" in page
+    rows = read(tmp_path / "report" / "figures" / "hidden-units.csv")
+    merged = statistics.merged({FIRST: [FIRST, SECOND]})
+    each = [[language] for language in statistics.languages]
+    expected, _ = conflicts(merged, FIRST, statistics.hidden[FIRST], each, "agreement")
+    found = [float(row["conflict by agreement"]) for row in rows]
+    assert found == pytest.approx(expected.tolist(), rel=1e-9)
+    assert {row["block"] for row in rows} == {FIRST}
 
 
 def test_a_pattern_adds_a_heat_map_of_its_units(large):
@@ -340,6 +364,51 @@ def test_what_is_wrong_is_said_and_nothing_written(run, tmp_path, capsys):
     assert "holds something else than a report" in fails(capsys, run, "-o", other)
     assert (other / "thesis.tex").exists()
     assert not out.exists()
+    assert "can't write in" in fails(capsys, run, "-o", tmp_path / "file" / "report")
+
+
+def test_what_lies_beside_an_earlier_report_is_not_lost(run, tmp_path, capsys):
+    out = tmp_path / "report"
+    before = make(run, out)
+    for name in ("notes.txt", "figures/layers.pdf"):
+        (out / name).write_text("mine")
+        assert f"the folder holds {name}, which would be lost" in fails(capsys, run, "-o", out)
+        assert (out / name).read_text() == "mine"
+        (out / name).unlink()
+    assert make(run, out) == before
+
+
+def test_a_folder_that_one_is_in_is_not_replaced(run, tmp_path, capsys, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert "would be replaced while you are in it" in fails(capsys, run, "-o", ".")
+    assert here.samefile(".")
+
+
+def test_an_earlier_report_comes_back_where_no_new_one_can_be(run, tmp_path, monkeypatch):
+    out = tmp_path / "report"
+    before = make(run, out)
+    rename = Path.rename
+
+    def full(path, target):
+        if path.name == "new":
+            raise OSError("no space")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    assert main(["report", str(run), "-o", str(out)]) == 1
+    assert (out / "index.html").read_text(encoding="utf-8") == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["report", "run"]
+
+
+def test_a_link_stays_a_link(run, tmp_path):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("disk")
+    assert make(run, link) == make(run, link)
+    assert link.is_symlink()
+    assert (tmp_path / "disk" / "index.html").is_file()
 
 
 def test_a_damaged_file_is_told_and_the_rest_is_shown(run, tmp_path):
@@ -363,6 +432,14 @@ def test_interrupted_it_leaves_the_earlier_report(run, tmp_path, monkeypatch):
     assert main(["report", str(run), "-o", str(out)]) == 130
     assert (out / "index.html").read_text(encoding="utf-8") == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report", "run"]
+
+
+def test_a_pattern_may_match_nothing_or_be_long(run, tmp_path):
+    long = "|".join([f"({re.escape(unit)})" for unit in UNITS] * 9)
+    page = make(run, tmp_path / "report", "--units", "fc1", long)
+    assert f"units fc1: none of the {len(UNITS[:1])} units recorded matches as a whole" in page
+    pictures = sorted((tmp_path / "report" / "figures").glob("languages-units-*.png"))
+    assert len(pictures) == 1
 
 
 # -------------------------------------------------------------------------------------- the words

@@ -72,6 +72,24 @@ def test_an_interval_of_one_language_is_that_of_its_sentences(runs):
     assert (low, high) == pytest.approx(tuple(np.percentile(scores, [2.5, 97.5])))
 
 
+def test_only_systems_of_as_many_seeds_are_compared(tmp_path, runs):
+    runs += [scored("shared", 6, 0.3), scored("shared", 7, 0.1)]
+    runs += [scored("random-2.5", 8, 0.2, 2_500_000)]
+    for number, run in enumerate(runs):
+        write_scores(tmp_path / f"{number}.json", [run])
+    chapters = chapters_of(find_content([tmp_path], no_plan))
+    first, every = (chapter for chapter in chapters if chapter.title.startswith("Results"))
+    assert first.title == "Results: the first seed of every system"
+    assert every.title == "Results: the systems with 3 seeds"
+    rows = {row[0]: row for row in first.figures[1].table.rows}
+    assert {row[1] for row in rows.values()} == {1}
+    assert rows["shared"][3] == runs[0].scores.bleu["average"]
+    assert len(rows) == 4
+    rows = {row[0]: row for row in every.figures[1].table.rows}
+    assert set(rows) == {"shared", "random-2.5"}
+    assert {row[1] for row in rows.values()} == {3}
+
+
 def test_results_of_several_runs_are_told_apart(tmp_path, runs):
     folders = [tmp_path / "one" / "run", tmp_path / "two" / "run"]
     for number, folder in enumerate(folders):

@@ -15,12 +15,16 @@ from fairseq_gist.report.figure import Figure, Missing, Table
 from fairseq_gist.report.figures.heat import draw_cells
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import PALETTE, new_figure
+from fairseq_gist.unit_names import matching
 
 __all__ = ["language_order", "languages_figure", "tree_of"]
 
 HEADER = ("one", "other", "family of one", "family of other", "cosine", "low", "high")
 
 Floats = NDArray[np.float64]
+
+_LONGEST = 100
+"""Characters of a file name, for which the systems have limits."""
 
 _HATCHES = ("", "////", "....", "xxxx")
 
@@ -42,6 +46,9 @@ def languages_figure(
     title = f"Similarity of languages, {what}"
     if not similarity.pairs:
         return Missing(title, "one language alone has nothing to be similar to")
+    known = similarity.statistics.units
+    if not matching(pattern, known):
+        return Missing(title, f"none of the {len(known)} units recorded matches as a whole")
     cosine = similarity.of_pairs(pattern)
     if np.isnan(cosine.value).all():
         return Missing(title, "no cosine is defined: gradients are zero, or nothing but noise")
@@ -57,7 +64,7 @@ def languages_figure(
     )
     table = Table(HEADER, rows)
     languages = similarity.statistics.languages
-    slug = re.sub(r"\W+", "-", what).strip("-")
+    slug = re.sub(r"\W+", "-", what)[:_LONGEST].strip("-")
     name = "languages" if pattern == ".*" else f"languages-{slug}"
     return Figure(name, title, caption, table, lambda: _draw(languages, family, table), is_folded)
 

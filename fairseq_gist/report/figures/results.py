@@ -9,7 +9,6 @@ import numpy as np
 
 from fairseq_gist.evaluation.results import Results
 from fairseq_gist.evaluation.scores import AVERAGE
-from fairseq_gist.evaluation.sentences import METRICS
 from fairseq_gist.report.figure import Figure, Missing, Table
 from fairseq_gist.report.figures.labels import place_labels
 from fairseq_gist.report.style import PALETTE, new_figure
@@ -28,13 +27,13 @@ def languages_results_figure(results: Results, metric: str, source: str) -> Figu
         metric: ``bleu`` or ``chrf``.
         source: the signature of the scores.
     """
-    title = f"{METRICS[metric]} by language and system"
+    title = f"{results.title(metric)} by language and system"
     rows: List[Tuple[Any, ...]] = []
     for column in [AVERAGE, *results.languages]:
         for entry in results.entries:
             low, high = results.interval(entry.name, metric, column)
             rows.append((column, entry.name, entry.mean(metric, column), low, high))
-    table = Table(("language", "system", METRICS[metric], "low", "high"), rows)
+    table = Table(("language", "system", results.title(metric), "low", "high"), rows)
     caption = (
         "Bars: 95 % intervals, from sentences drawn anew with replacement. Systems are compared on "
         "the same sentences, so two can differ for sure although their intervals overlap: the "
@@ -45,7 +44,7 @@ def languages_results_figure(results: Results, metric: str, source: str) -> Figu
 
 def size_figure(results: Results, metric: str, source: str) -> Union[Figure, Missing]:
     """Draw the average score against the number of parameters, the paper's trade-off curve."""
-    title = f"{METRICS[metric]} against size"
+    title = f"{results.title(metric)} against size"
     known = [entry for entry in results.entries if entry.parameters]
     if not known:
         return Missing(
@@ -57,8 +56,8 @@ def size_figure(results: Results, metric: str, source: str) -> Union[Figure, Mis
         deviation = entry.deviation(metric)
         size = entry.parameters
         rows.append((entry.name, len(entry.runs), size, entry.mean(metric), low, high, deviation))
-    header = ("system", "seeds", "parameters", METRICS[metric], "low", "high", "deviation of seeds")
-    table = Table(header, rows)
+    header = ("system", "seeds", "parameters", results.title(metric), "low", "high")
+    table = Table((*header, "deviation of seeds"), rows)
     caption = (
         "Average over the languages. Bars: 95 % intervals over sentences; they don't tell how much "
         "another seed would change. Lines join systems that differ in size only, by their names. "

@@ -1,0 +1,114 @@
+"""The gradients of single hidden units of a feed-forward block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairseq_gist.errors import StatisticsError
+
+__all__ = ["HiddenUnits", "from_arrays", "to_arrays"]
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenUnits:
+    """Inner products of the probes, one matrix for each hidden unit of a block.
+
+    The parameters of a hidden unit are its row of the first projection's weight and bias, and its
+    column of the second's weight. The second's bias belongs to none.
+
+    Attributes:
+        second: module path of the projection that reads the hidden units.
+        gram: inner products, `[hidden, probes, probes]`, fp32.
+        first_parameters: parameters of one hidden unit in the first projection.
+        second_parameters: parameters of one hidden unit in the second projection.
+    """
+
+    second: str
+    gram: NDArray[np.float32]
+    first_parameters: int
+    second_parameters: int
+
+    def __len__(self) -> int:
+        return len(self.gram)
+
+    def check(self, first: str, sizes: Mapping[str, int], probes: int) -> None:
+        """Check that these are hidden units of ``first`` and ``second``.
+
+        Args:
+            first: module path of the projection that makes them.
+            sizes: parameters of the units.
+            probes: how many there are.
+
+        Raises:
+            StatisticsError: when a unit isn't there or is too small, or the inner products are of
+                another shape, or not finite.
+        """
+        unknown = {first, self.second} - set(sizes)
+        if unknown:
+            raise StatisticsError(
+                f"gradient statistics: hidden units between '{first}' and '{self.second}' were "
+                f"recorded, but no unit '{min(unknown)}'"
+            )
+        found, kind = self.gram.shape, self.gram.dtype
+        if len(found) != 3 or found[1:] != (probes, probes) or kind.kind != "f":
+            raise StatisticsError(
+                f"gradient statistics: the inner products of hidden units of '{first}' should be "
+                f"floats of shape (hidden, {probes}, {probes}), are {kind} of shape {found}"
+            )
+        if not np.isfinite(self.gram).all():
+            raise StatisticsError(
+                f"gradient statistics: a hidden unit of '{first}' has a gradient that isn't finite"
+            )
+        for unit, each in ((first, self.first_parameters), (self.second, self.second_parameters)):
+            if not 0 < each * len(self) <= sizes[unit]:
+                raise StatisticsError(
+                    f"gradient statistics: {len(self)} hidden units of {each} parameters each "
+                    f"aren't in the {sizes[unit]} of '{unit}'"
+                )
+
+    def weighed(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return of each hidden unit the sum of its products times their weights, `[hidden]`.
+
+        Args:
+            weights: of the products, `[probes, probes]`.
+        """
+        sums: NDArray[np.float64] = np.tensordot(self.gram, weights, axes=2)
+        return sums
+
+
+def to_arrays(hidden: Mapping[str, HiddenUnits]) -> Dict[str, NDArray[Any]]:
+    """Return the arrays that stand for hidden units in a statistics file; none for none."""
+    if not hidden:
+        return {}
+    sizes = [[own.first_parameters, own.second_parameters] for own in hidden.values()]
+    arrays: Dict[str, NDArray[Any]] = {
+        "hidden_blocks": np.array([[f, own.second] for f, own in hidden.items()], dtype=np.str_),
+        "hidden_parameters": np.array(sizes, dtype=np.int64),
+    }
+    arrays.update({f"hidden_gram_{i}": own.gram for i, own in enumerate(hidden.values())})
+    return arrays
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Dict[str, HiddenUnits]:
+    """Return what :func:`to_arrays` wrote.
+
+    Raises:
+        KeyError: when one of the arrays is missing.
+        ValueError: when names and sizes aren't those of blocks.
+    """
+    if "hidden_blocks" not in arrays:
+        return {}
+    blocks, sizes = arrays["hidden_blocks"], arrays["hidden_parameters"]
+    if blocks.ndim != 2 or blocks.shape[1] != 2 or sizes.shape != blocks.shape:
+        raise ValueError(
+            "hidden_blocks and hidden_parameters should be two columns, a row a block; are of "
+            f"shape {blocks.shape} and {sizes.shape}"
+        )
+    return {
+        str(first): HiddenUnits(str(second), arrays[f"hidden_gram_{i}"], int(one), int(other))
+        for i, ((first, second), (one, other)) in enumerate(zip(blocks, sizes))
+    }

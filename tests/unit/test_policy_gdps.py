@@ -1,0 +1,240 @@
+"""The gdps policy on planted blocks: who is divided, into which groups, on which hidden units."""
+
+import numpy as np
+import pytest
+
+from fairseq_gist.errors import OptionError, StatisticsError
+from fairseq_gist.plan import SharingPlan
+from fairseq_gist.policies.conflict import conflicts
+from fairseq_gist.policies.gdps import gdps_plan, own_count
+from fairseq_gist.policies.gdps_random import gdps_random_plan
+from fairseq_gist.policies.registry import decide
+from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.summary import describe_plan, known_sizes
+from tests.unit.planted_hidden import (
+    FEATURES,
+    FIRST,
+    HIDDEN,
+    SECOND,
+    WIDTHS,
+    of_hidden_probes,
+    planted_block,
+)
+
+PAIRS = [["aa", "bb"], ["cc", "dd"]]
+ALL = [["aa", "bb", "cc", "dd"]]
+EACH = tuple((language,) for language in ALL[0])
+PLANTED = tuple(range(0, HIDDEN, 4))
+
+
+def facts_of(plan):
+    return plan.provenance["blocks"][FIRST]
+
+
+@pytest.mark.parametrize("own", ["directions", "agreement"])
+@pytest.mark.parametrize("noise", [0.5, 1.0, 2.0])
+def test_planted_groups_and_hidden_units_are_found(own, noise):
+    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=noise), shared="0.75", own=own)
+    assert plan.divisions[FIRST].own == PLANTED
+    assert plan.divisions[FIRST].second == SECOND
+    assert plan.units[f"{FIRST}.own"] == plan.units[f"{SECOND}.own"] == (("aa", "bb"), ("cc", "dd"))
+    assert len(plan.units[f"{FIRST}.shared"]) == len(plan.units[f"{SECOND}.shared"]) == 1
+    assert facts_of(plan)["own_by"] == own
+    assert facts_of(plan)["p_groups"] <= 0.05
+
+
+def test_languages_that_differ_without_groups_own_copies_alone():
+    plan = gdps_plan(planted_block([["aa"], ["bb"], ["cc"], ["dd"]], PLANTED, noise=1.0))
+    assert plan.units[f"{FIRST}.own"] == EACH
+    assert "form no groups" in facts_of(plan)["why"]
+    assert set(plan.divisions[FIRST].own) >= set(PLANTED)
+
+
+def test_without_a_difference_blocks_stay_shared():
+    divided = sum(
+        bool(gdps_plan(planted_block(ALL, (), noise=3.0, seed=seed)).divisions)
+        for seed in range(60)
+    )
+    # level 0.05: more than 8 of 60 have a probability of 0.2 %
+    assert divided <= 8, f"{divided} of 60"
+    plan = gdps_plan(planted_block(ALL, (), noise=3.0))
+    assert plan.is_shared
+    assert "aren't known to differ" in facts_of(plan)["why"]
+    assert plan.units.keys() == {FIRST, SECOND}
+
+
+def test_noise_alone_is_no_difference():
+    generator = np.random.default_rng(1)
+    divided = 0
+    for _ in range(40):
+        probes = generator.normal(size=(16, HIDDEN, sum(WIDTHS)))
+        labels, chunks = np.repeat(np.arange(4), 4), np.tile(np.arange(4), 4)
+        divided += bool(gdps_plan(of_hidden_probes(ALL[0], probes, labels, chunks)).divisions)
+    assert divided <= 6, f"{divided} of 40"
+
+
+def test_several_blocks_are_judged_together():
+    own = [planted_block(ALL, (), noise=3.0, seed=seed, first=f"encoder.layers.{seed}.fc1",
+                         second=f"encoder.layers.{seed}.fc2") for seed in range(20)]  # fmt: skip
+    many = GradientStatistics(
+        own[0].languages,
+        tuple(unit for each in own for unit in each.units),
+        np.concatenate([each.unit_parameters for each in own]),
+        100_000,
+        np.concatenate([each.gram for each in own]),
+        own[0].probe_languages,
+        own[0].probe_chunks,
+        own[0].probe_tokens,
+        hidden={first: hidden for each in own for first, hidden in each.hidden.items()},
+    )
+    facts = gdps_plan(many).provenance["blocks"]
+    single = [gdps_plan(each).provenance["blocks"] for each in own]
+    for (first, fact), alone in zip(facts.items(), single):
+        assert fact["p_differ"] >= alone[first]["p_differ"] - 0.03  # of draws of their own
+    assert sum("shared" in fact for fact in facts.values()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("shared", "expected"),
+    [("0.25", 6), ("0.5", 12), ("0.75", 18), ("steps", 6), ("continuous", 6), ("0.001", 1)],
+)
+def test_the_share_that_stays_shared(shared, expected):
+    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), shared=shared)
+    assert len(plan.divisions[FIRST].shared) == expected
+    assert facts_of(plan)["shared"] == pytest.approx(expected / HIDDEN)
+    assert own_count(HIDDEN, expected / HIDDEN) == HIDDEN - expected
+
+
+def test_a_given_share_divides_every_block_and_each_is_each():
+    same = planted_block(ALL, (), noise=3.0)
+    plan = gdps_plan(same, groups="each", shared="0.5")
+    assert len(plan.divisions[FIRST].own) == HIDDEN // 2
+    assert plan.units[f"{FIRST}.own"] == EACH
+    two = gdps_plan(same, groups="2", shared="0.5")
+    assert len(two.units[f"{FIRST}.own"]) == 2
+
+
+def test_a_language_of_noise_joins_the_group_with_the_most_data():
+    statistics = planted_block([["aa", "bb"], ["cc", "dd"], ["ee"]], PLANTED, noise=1.0)
+    probes = len(statistics.probe_languages)
+    noisy = statistics.probe_languages == 4
+    generator = np.random.default_rng(3)
+    scale = np.where(noisy, 0.0, 1.0)
+    hidden = statistics.hidden[FIRST]
+    noise = generator.normal(size=(HIDDEN, probes, sum(WIDTHS))) * noisy[None, :, None] * 0.2
+    extra = np.einsum("hpi,hqi->hpq", noise, noise)
+    gram = hidden.gram * scale[:, None] * scale[None, :] + extra
+    whole = gram.sum(axis=0)
+    changed = GradientStatistics(
+        **{
+            **{name: getattr(statistics, name) for name in statistics.__dataclass_fields__},
+            "gram": np.stack([whole / 2, whole / 2]),
+            "hidden": {FIRST: type(hidden)(SECOND, gram.astype(np.float32), *WIDTHS)},
+        }
+    )
+    plan = gdps_plan(changed, shared="0.5")
+    assert facts_of(plan)["unplaced"] == ["ee"]
+    assert plan.units[f"{FIRST}.own"] == (("aa", "bb"), ("cc", "dd", "ee"))  # of more tokens
+
+
+def test_sizes_are_those_of_the_parts():
+    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), shared="0.75")
+    sizes = plan.provenance["unit_parameters"]
+    first, second = WIDTHS
+    assert sizes == {
+        f"{FIRST}.shared": 18 * first,
+        f"{SECOND}.shared": 18 * second + FEATURES,
+        f"{FIRST}.own": 6 * first,
+        f"{SECOND}.own": 6 * second,
+    }
+    assert plan.provenance["parameters"] == 100_000 + 6 * (first + second)
+    assert plan.size(100_000, sizes) == plan.provenance["parameters"]
+
+
+def test_a_plan_says_what_it_decided_and_why():
+    divided = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), shared="0.75")
+    text = describe_plan(divided, *known_sizes(divided))
+    assert (
+        f"hidden units of {FIRST}: 18 of 24 shared (75%), the others aa bb | cc dd; groups found "
+        "(p = 0.001)"
+    ) in text
+    alike = gdps_plan(planted_block(ALL, (), noise=3.0))
+    text = describe_plan(alike, *known_sizes(alike))
+    assert f"hidden units of {FIRST}: all shared; languages aren't known to differ (p = " in text
+    for odd in ({"blocks": 3}, {"blocks": {FIRST: 3, "other": {"why": 1}}}):
+        plan = SharingPlan(alike.languages, alike.units, odd)
+        assert "aren't known" not in describe_plan(plan)
+
+
+def test_the_control_has_the_same_size_and_another_choice():
+    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), shared="0.75")
+    controls = [gdps_random_plan(plan, seed) for seed in range(12)]
+    for control in controls:
+        sizes = control.provenance["unit_parameters"]
+        assert control.size(100_000, sizes) == plan.provenance["parameters"]
+        assert [len(g) for g in control.units[f"{FIRST}.own"]] == [2, 2]
+        assert control.units[f"{FIRST}.own"] == control.units[f"{SECOND}.own"]
+        assert len(control.divisions[FIRST].own) == 6
+        assert control.provenance["policy"] == "gdps-random"
+    assert gdps_random_plan(plan, 3) == controls[3]
+    assert len({control.divisions[FIRST].own for control in controls}) == 12
+    assert len({control.units[f"{FIRST}.own"] for control in controls}) == 3
+    taken = np.bincount([unit for c in controls for unit in c.divisions[FIRST].own], minlength=24)
+    assert taken[list(PLANTED)].mean() < 8  # of 12, where every planted plan has 12
+
+
+def test_the_conflict_adds_up_to_the_divergence():
+    statistics = planted_block(PAIRS, PLANTED, noise=1.0)
+    merged = statistics.merged({FIRST: [FIRST, SECOND]})
+    found, measured = conflicts(merged, FIRST, statistics.hidden[FIRST], EACH, "agreement")
+    plan = gdps_plan(statistics, groups="each", shared="0.5")
+    assert measured == "agreement"
+    assert found.sum() == pytest.approx(facts_of(plan)["delta"], rel=1e-5)
+
+
+def test_where_no_direction_tells_languages_apart_agreement_decides():
+    statistics = planted_block(ALL, (), noise=0.5)
+    merged = statistics.merged({FIRST: [FIRST, SECOND]})
+    _, measured = conflicts(merged, FIRST, statistics.hidden[FIRST], EACH, "directions")
+    assert measured == "agreement"
+
+
+def test_what_is_split_already_stays():
+    within = SharingPlan(ALL[0], {FIRST: EACH, SECOND: [ALL[0]]},
+                         {"unit_parameters": {FIRST: 168, SECOND: 150}})  # fmt: skip
+    plan = gdps_plan(planted_block(PAIRS, PLANTED), within=within)
+    assert plan == within
+    assert plan.provenance["parameters"] == 100_000 + 3 * HIDDEN * WIDTHS[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"groups": "1"}, "groups: expected clusters, each or a number of groups from 2 on"),
+        ({"groups": "9"}, "groups: expected 1 to 4, the languages whose gradients"),
+        ({"shared": "1"}, "shared: expected continuous, steps or a share between 0 and 1"),
+        ({"shared": "most"}, "found 'most'"),
+        ({"own": "all"}, "--own: expected one of directions, agreement, found 'all'"),
+    ],
+)
+def test_wrong_options(options, named):
+    with pytest.raises(OptionError, match=named):
+        gdps_plan(planted_block(PAIRS, PLANTED), **options)
+
+
+def test_statistics_without_hidden_units_or_chunks():
+    statistics = planted_block(PAIRS, PLANTED)
+    with pytest.raises(StatisticsError, match="record them with --hidden-units"):
+        gdps_plan(statistics.merged({FIRST: [FIRST], SECOND: [SECOND]}))
+    with pytest.raises(StatisticsError, match="one has a single chunk"):
+        gdps_plan(planted_block(PAIRS, PLANTED, chunks=1))
+
+
+def test_by_name():
+    statistics = planted_block(PAIRS, PLANTED)
+    sizes = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
+    common = (ALL[0], sizes, 100_000, statistics)
+    plan = decide("gdps", *common, shared="0.75")
+    assert plan == gdps_plan(statistics, shared="0.75")
+    control = decide("gdps-random", *common, shared="0.75", seed=5)
+    assert control == gdps_random_plan(plan, 5)
