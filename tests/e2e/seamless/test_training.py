@@ -206,3 +206,33 @@ def test_interactive_takes_audio_files(differentiated, seamless_data, folder, tm
     done = fairseq("interactive", *arguments, plugin=repo_root / "fairseq_gist")
     assert done.returncode == 0, done.stderr[-2000:]
     assert len([line for line in done.stdout.splitlines() if line.startswith("D-")]) == 1
+
+
+def test_gdps_decides_on_hidden_units_of_ffn2(train, options, tmp_path):
+    run = train(
+        tmp_path,
+        *options,
+        "--max-update=6",
+        "--max-tokens=600",
+        "--differentiate-at=4",
+        "--gradient-window=4",
+        "--gradient-chunks=4",
+        "--differentiate-by=gdps",
+        "--gdps-groups=each",
+        "--gdps-shared=0.5",
+        r"--units=encoder\.layers\.1\.ffn2\..*",
+        model=[],
+        replace_data=True,
+    )
+    plan = plan_in_state(run.load()["model"])
+    first = "encoder.layers.1.ffn2.intermediate_dense"
+    assert plan.provenance["policy"] == "gdps"
+    assert {name: found.second for name, found in plan.divisions.items()} == {
+        first: "encoder.layers.1.ffn2.output_dense"
+    }
+    assert len(plan.divisions[first].own) == 12
+    assert plan.units[f"{first}.own"] == (("de",), ("es",), ("ru",))
+    assert len(run.steps) == 6
+    out = tmp_path / "es"
+    assert gist(["export", str(run.checkpoint), "--language", "es", "-o", str(out)]) == 0
+    assert (out / "model.safetensors").is_file()
