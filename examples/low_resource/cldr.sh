@@ -26,7 +26,12 @@
 : "${NUM_WORKERS:=0}"
 : "${DEVICE:=--cpu}"          # empty: a GPU
 
+TAGS=0           # tokens in front of every target that are given, not learnt
+task_options=()
+
 check_data() { :; }
+
+costs() { :; }
 
 prepare_data() {
   fairseq-gist corpus cldr "$OUT/corpus" --direction many-to-one --languages "${LANGUAGES// /,}" \

@@ -6,7 +6,7 @@
 #   run.sh [OUT] [SETTINGS.sh]      default: runs/low-resource and cldr.sh beside this script
 #   ONLY="gdps gdps-random" run.sh ...      these systems (and the base model) only
 #   JOBS=2 run.sh ...               two systems at a time
-#   DRY_RUN=1 run.sh ...            print the commands instead
+#   run.sh --dry-run ...            print the commands instead, as DRY_RUN=1 does
 #
 # A run that was interrupted goes on where it stopped; each system's scores are kept in OUT/scores as
 # it finishes, and the tables are made from what is there: of every system's first seed, and of those
@@ -15,10 +15,11 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 plugin=$(cd "$here/../../fairseq_gist" && pwd)
+dry_run=${DRY_RUN:-}
+if [ "${1:-}" = --dry-run ]; then dry_run=1; shift; fi
 OUT=${1:-runs/low-resource}
 OUT=${OUT%/}  # what completion puts there is no other folder
 settings=${2:-$here/cldr.sh}
-dry_run=${DRY_RUN:-}
 
 fail() { echo "run.sh: $*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
@@ -28,11 +29,11 @@ say() { printf '\n== %s\n' "$*"; }
 . "$settings"
 for setting in LANGUAGES SYSTEMS SEEDS SEEDED JOBS OMP_NUM_THREADS BASE_UPDATES UPDATES PATIENCE \
   SAVE_EVERY AVERAGE MEASURE_ON CHUNKS UNITS SAMPLING_TEMPERATURE DATA START VALID TEST NUM_WORKERS \
-  DEVICE model batches from_scratch trained_on generation; do
+  DEVICE TAGS task_options model batches from_scratch trained_on generation; do
   declare -p "$setting" >/dev/null 2>&1 ||
     fail "the settings $settings don't set $setting; see $here/cldr.sh"
 done
-for function in check_data prepare_data; do
+for function in check_data prepare_data costs; do
   declare -F "$function" >/dev/null ||
     fail "the settings $settings don't define $function; see $here/cldr.sh"
 done
@@ -76,11 +77,13 @@ done
 
 say "data"
 if [ -n "$dry_run" ]; then declare -f check_data; else check_data; fi
+costs
 
 # ---------------------------------------------------------------------------------------- settings
 # What the results depend on: other settings need another OUT.
 facts=$(declare -p LANGUAGES BASE_UPDATES UPDATES PATIENCE SAVE_EVERY AVERAGE MEASURE_ON CHUNKS UNITS \
-  SAMPLING_TEMPERATURE DATA START VALID TEST model batches from_scratch trained_on generation)
+  SAMPLING_TEMPERATURE DATA START VALID TEST TAGS task_options model batches from_scratch trained_on \
+  generation)
 facts=${facts//declare -x /declare -- }  # whether the environment said it or the file is no difference
 if [ -z "$dry_run" ]; then
   mkdir -p "$scores"
@@ -94,7 +97,7 @@ fi
 # ------------------------------------------------------------------------------------------- steps
 fairseq_options=(
   --user-dir "$plugin" --task gist_speech_to_text --config-yaml config_st.yaml
-  --num-workers "$NUM_WORKERS" ${DEVICE:+"$DEVICE"}
+  --num-workers "$NUM_WORKERS" ${DEVICE:+"$DEVICE"} ${task_options[@]+"${task_options[@]}"}
 )
 
 run() {  # run LOG COMMAND...: output to the log, its end shown if the command fails
@@ -111,7 +114,7 @@ train() {  # train FOLDER SEED UPDATES OPTION...: go on from the folder's last c
   [ -e "$folder/average.pt" ] && return
   run "$folder/train.log" fairseq-train "$DATA" "${fairseq_options[@]}" --language-key src \
     "${model[@]}" "${batches[@]}" --criterion gist_label_smoothed_cross_entropy \
-    --label-smoothing 0.1 --ignore-prefix-size 0 --train-subset train --valid-subset "$VALID" \
+    --label-smoothing 0.1 --ignore-prefix-size "$TAGS" --train-subset train --valid-subset "$VALID" \
     --optimizer adam --max-update "$updates" --patience "$PATIENCE" --seed "$seed" \
     --save-dir "$folder" --validate-interval 100000 --save-interval 100000 \
     --no-epoch-checkpoints --validate-interval-updates "$SAVE_EVERY" \
@@ -155,7 +158,7 @@ translate() {  # translate FOLDER CHECKPOINT
   for subset in ${TEST//,/ }; do
     [ -e "$1/translations/$subset.done" ] && continue
     run "$1/generate.log" fairseq-generate "$DATA" "${fairseq_options[@]}" --gen-subset "$subset" \
-      --path "$2" --beam 5 "${generation[@]}" --results-path "$1/translations"
+      --path "$2" --beam 5 --prefix-size "$TAGS" "${generation[@]}" --results-path "$1/translations"
     [ -n "$dry_run" ] || touch "$1/translations/$subset.done"
   done
 }

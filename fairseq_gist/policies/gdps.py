@@ -98,7 +98,11 @@ def _choices(
     fraction = parse_shared(shared)
     choices: Dict[str, _Choice] = {}
     for (first, hidden), each, p in zip(blocks.items(), found, p_values.tolist()):
-        facts = {"delta": each.delta, "interval": list(each.interval), "p_differ": p}
+        facts: Dict[str, Any] = {
+            "delta": _known(each.delta),
+            "interval": [_known(end) for end in each.interval],
+            "p_differ": _known(p),
+        }
         if fraction is None and not p <= LEVEL:
             choices[first] = _Choice((statistics.languages,), None, {**facts, "why": _alike(p)})
             continue
@@ -168,7 +172,14 @@ def _blocks(
 
 
 def _alike(p: float) -> str:
+    if np.isnan(p):
+        return "whether languages differ can't be told: a gradient is zero"
     return f"languages aren't known to differ (p = {p:.2g})"
+
+
+def _known(number: float) -> Optional[float]:
+    """Return what JSON has for a number that may be NaN."""
+    return None if np.isnan(number) else float(number)
 
 
 def _groups(
@@ -181,17 +192,20 @@ def _groups(
         return each, "each language its own was asked for"
     number = parse_groups(wanted)
     clusters = cluster_languages(merged, block, groups=number)
-    facts.update(p_groups=clusters.p_value, unplaced=list(clusters.unplaced))
+    facts.update(p_groups=_known(clusters.p_value), unplaced=list(clusters.unplaced))
     found = clusters.groups if number is not None else clusters.partition(LEVEL)
     if len(found) < 2:
         found = tuple((language,) for language in clusters.languages)
-        why = f"languages differ, but form no groups (p = {clusters.p_value:.2g})"
+        why = "languages differ, but form no groups"
+        why += "" if np.isnan(clusters.p_value) else f" (p = {clusters.p_value:.2g})"
     elif number is not None:
         why = f"the best {number} groups"
     else:
         why = f"groups found (p = {clusters.p_value:.2g})"
     if len(found) < 2:
         return each, "languages differ, but too few gradients can be told from noise"
+    if clusters.unplaced:
+        why += f"; noise, and with the most data: {' '.join(clusters.unplaced)}"
     return _with_unplaced(merged, found, clusters.unplaced), why
 
 

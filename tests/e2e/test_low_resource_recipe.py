@@ -157,6 +157,10 @@ def test_a_dry_run_prints_every_step_and_writes_nothing(settings, tmp_path):
     out = tmp_path / "low-resource"
     result = run(out, settings, DRY_RUN="1")
     assert result.returncode == 0, result.stdout + result.stderr
+    flag = command(out, settings)
+    flag["args"].insert(1, "--dry-run")
+    by_flag = subprocess.run(**flag, text=True, capture_output=True, check=True)
+    assert by_flag.stdout == result.stdout
     for name in ("base", *SYSTEMS):
         assert f"== {name}, seed 1" in result.stdout
     headings = re.findall("^== (.*), seed 2$", result.stdout, re.MULTILINE)
@@ -189,7 +193,8 @@ def test_the_settings_for_the_paper_s_languages(tmp_path):
     result = run(out, RECIPE / "iwslt.sh", **corpus)
     assert result.returncode == 0, result.stderr
     for part in (
-        "--target en",
+        '--target "$TARGET"',
+        "3 base models of at most 11.0 GPU hours, 9 systems of 2.2",
         "--arch gist_s2t_conformer --encoder-layers 12",
         r"--units encoder\\.conformer_layers\\.11\\.ffn2\\..\*",
         "--subset dev",
@@ -203,6 +208,33 @@ def test_the_settings_for_the_paper_s_languages(tmp_path):
     assert f"CORPUS: expected {tmp_path}/aeb-en/data/train/txt/train.yaml, found none" in (
         missing.stderr
     )
+    assert not out.exists()
+
+
+def test_the_paper_s_own_model(tmp_path):
+    out, folder = tmp_path / "seamless", tmp_path / "hf-seamless-m4t-medium"
+    changes = {"CORPUS": str(tmp_path), "MODEL": "seamless", "SEAMLESS": str(folder)}
+    for name in SMALL:
+        changes.setdefault(name, "")
+    result = run(out, RECIPE / "iwslt.sh", **changes, DRY_RUN="1")
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stdout.splitlines() if f"--seamless-path {folder}" in line]
+    training = [line for line in lines if line.startswith("fairseq-train")]
+    assert len(training) == 3 + 3 * 3
+    assert all("--arch gist_seamless_m4t" in line for line in training)
+    assert all("--ignore-prefix-size 1" in line for line in training)
+    translating = [line for line in lines if line.startswith("fairseq-generate")]
+    assert len(translating) == len(training)
+    assert all("--prefix-size 1" in line for line in translating)
+    assert r"--units encoder\\.layers\\.11\\.ffn2\\..\*" in result.stdout
+    assert "--target eng" in result.stdout or '--target "$TARGET"' in result.stdout
+    assert "3 base models of at most 7.9 GPU hours, 9 systems of 2.4" in result.stdout
+    assert "821 million parameters, 13 GB of memory" in result.stdout
+    missing = run(out, RECIPE / "iwslt.sh", **changes)
+    assert missing.returncode == 1
+    assert f"SEAMLESS: expected {folder}/config.json, found none" in missing.stderr
+    wrong = run(out, RECIPE / "iwslt.sh", **{**changes, "MODEL": "whisper"})
+    assert "MODEL: expected conformer or seamless, found 'whisper'" in wrong.stderr
     assert not out.exists()
 
 

@@ -134,7 +134,24 @@ def test_a_language_of_noise_joins_the_group_with_the_most_data():
     )
     plan = gdps_plan(changed, shared="0.5")
     assert facts_of(plan)["unplaced"] == ["ee"]
+    assert facts_of(plan)["why"].endswith("; noise, and with the most data: ee")
     assert plan.units[f"{FIRST}.own"] == (("aa", "bb"), ("cc", "dd", "ee"))  # of more tokens
+
+
+def test_what_cannot_be_told_is_null():
+    two = gdps_plan(planted_block([["aa"], ["bb"]], PLANTED, chunks=2), shared="0.5")
+    assert facts_of(two)["interval"] == [None, None]
+    assert facts_of(two)["p_groups"] is None
+    assert facts_of(two)["why"] == "languages differ, but form no groups"
+    assert two.units[f"{FIRST}.own"] == (("aa",), ("bb",))
+    probes = np.zeros((8, HIDDEN, sum(WIDTHS)))
+    nothing = of_hidden_probes(ALL[0], probes, np.repeat(np.arange(4), 2), np.tile([0, 1], 4))
+    plan = gdps_plan(nothing)
+    assert plan.is_shared
+    assert facts_of(plan)["why"] == "whether languages differ can't be told: a gradient is zero"
+    for each in (two, plan, gdps_plan(nothing, shared="0.5")):
+        assert "NaN" not in each.to_json()
+        assert SharingPlan.from_json(each.to_json()) == each
 
 
 def test_sizes_are_those_of_the_parts():
