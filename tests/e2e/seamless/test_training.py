@@ -208,7 +208,8 @@ def test_interactive_takes_audio_files(differentiated, seamless_data, folder, tm
     assert len([line for line in done.stdout.splitlines() if line.startswith("D-")]) == 1
 
 
-def test_gdps_decides_on_hidden_units_of_ffn2(train, options, tmp_path):
+@pytest.mark.parametrize("source", ["train", "dev"])
+def test_gdps_decides_on_hidden_units_of_ffn2(train, options, tmp_path, source):
     run = train(
         tmp_path,
         *options,
@@ -220,6 +221,7 @@ def test_gdps_decides_on_hidden_units_of_ffn2(train, options, tmp_path):
         "--differentiate-by=gdps",
         "--gdps-groups=each",
         "--gdps-shared=0.5",
+        f"--gradients-from={source}",
         r"--units=encoder\.layers\.1\.ffn2\..*",
         model=[],
         replace_data=True,
