@@ -150,10 +150,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _task(args: argparse.Namespace, seamless_path: Optional[str]) -> Any:
-    from fairseq_gist.tasks.gist_speech_to_text import (
-        GistSpeechToTextConfig,
-        GistSpeechToTextTask,
-    )
+    from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
+    from fairseq_gist.tasks.gist_speech_to_text import GistSpeechToTextTask
 
     config = GistSpeechToTextConfig(
         data=args.data,

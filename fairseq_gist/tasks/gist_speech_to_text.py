@@ -1,15 +1,13 @@
 """fairseq's speech-to-text task for models that differentiate."""
 
-# OmegaConf needs real types in the configuration, not their names: no postponed evaluation.
+from __future__ import annotations
+
 import copy
 import logging
-from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
-from fairseq.dataclass import FairseqDataclass
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.tasks import register_task
-from omegaconf import II
 
 import fairseq_gist.criterions.gist_label_smoothed_cross_entropy  # noqa: F401
 from fairseq_gist import compat
@@ -36,100 +34,19 @@ from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import plan_of
 from fairseq_gist.surgery.trainable import train_only
 from fairseq_gist.surgery.units import count_parameters, count_trained
+from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
 from fairseq_gist.tasks.seamless_inputs import SeamlessInputs
 from fairseq_gist.training import hook
 from fairseq_gist.training.differentiation import Differentiation
-from fairseq_gist.training.options import DifferentiationOptions, moments
+from fairseq_gist.training.options import moments
 from fairseq_gist.training.tokens import tokens_per_language
 
-__all__ = ["GistSpeechToTextConfig", "GistSpeechToTextTask"]
+__all__ = ["GistSpeechToTextTask"]
 
 logger = logging.getLogger(__name__)
 
 compat.allow_own_checkpoints()
 hook.install()
-
-
-@dataclass
-class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
-    """The stock task's options, how batches are made, and differentiation."""
-
-    data: Optional[str] = field(default=None, metadata={"help": "folder of the manifests"})
-    config_yaml: str = field(
-        default="config.yaml", metadata={"help": "data configuration, in the manifests' folder"}
-    )
-    max_source_positions: int = field(default=6000, metadata={"help": "longest audio, in frames"})
-    max_target_positions: int = field(default=1024, metadata={"help": "longest target, in tokens"})
-    homogeneous_batches: bool = field(
-        default=False, metadata={"help": "make every batch of rows of one language only"}
-    )
-    multiway_batches: bool = field(
-        default=False,
-        metadata={
-            "help": "train on utterances with all their translations together, each encoded once "
-            "and decoded into every language it has; --batch-size counts utterances, --max-tokens "
-            "the frames of each once"
-        },
-    )
-    max_target_tokens: Optional[int] = field(
-        default=None,
-        metadata={
-            "help": "target tokens in a batch of --multiway-batches, padding included (default: as "
-            "many as --max-tokens)"
-        },
-    )
-    sampling_temperature: Optional[float] = field(
-        default=None,
-        metadata={
-            "help": "sample training rows so that a language with n of them has a share "
-            "proportional to n^(1/T): 1 is the data as they are, more is more even, inf gives "
-            "every language the same share (default: one over sampling_alpha of the data "
-            "configuration)"
-        },
-    )
-    language_key: Optional[str] = field(
-        default=None,
-        metadata={
-            "help": "what the language of a row is: 'tgt', that of its target, 'src', that of its "
-            "source, or 'pair', both, such as de-en (default: what the checkpoint's model has, or "
-            "else tgt)"
-        },
-    )
-    languages: Optional[str] = field(
-        default=None,
-        metadata={
-            "help": "the model's languages with commas between (default: what the checkpoint's "
-            "model has; or else those with a tag in the vocabulary, or with --language-key src and "
-            "pair those of the training subset)"
-        },
-    )
-    train_only: Optional[str] = field(
-        default=None,
-        metadata={
-            "help": "train a part of the model and freeze the rest: 'adapters'; 'lna-d', 'lna-e' "
-            "or 'lna-ed', LayerNorm and attention of decoder, encoder or both; or a regular "
-            "expression for the module paths to be trained"
-        },
-    )
-    seamless_path: Optional[str] = field(
-        default=None,
-        metadata={
-            "help": "local folder of a SeamlessM4T model (as hf-seamless-m4t-medium), whose "
-            "vocabulary and features the data then have; with --arch gist_seamless_m4t its weights "
-            "are trained on"
-        },
-    )
-    source_language: Optional[str] = field(
-        default=None,
-        metadata={
-            "help": "language that fairseq-interactive translates from (--language-key src, pair)"
-        },
-    )
-    target_language: Optional[str] = field(
-        default=None, metadata={"help": "language that fairseq-interactive translates into"}
-    )
-    seed: int = II("common.seed")
-    train_subset: str = II("dataset.train_subset")
 
 
 @register_task("gist_speech_to_text", dataclass=GistSpeechToTextConfig)
@@ -157,7 +74,7 @@ class GistSpeechToTextTask(SeamlessInputs):
         gen_parser_from_dataclass(parser, GistSpeechToTextConfig())
 
     @classmethod
-    def setup_task(cls, args: Any, **kwargs: Any) -> "GistSpeechToTextTask":
+    def setup_task(cls, args: Any, **kwargs: Any) -> GistSpeechToTextTask:
         """Check the options before anything is built or written."""
         with one_line_errors():
             moments(args)

@@ -49,10 +49,8 @@ def test_resumed_equals_uninterrupted(train, tmp_path, uninterrupted, stop):
 
 
 def test_augmentation_does_not_depend_on_the_order_of_loading(data):
-    from fairseq_gist.tasks.gist_speech_to_text import (
-        GistSpeechToTextConfig,
-        GistSpeechToTextTask,
-    )
+    from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
+    from fairseq_gist.tasks.gist_speech_to_text import GistSpeechToTextTask
 
     config = GistSpeechToTextConfig(
         data=str(data), config_yaml="config_st.yaml", seed=1, train_subset="train"
