@@ -46,6 +46,7 @@ __all__ = ["GistSpeechToTextTask"]
 logger = logging.getLogger(__name__)
 
 compat.allow_own_checkpoints()
+compat.stop_loading_at_exit()
 hook.install()
 
 
