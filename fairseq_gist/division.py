@@ -13,7 +13,7 @@ __all__ = ["OWN", "SHARED", "Division", "divided_units"]
 SHARED, OWN = "shared", "own"
 """Names of the two parts of a divided projection; units are ``<path>.shared``, ``<path>.own``."""
 
-_RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
+_RANGE = re.compile(r"^([0-9]{1,9})(?:-([0-9]{1,9}))?$")
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,12 @@ class Division:
                 f"division of '{first}': expected a module path, a number and ranges such as "
                 f"'0-3,7', found {second!r}, {hidden!r} and {own!r}"
             )
+        if hidden < 2:
+            raise PlanError(
+                f"division of '{first}': expected two hidden units or more, found {hidden}"
+            )
         try:
-            return cls(second, hidden, tuple(_from_ranges(own)))
+            return cls(second, hidden, tuple(_from_ranges(own, hidden)))
         except PlanError as error:
             raise PlanError(f"division of '{first}': {error}") from None
 
@@ -108,12 +112,17 @@ def _as_ranges(numbers: Iterable[int]) -> str:
     return ",".join(f"{low}-{high}" if high > low else f"{low}" for low, high in ranges)
 
 
-def _from_ranges(text: str) -> List[int]:
+def _from_ranges(text: str, hidden: int) -> List[int]:
     numbers: List[int] = []
     for part in text.split(","):
         match = _RANGE.match(part.strip())
         if match is None:
             raise PlanError(f"expected ranges such as '0-3,7', found '{part.strip()}'")
         low = int(match.group(1))
-        numbers += range(low, int(match.group(2) or low) + 1)
+        high = int(match.group(2) or low)
+        if not low <= high < hidden:  # a typing error shouldn't fill the memory
+            raise PlanError(
+                f"expected ascending hidden units from 0 to {hidden - 1}, found '{part.strip()}'"
+            )
+        numbers += range(low, high + 1)
     return numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping
 
@@ -108,6 +109,9 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Dict[str, HiddenUnits]:
             "hidden_blocks and hidden_parameters should be two columns, a row a block; are of "
             f"shape {blocks.shape} and {sizes.shape}"
         )
+    again = [path for path, times in Counter(blocks.ravel().tolist()).items() if times > 1]
+    if again:
+        raise ValueError(f"hidden_blocks should name projections once each; has '{again[0]}' twice")
     return {
         str(first): HiddenUnits(str(second), arrays[f"hidden_gram_{i}"], int(one), int(other))
         for i, ((first, second), (one, other)) in enumerate(zip(blocks, sizes))

@@ -21,7 +21,7 @@
 : "${VOCABULARY:=8000}"
 : "${DATA:=$OUT/data}"
 : "${START:=}"                # a checkpoint in place of the base model's training
-: "${VALID:=dev_aeb,dev_bem,dev_est,dev_gle}"
+: "${VALID:=dev_${LANGUAGES// /,dev_}}"
 : "${TEST:=test}"
 : "${NUM_WORKERS:=4}"
 : "${DEVICE:=}"

@@ -17,12 +17,17 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 plugin=$(cd "$here/../../fairseq_gist" && pwd)
 dry_run=${DRY_RUN:-}
 if [ "${1:-}" = --dry-run ]; then dry_run=1; shift; fi
+fail() { echo "run.sh: $*" >&2; exit 1; }
+say() { printf '\n== %s\n' "$*"; }
+
+for argument in "$@"; do
+  [[ $argument != -* ]] ||
+    fail "expected [--dry-run] [OUT] [SETTINGS.sh], found '$argument'; $here/README.md says more"
+done
+(($# <= 2)) || fail "expected [--dry-run] [OUT] [SETTINGS.sh], found $# arguments, the last '${!#}'"
 OUT=${1:-runs/low-resource}
 OUT=${OUT%/}  # what completion puts there is no other folder
 settings=${2:-$here/cldr.sh}
-
-fail() { echo "run.sh: $*" >&2; exit 1; }
-say() { printf '\n== %s\n' "$*"; }
 
 [ -f "$settings" ] && [ -r "$settings" ] || fail "cannot read the settings $settings"
 # shellcheck source=examples/low_resource/cldr.sh
@@ -71,6 +76,11 @@ done
 ((${#seeds[@]})) || fail "SEEDS: expected one or more, found none"
 for seed in "${seeds[@]}"; do
   [[ $seed =~ ^[0-9]+$ ]] || fail "SEEDS: expected numbers with spaces between, found '$seed'"
+done
+repeated=$(printf '%s\n' "${seeds[@]}" | sort | uniq -d)
+[ -z "$repeated" ] || fail "SEEDS: expected each once, found ${repeated//$'\n'/ } again"
+for number in BASE_UPDATES UPDATES SAVE_EVERY AVERAGE CHUNKS OMP_NUM_THREADS; do
+  [[ ${!number} =~ ^[1-9][0-9]*$ ]] || fail "$number: expected a number from 1 on, found '${!number}'"
 done
 [[ $JOBS =~ ^[1-9][0-9]*$ ]] || fail "JOBS: expected how many to run at a time, found '$JOBS'"
 [ -z "$START" ] || [ -r "$START" ] || fail "START: there is no checkpoint $START"

@@ -163,11 +163,13 @@ def _blocks(
             "policy 'gdps' tells a difference from noise by several chunks of data a language, "
             "and one has a single chunk: record more (--chunks)"
         )
-    split = set() if within is None else {u for u, g in within.units.items() if len(g) > 1}
+    done = set()
+    if within is not None:
+        done = {u for u, g in within.units.items() if len(g) > 1} | within.divisions.keys()
     return {
         first: own
         for first, own in statistics.hidden.items()
-        if first not in split and own.second not in split
+        if first not in done and own.second not in done
     }
 
 
@@ -254,8 +256,11 @@ def _plan(
     known = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
     sizes: Dict[str, int] = {**before.provenance.get("unit_parameters", {}), **known}
     together: Partition = (languages,)
-    units: Dict[str, Partition] = {**dict.fromkeys(known, together), **before.units}
     divisions = dict(before.divisions)
+    # statistics may have been recorded before these were divided
+    wholes = {path for first, own in divisions.items() for path in (first, own.second)}
+    recorded = [unit for unit in known if unit not in wholes]
+    units: Dict[str, Partition] = {**dict.fromkeys(recorded, together), **before.units}
     for first, choice in choices.items():
         hidden = blocks[first]
         if choice.division is None:

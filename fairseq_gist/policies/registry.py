@@ -235,4 +235,5 @@ def _completed(
         before.languages,
         {**{unit: [before.languages] for unit in silent}, **before.units},
         {**before.provenance, "unit_parameters": sizes},
+        before.divisions,
     )

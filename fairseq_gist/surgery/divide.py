@@ -83,12 +83,18 @@ def check_divisions(
         done: those that the model follows already.
 
     Raises:
-        PlanError: when a path is no plain projection, or the two don't make a block with as many
-            hidden units.
+        PlanError: when the two aren't projections of one block, a path is no plain projection, or
+            there aren't as many hidden units.
     """
     for first, division in divisions.items():
         if first in done:
             continue
+        if first not in feed_forward_blocks((first, division.second)):
+            # between others is more than an activation, and which column is which matters there
+            raise PlanError(
+                f"the plan divides the hidden units between '{first}' and '{division.second}': "
+                "expected the two projections of one feed-forward block, in their order"
+            )
         for path, kind in ((first, "makes"), (division.second, "reads")):
             module = _module(model, path)
             if module is None or type(module) is not nn.Linear:

@@ -14,6 +14,7 @@ from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.plan import SharingPlan
 from fairseq_gist.plan_history import history_to_keep
+from fairseq_gist.policies.gdps import parse_groups
 from fairseq_gist.policies.registry import POLICIES, decide
 from fairseq_gist.statistics import GradientStatistics
 from fairseq_gist.summary import describe_plan
@@ -84,6 +85,12 @@ class Differentiation:
         if self._records:
             self._check_trained(self._units())
         if self._policy.needs_hidden_units:
+            groups, most = parse_groups(str(options.gdps_groups)), len(routing.languages)
+            if groups is not None and groups > most:
+                raise OptionError(
+                    f"--gdps-groups: expected no more groups than the {most} languages, found "
+                    f"{groups}"
+                )
             divisible_blocks(self.model, self._units())
         hook.check_trainer(trainer)
         self._check_budgets()

@@ -246,6 +246,9 @@ def test_the_paper_s_own_model(tmp_path):
         ({"SYSTEMS": "gdps-60"}, "SYSTEMS: expected unified, gdps, gdps-random, gdps-25,"),
         ({"LANGUAGES": "de"}, "LANGUAGES: expected two or more, found 'de'"),
         ({"SEEDS": "1,2"}, "SEEDS: expected numbers with spaces between, found '1,2'"),
+        ({"SEEDS": "1 2 1"}, "SEEDS: expected each once, found 1 again"),
+        ({"UPDATES": "many"}, "UPDATES: expected a number from 1 on, found 'many'"),
+        ({"AVERAGE": "0"}, "AVERAGE: expected a number from 1 on, found '0'"),
         ({"JOBS": "many"}, "JOBS: expected how many to run at a time, found 'many'"),
         ({"START": "nowhere.pt"}, "START: there is no checkpoint nowhere.pt"),
     ],
@@ -256,6 +259,17 @@ def test_what_cannot_work_is_told(settings, tmp_path, changes, message):
     assert result.returncode == 1
     assert f"run.sh: {message}" in result.stderr
     assert not out.exists()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["out", "--dry-run"], ["out", "a.sh", "b"]])
+def test_other_arguments_are_refused(tmp_path, arguments):
+    result = subprocess.run(
+        [str(RECIPE / "run.sh"), *arguments],
+        cwd=tmp_path, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr.startswith("run.sh: expected [--dry-run] [OUT] [SETTINGS.sh], found")
+    assert not list(tmp_path.iterdir())
 
 
 def test_settings_that_cannot_be_read_or_lack_something(tmp_path):

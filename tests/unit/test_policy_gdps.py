@@ -224,6 +224,16 @@ def test_what_is_split_already_stays():
     assert plan.provenance["parameters"] == 100_000 + 3 * HIDDEN * WIDTHS[0]
 
 
+@pytest.mark.parametrize("policy", ["gdps", "gdps-random"])
+def test_what_is_divided_already_stays_whatever_is_asked_for_now(policy):
+    statistics = planted_block(PAIRS, PLANTED)
+    within = gdps_plan(statistics)
+    sizes = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
+    plan = decide(policy, ALL[0], sizes, 100_000, statistics, within, shared="0.9", seed=3)
+    assert plan == within
+    assert plan.provenance["parameters"] == within.provenance["parameters"]
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -255,3 +265,15 @@ def test_by_name():
     assert plan == gdps_plan(statistics, shared="0.75")
     control = decide("gdps-random", *common, shared="0.75", seed=5)
     assert control == gdps_random_plan(plan, 5)
+
+
+@pytest.mark.parametrize("blocks", [[[FIRST, FIRST]], [[FIRST, SECOND], [SECOND, FIRST]]])
+def test_a_projection_in_two_blocks_of_a_statistics_file(blocks, tmp_path):
+    path = tmp_path / "edited.npz"
+    planted_block(PAIRS, PLANTED).save(path)
+    with np.load(path) as content:
+        arrays = dict(content)
+    sizes = np.repeat(arrays["hidden_parameters"], len(blocks), axis=0)
+    np.savez(path, **{**arrays, "hidden_blocks": np.array(blocks), "hidden_parameters": sizes})
+    with pytest.raises(StatisticsError, match=rf"edited.npz: .*once each; has '{FIRST}' twice"):
+        GradientStatistics.load(path)
