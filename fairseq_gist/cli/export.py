@@ -16,7 +16,7 @@ from fairseq_gist.cli.checkpoint_files import (
 )
 from fairseq_gist.cli.checkpoint_models import MODELS
 from fairseq_gist.cli.export_seamless import is_seamless, write_seamless
-from fairseq_gist.errors import CheckpointError
+from fairseq_gist.errors import CheckpointError, OptionError
 from fairseq_gist.files import check_output
 from fairseq_gist.training.options import DifferentiationOptions
 
@@ -71,7 +71,6 @@ def run(args: argparse.Namespace) -> None:
     """Write the stock model that one language has inside a checkpoint."""
     from fairseq_gist.surgery.state import export_state
 
-    check_output(args.output)
     content = read_checkpoint(args.checkpoint)
     settings = model_settings(content, args.checkpoint)
     if is_seamless(settings):
@@ -80,6 +79,9 @@ def run(args: argparse.Namespace) -> None:
         write_seamless(state, settings, args.output, original, args.checkpoint)
         logger.info(f"{args.output}: the model of '{args.language}', for transformers")
         return
+    if args.seamless_path:
+        raise OptionError(f"--seamless-path: {args.checkpoint} is no SeamlessM4T; leave it out")
+    check_output(args.output)
     exported = without_optimizer(content)
     exported["model"] = export_state(content["model"], args.language)
     exported["args"] = None

@@ -193,17 +193,24 @@ def _groups(
     if wanted == "each":
         return each, "each language its own was asked for"
     number = parse_groups(wanted)
-    clusters = cluster_languages(merged, block, groups=number)
-    facts.update(p_groups=_known(clusters.p_value), unplaced=list(clusters.unplaced))
-    found = clusters.groups if number is not None else clusters.partition(LEVEL)
-    if len(found) < 2:
+    if number is not None and number > len(languages):
+        raise OptionError(
+            f"groups: expected no more than the {len(languages)} languages, found {number}"
+        )
+    clusters = cluster_languages(merged, block)
+    placed = len(clusters.languages)
+    found = clusters.partition(LEVEL)
+    if number is not None and placed > 1:  # noise can leave fewer languages than groups
+        clusters = cluster_languages(merged, block, groups=min(number, placed))
+        found = clusters.groups
+        why = f"the best {len(found)} groups"
+    elif len(found) < 2:
         found = tuple((language,) for language in clusters.languages)
         why = "languages differ, but form no groups"
         why += "" if np.isnan(clusters.p_value) else f" (p = {clusters.p_value:.2g})"
-    elif number is not None:
-        why = f"the best {number} groups"
     else:
         why = f"groups found (p = {clusters.p_value:.2g})"
+    facts.update(p_groups=_known(clusters.p_value), unplaced=list(clusters.unplaced))
     if len(found) < 2:
         return each, "languages differ, but too few gradients can be told from noise"
     if clusters.unplaced:

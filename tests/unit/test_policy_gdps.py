@@ -136,6 +136,9 @@ def test_a_language_of_noise_joins_the_group_with_the_most_data():
     assert facts_of(plan)["unplaced"] == ["ee"]
     assert facts_of(plan)["why"].endswith("; noise, and with the most data: ee")
     assert plan.units[f"{FIRST}.own"] == (("aa", "bb"), ("cc", "dd", "ee"))  # of more tokens
+    five = gdps_plan(changed, groups="5", shared="0.5")
+    assert facts_of(five)["why"].startswith("the best 4 groups; noise")
+    assert len(five.units[f"{FIRST}.own"]) == 4
 
 
 def test_what_cannot_be_told_is_null():
@@ -238,7 +241,7 @@ def test_what_is_divided_already_stays_whatever_is_asked_for_now(policy):
     ("options", "named"),
     [
         ({"groups": "1"}, "groups: expected clusters, each or a number of groups from 2 on"),
-        ({"groups": "9"}, "groups: expected 1 to 4, the languages whose gradients"),
+        ({"groups": "9"}, "groups: expected no more than the 4 languages, found 9"),
         ({"shared": "1"}, "shared: expected continuous, steps or a share between 0 and 1"),
         ({"shared": "most"}, "found 'most'"),
         ({"own": "all"}, "--own: expected one of directions, agreement, found 'all'"),

@@ -102,6 +102,7 @@ def test_an_exported_folder_has_everything_and_loads_here_again(
     from transformers import AutoConfig, AutoTokenizer, SeamlessM4TProcessor
 
     out = tmp_path / "es"
+    out.mkdir()
     checkpoint = str(differentiated.checkpoint)
     assert gist(["export", checkpoint, "--language", "es", "-o", str(out)]) == 0
     assert {file.name for file in out.iterdir()} == {file.name for file in folder.iterdir()}
