@@ -19,6 +19,8 @@ dry_run=${DRY_RUN:-}
 if [ "${1:-}" = --dry-run ]; then dry_run=1; shift; fi
 fail() { echo "run.sh: $*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
+# shellcheck source=examples/average.sh
+. "$here/../average.sh"
 
 for argument in "$@"; do
   [[ $argument != -* ]] ||
@@ -131,21 +133,6 @@ train() {  # train FOLDER SEED UPDATES OPTION...: go on from the folder's last c
     --save-interval-updates "$SAVE_EVERY" --keep-interval-updates "$AVERAGE" \
     --sampling-temperature "$SAMPLING_TEMPERATURE" --log-format simple --log-interval 50 "$@"
   average "$folder"
-}
-
-average() {  # average FOLDER: of the last checkpoints, which are then removed
-  local checkpoints
-  if [ -n "$dry_run" ]; then
-    run - fairseq-gist average "$1/checkpoint_*.pt" -o "$1/average.pt"
-    return
-  fi
-  mapfile -t checkpoints < <(find "$1" -name 'checkpoint_[0-9]*_[0-9]*.pt' | sort -V)
-  [ -e "$1/checkpoint_last.pt" ] || fail "$1 has no checkpoints to average; see $1/train.log"
-  # at the end of an epoch fairseq writes no checkpoint but this one
-  cmp -s "$1/checkpoint_last.pt" "${checkpoints[@]: -1}" || checkpoints+=("$1/checkpoint_last.pt")
-  ((${#checkpoints[@]} <= AVERAGE)) || checkpoints=("${checkpoints[@]: -AVERAGE}")
-  run "$1/train.log" fairseq-gist average "${checkpoints[@]}" -o "$1/average.pt"
-  rm -f "$1"/checkpoint*.pt
 }
 
 base() { if [ -n "$START" ]; then echo "$START"; else echo "$OUT/base-$1/average.pt"; fi; }
