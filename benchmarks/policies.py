@@ -11,8 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.figures import Figure, timed
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.gradient import gradient_plan
-from fairseq_gist.statistics import GradientStatistics
 
 __all__ = ["cost"]
 

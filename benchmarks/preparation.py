@@ -16,8 +16,8 @@ import soundfile
 from tqdm import tqdm
 
 from benchmarks.figures import Figure, compare
-from fairseq_gist.data.filterbank import SAMPLE_RATE
-from fairseq_gist.data.talk_features import Talk, compute_features, write_zip
+from fairseq_gist.preparing.filterbank import SAMPLE_RATE
+from fairseq_gist.preparing.talk_features import Talk, compute_features, write_zip
 
 __all__ = ["filterbanks"]
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from benchmarks import setting
 from benchmarks.figures import Figure, compare
+from fairseq_gist.recording.recorder import GradientRecorder
+from fairseq_gist.recording.sketch import cosine_error, prime_from
+from fairseq_gist.recording.window import watch_units
 from fairseq_gist.surgery.units import find_units, select_units
-from fairseq_gist.training.recorder import GradientRecorder
-from fairseq_gist.training.sketch import cosine_error, prime_from
-from fairseq_gist.training.window import watch_units
 
 __all__ = ["step"]
 

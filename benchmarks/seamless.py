@@ -16,10 +16,10 @@ from typing import Any, Dict, List
 import torch
 from fairseq.data import Dictionary
 
-from fairseq_gist.compat import require_transformers
-from fairseq_gist.division import Division, divided_units
-from fairseq_gist.models.gist_seamless_m4t import GistSeamlessM4T
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.architectures.seamless_m4t.model import GistSeamlessM4T
+from fairseq_gist.host.compat import require_transformers
+from fairseq_gist.sharing.division import Division, divided_units
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import count_parameters, find_units, select_units
 

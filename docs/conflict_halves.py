@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.conflict import MEASURES, conflicts
-from fairseq_gist.statistics import GradientStatistics
 
 SPLITS = 10
 

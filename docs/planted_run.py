@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.gradient import gradient_plan
-from fairseq_gist.statistics import GradientStatistics
 
 FAMILIES = {
     "Germanic": ["de", "nl", "sv"],

@@ -72,7 +72,7 @@ check_data() {
     for file in config.json preprocessor_config.json; do
       [ -r "$SEAMLESS/$file" ] || fail "SEAMLESS: expected $SEAMLESS/$file, found none"
     done
-    python -c 'from fairseq_gist.compat import require_transformers as r; r()' ||
+    python -c 'from fairseq_gist.host.compat import require_transformers as r; r()' ||
       fail "MODEL=seamless needs transformers: pip install '.[seamless]'"
   fi
   for language in $LANGUAGES; do

@@ -5,10 +5,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from fairseq_gist.data.mustc import Layout, read_segments, read_wave
-from fairseq_gist.data.survey import span_of
-from fairseq_gist.data.vocabulary import Vocabulary
 from fairseq_gist.errors import GistError
+from fairseq_gist.preparing.mustc import Layout, read_segments, read_wave
+from fairseq_gist.preparing.survey import span_of
+from fairseq_gist.preparing.vocabulary import Vocabulary
 
 FEATURE_BYTES = 32_000  # a second of speech
 SHARED, LARGEST = 76.3e6, 252.9e6  # parameters of s2t_transformer_m, and with every unit split

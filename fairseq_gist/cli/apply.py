@@ -11,8 +11,8 @@ from fairseq_gist.cli.checkpoint_files import (
     write_checkpoint,
 )
 from fairseq_gist.files import check_output
-from fairseq_gist.languages import LANGUAGE_KEYS, TARGET
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.languages.rows import LANGUAGE_KEYS, TARGET
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 

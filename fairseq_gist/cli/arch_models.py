@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import Any, Sequence
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.languages import LANGUAGE_TAG
+from fairseq_gist.languages.rows import LANGUAGE_TAG
 
 __all__ = ["model_of_arch", "stand_in_task"]
 
@@ -26,13 +26,13 @@ def model_of_arch(arch: str, dict_size: int, languages: Sequence[str], *model_op
     Raises:
         OptionError: for another architecture, or a vocabulary too small for the languages.
     """
-    from fairseq_gist.plugin import register
+    from fairseq_gist.registration import register
 
     register()
     from fairseq import options
     from fairseq.models import ARCH_MODEL_REGISTRY
 
-    from fairseq_gist.models.routed_model import RoutedModel
+    from fairseq_gist.architectures.routed.model import RoutedModel
 
     name = arch if arch.startswith(_PREFIX) else f"{_PREFIX}{arch}"
     models = {a: m for a, m in ARCH_MODEL_REGISTRY.items() if issubclass(m, RoutedModel)}

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
     """Build the corpus and say what it holds."""
     if args.workers < 1:
         raise OptionError(f"--workers: expected 1 or more, found {args.workers}")
-    from fairseq_gist.data.corpora.cldr import build
+    from fairseq_gist.corpora.cldr.build import build
 
     summary = build(
         args.out, args.size, args.seed, args.workers, args.direction, args.languages, args.sizes

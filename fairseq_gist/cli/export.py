@@ -8,6 +8,7 @@ from argparse import Namespace
 from dataclasses import fields
 from typing import Any, Dict
 
+from fairseq_gist.architectures.seamless_m4t.export import is_seamless, write_seamless
 from fairseq_gist.cli.checkpoint_files import (
     model_settings,
     read_checkpoint,
@@ -15,7 +16,6 @@ from fairseq_gist.cli.checkpoint_files import (
     write_checkpoint,
 )
 from fairseq_gist.cli.checkpoint_models import MODELS
-from fairseq_gist.cli.export_seamless import is_seamless, write_seamless
 from fairseq_gist.errors import CheckpointError, OptionError
 from fairseq_gist.files import check_output
 from fairseq_gist.training.options import DifferentiationOptions

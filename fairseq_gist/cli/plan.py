@@ -8,12 +8,12 @@ from typing import Any, Dict, Optional
 from fairseq_gist.cli.unit_sources import UnitSource, add_source_arguments, read_source
 from fairseq_gist.errors import OptionError
 from fairseq_gist.files import check_output
-from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.bipartition import GRANULARITIES
 from fairseq_gist.policies.conflict import MEASURES
 from fairseq_gist.policies.dendrogram import LINKAGES
 from fairseq_gist.policies.registry import POLICIES, check_options, decide
-from fairseq_gist.summary import describe_plan, known_sizes
+from fairseq_gist.sharing.description import describe_plan, known_sizes
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 

@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
     """Prepare the data and say what they are."""
     if args.workers < 1:
         raise OptionError(f"--workers: expected 1 or more, found {args.workers}")
-    from fairseq_gist.data.preparation import Options, prepare
+    from fairseq_gist.preparing.preparation import Options, prepare
 
     options = Options(
         languages=args.languages,

@@ -9,7 +9,7 @@ from typing import Any, Optional
 from fairseq_gist.cli.checkpoint_files import model_settings, read_checkpoint
 from fairseq_gist.errors import OptionError
 from fairseq_gist.files import check_output
-from fairseq_gist.languages import LANGUAGE_KEYS
+from fairseq_gist.languages.rows import LANGUAGE_KEYS
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from fairseq_gist.cli.checkpoint_models import model_from
-    from fairseq_gist.plugin import register
+    from fairseq_gist.registration import register
     from fairseq_gist.training.options import storage_problems
 
     if args.chunks < 2:
@@ -98,13 +98,13 @@ def run(args: argparse.Namespace) -> None:
     register()
     from fairseq import utils
 
+    from fairseq_gist.host.trainer import MeasuringContext
+    from fairseq_gist.recording.held_out import measure
+    from fairseq_gist.recording.recorder import GradientRecorder
+    from fairseq_gist.recording.window import watch_units
     from fairseq_gist.surgery.plan_buffer import plan_in_state
     from fairseq_gist.surgery.units import find_units, no_units, select_units
     from fairseq_gist.training.differentiation import shared_parameters
-    from fairseq_gist.training.held_out import measure
-    from fairseq_gist.training.hook import MeasuringContext
-    from fairseq_gist.training.recorder import GradientRecorder
-    from fairseq_gist.training.window import watch_units
 
     settings = model_settings(content, args.checkpoint)
     task = _task(args, args.seamless_path or getattr(settings, "seamless_path", None))

@@ -9,7 +9,7 @@ from typing import List, Optional
 
 from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.errors import OptionError
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 

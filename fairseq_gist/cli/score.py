@@ -28,7 +28,7 @@ from fairseq_gist.evaluation import (
 )
 from fairseq_gist.evaluation.sentences import WORD_ORDERS
 from fairseq_gist.files import check_output
-from fairseq_gist.languages import LANGUAGE_KEYS, TARGET
+from fairseq_gist.languages.rows import LANGUAGE_KEYS, TARGET
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 

@@ -8,8 +8,8 @@ from typing import Dict, Tuple
 
 from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.errors import PlanError
-from fairseq_gist.plan import SharingPlan
-from fairseq_gist.summary import describe_plan, known_sizes
+from fairseq_gist.sharing.description import describe_plan, known_sizes
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 

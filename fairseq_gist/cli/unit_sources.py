@@ -6,9 +6,9 @@ import argparse
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.languages import TARGET
-from fairseq_gist.plan import SharingPlan
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.gradients.statistics import GradientStatistics
+from fairseq_gist.languages.rows import TARGET
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["UnitSource", "add_source_arguments", "read_source"]
 

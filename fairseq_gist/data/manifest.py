@@ -14,7 +14,7 @@ from fairseq_gist.data.dataset import LanguageDataset
 from fairseq_gist.data.multiway import MultiwayDataset
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.errors import DataError
-from fairseq_gist.languages import (
+from fairseq_gist.languages.rows import (
     LANGUAGE_TAG,
     SOURCE,
     TARGET,
@@ -39,7 +39,7 @@ class ManifestReader:
         bpe_tokenizer: of fairseq, or None.
         speaker_to_id: of fairseq, or None.
         seed: of the run.
-        key: what a row's language is, one of :data:`~fairseq_gist.languages.LANGUAGE_KEYS`.
+        key: what a row's language is, one of :data:`~fairseq_gist.languages.rows.LANGUAGE_KEYS`.
         read_features: see :class:`LanguageDataset`.
     """
 
@@ -192,7 +192,7 @@ def languages_in(root: str, subsets: str, key: str) -> List[str]:
     Args:
         root: the data folder.
         subsets: names with commas between; one without a manifest is left out.
-        key: what a row's language is, one of :data:`~fairseq_gist.languages.LANGUAGE_KEYS`.
+        key: what a row's language is, one of :data:`~fairseq_gist.languages.rows.LANGUAGE_KEYS`.
 
     Raises:
         DataError: when a row doesn't tell its language.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Callable, List, Optional, Sequence
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.languages import (
+from fairseq_gist.languages.rows import (
     LANGUAGE_KEYS,
     LANGUAGE_TAG,
     SOURCE,
@@ -59,7 +59,7 @@ class ModelLanguages:
 
     @property
     def key(self) -> str:
-        """One of :data:`~fairseq_gist.languages.LANGUAGE_KEYS`."""
+        """One of :data:`~fairseq_gist.languages.rows.LANGUAGE_KEYS`."""
         return self._key or TARGET
 
     @property

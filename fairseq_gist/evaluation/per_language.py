@@ -13,7 +13,7 @@ from fairseq_gist.errors import DataError
 from fairseq_gist.evaluation.alignment import align
 from fairseq_gist.evaluation.outputs import output_path, read_hypotheses
 from fairseq_gist.evaluation.references import Reference, read_references
-from fairseq_gist.languages import TARGET
+from fairseq_gist.languages.rows import TARGET
 
 __all__ = ["languages_translated", "read_per_language"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import List, NamedTuple
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.languages import TARGET, row_languages
+from fairseq_gist.languages.rows import TARGET, row_languages
 
 __all__ = ["Reference", "read_references"]
 
@@ -31,7 +31,7 @@ def read_references(data: Path, subset: str, key: str = TARGET) -> List[Referenc
     Args:
         data: folder of the manifests.
         subset: name of one.
-        key: what a row's language is, one of :data:`~fairseq_gist.languages.LANGUAGE_KEYS`.
+        key: what a row's language is, one of :data:`~fairseq_gist.languages.rows.LANGUAGE_KEYS`.
 
     Raises:
         DataError: when there are no rows, or a row has no target or no language.

@@ -10,7 +10,7 @@ from fairseq_gist.evaluation.alignment import align
 from fairseq_gist.evaluation.outputs import output_path, read_hypotheses
 from fairseq_gist.evaluation.per_language import languages_translated, read_per_language
 from fairseq_gist.evaluation.references import Reference, read_references
-from fairseq_gist.languages import TARGET
+from fairseq_gist.languages.rows import TARGET
 
 __all__ = ["System", "read_system"]
 
@@ -29,7 +29,7 @@ def read_system(
     """Read the outputs of ``subsets`` in ``directory`` and the references in ``data``.
 
     A subset's output is one file, or one a language (:mod:`~fairseq_gist.evaluation.per_language`).
-    ``key`` is what a row's language is, one of :data:`~fairseq_gist.languages.LANGUAGE_KEYS`.
+    ``key`` is what a row's language is, one of :data:`~fairseq_gist.languages.rows.LANGUAGE_KEYS`.
 
     Raises:
         DataError: when a row of a subset has no hypothesis, or the outputs are of other data.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from fairseq_gist.budget import parse_budget
 from fairseq_gist.errors import OptionError, PlanError
-from fairseq_gist.plan import Partition, SharingPlan
+from fairseq_gist.sharing.budget import parse_budget
+from fairseq_gist.sharing.plan import Partition, SharingPlan
 
 __all__ = ["Join", "Undecided", "agglomerate", "check_room", "partition_so_far"]
 
@@ -72,7 +72,7 @@ def agglomerate(
         languages: of the model.
         unit_parameters: parameters of one copy of each unit to decide on.
         shared_parameters: parameters of the whole, fully shared model.
-        budget: see :func:`fairseq_gist.budget.parse_budget`.
+        budget: see :func:`fairseq_gist.sharing.budget.parse_budget`.
         joins: in the order to make them; what is together already is skipped. They must not join
             what ``within`` separates.
         within: its units that aren't decided on stay as they are.

@@ -16,14 +16,14 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Opt
 
 import numpy as np
 
-from fairseq_gist.budget import parse_budget
 from fairseq_gist.errors import OptionError, PlanError
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.agglomeration import Undecided, check_room, partition_so_far
 from fairseq_gist.policies.dendrogram import DIGITS, merges
 from fairseq_gist.policies.similarity import check_within, is_debiased, trusted_cosines
-from fairseq_gist.statistics import GradientStatistics
-from fairseq_gist.unit_names import UnitName
+from fairseq_gist.sharing.budget import parse_budget
+from fairseq_gist.sharing.plan import SharingPlan
+from fairseq_gist.sharing.unit_names import UnitName
 
 __all__ = ["GRANULARITIES", "bipartition_plan"]
 
@@ -62,8 +62,8 @@ def bipartition_plan(
         granularity: what is split as one: each unit (``projection``), the projections of an
             attention or of a feed-forward block, or a norm (``module``), or a ``layer``. Outside
             the layers each unit is by itself.
-        budget: see :func:`fairseq_gist.budget.parse_budget`; a split that would exceed it is
-            passed over for the next.
+        budget: see :func:`fairseq_gist.sharing.budget.parse_budget`; a split that would exceed it
+            is passed over for the next.
 
     Raises:
         OptionError: for an option out of its range, or a budget below ``within``.

@@ -19,12 +19,12 @@ from typing import Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_gist.analysis.directions import directions
-from fairseq_gist.analysis.factorization import factorize
-from fairseq_gist.analysis.probes import UnitProbes
 from fairseq_gist.errors import OptionError
-from fairseq_gist.hidden_units import HiddenUnits
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.gradients.analysis.directions import directions
+from fairseq_gist.gradients.analysis.factorization import factorize
+from fairseq_gist.gradients.analysis.probes import UnitProbes
+from fairseq_gist.gradients.neurons import HiddenUnits
+from fairseq_gist.gradients.statistics import GradientStatistics
 
 __all__ = ["MEASURES", "check_measure", "conflicts"]
 

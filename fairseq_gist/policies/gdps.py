@@ -15,16 +15,16 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from fairseq_gist.analysis.capacity import ALLOCATIONS, shared_fraction
-from fairseq_gist.analysis.clustering import cluster_languages
-from fairseq_gist.analysis.divergence import divergence
-from fairseq_gist.analysis.multiple import holm
-from fairseq_gist.division import Division, divided_units
 from fairseq_gist.errors import OptionError, StatisticsError
-from fairseq_gist.hidden_units import HiddenUnits
-from fairseq_gist.plan import Partition, SharingPlan
+from fairseq_gist.gradients.analysis.capacity import ALLOCATIONS, shared_fraction
+from fairseq_gist.gradients.analysis.clustering import cluster_languages
+from fairseq_gist.gradients.analysis.divergence import divergence
+from fairseq_gist.gradients.analysis.multiple import holm
+from fairseq_gist.gradients.neurons import HiddenUnits
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.conflict import check_measure, conflicts
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.sharing.division import Division, divided_units
+from fairseq_gist.sharing.plan import Partition, SharingPlan
 
 __all__ = ["GROUPINGS", "LEVEL", "gdps_plan", "own_count", "parse_groups", "parse_shared"]
 

@@ -6,8 +6,8 @@ import hashlib
 import json
 from typing import Any, Dict, List, Sequence
 
-from fairseq_gist.division import Division, divided_units
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.division import Division, divided_units
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["gdps_random_plan"]
 

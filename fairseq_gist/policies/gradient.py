@@ -18,11 +18,11 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.agglomeration import Join, agglomerate, partition_so_far
 from fairseq_gist.policies.dendrogram import LINKAGES, merges
 from fairseq_gist.policies.similarity import check_within, is_debiased, trusted_cosines
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["gradient_plan"]
 
@@ -41,7 +41,7 @@ def gradient_plan(
 
     Args:
         statistics: of the units to decide on.
-        budget: see :func:`fairseq_gist.budget.parse_budget`; parameters of the whole model.
+        budget: see :func:`fairseq_gist.sharing.budget.parse_budget`; parameters of the whole model.
         within: a plan that the result must refine: languages it has separated stay so, and units
             that the statistics lack stay as they are in it.
         linkage: by which of the similarities between their languages two groups are joined: the

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.agglomeration import Undecided
-from fairseq_gist.unit_names import DEFAULT_UNITS, FEED_FORWARD, UnitName, matching
+from fairseq_gist.sharing.plan import SharingPlan
+from fairseq_gist.sharing.unit_names import DEFAULT_UNITS, FEED_FORWARD, UnitName, matching
 
 __all__ = ["HEURISTICS", "heuristic_plan"]
 

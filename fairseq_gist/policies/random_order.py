@@ -15,9 +15,9 @@ from typing import List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from fairseq_gist.errors import PlanError
-from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.agglomeration import Join, agglomerate, partition_so_far
 from fairseq_gist.policies.dendrogram import merges
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["random_plan"]
 
@@ -36,7 +36,7 @@ def random_plan(
         languages: of the model.
         unit_parameters: parameters of one copy of each unit to decide on.
         shared_parameters: parameters of the whole, fully shared model.
-        budget: see :func:`fairseq_gist.budget.parse_budget`; parameters of the whole model.
+        budget: see :func:`fairseq_gist.sharing.budget.parse_budget`; parameters of the whole model.
         seed: of the order.
         within: a plan that the result must refine: languages it has separated stay so, and units
             that aren't decided on stay as they are in it.

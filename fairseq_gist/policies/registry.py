@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from fairseq_gist.errors import OptionError, StatisticsError
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.bipartition import bipartition_plan
 from fairseq_gist.policies.gdps import gdps_plan
 from fairseq_gist.policies.gdps_random import gdps_random_plan
 from fairseq_gist.policies.gradient import gradient_plan
 from fairseq_gist.policies.heuristic import heuristic_plan
 from fairseq_gist.policies.random_order import random_plan
-from fairseq_gist.statistics import GradientStatistics
-from fairseq_gist.unit_names import (
+from fairseq_gist.sharing.plan import SharingPlan
+from fairseq_gist.sharing.unit_names import (
     DEFAULT_UNITS,
     chosen_units,
     matching,
@@ -152,7 +152,7 @@ def decide(
         statistics: of the gradients, for the policies that need them.
         within: the plan so far. Most policies go on from it; a heuristic is what it is on the
             units that it decides on, and must split only further.
-        budget: size of the whole model, see :func:`fairseq_gist.budget.parse_budget`.
+        budget: size of the whole model, see :func:`fairseq_gist.sharing.budget.parse_budget`.
         seed: of ``random`` and ``gdps-random``.
         linkage: of ``gradient``, see :func:`~fairseq_gist.policies.gradient.gradient_plan`.
         splits: of ``bipartition``, as the two that follow; see

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_gist.errors import StatisticsError
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.agglomeration import Undecided
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["check_within", "is_debiased", "trusted_cosines"]
 

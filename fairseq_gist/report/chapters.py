@@ -8,7 +8,6 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
 from fairseq_gist.errors import DataError
 from fairseq_gist.evaluation import Results, Run, check_comparable, collect, pairs_of
 from fairseq_gist.evaluation.sentences import METRICS
-from fairseq_gist.plan import SharingPlan
 from fairseq_gist.report.figure import Figure, Missing
 from fairseq_gist.report.figures.directions import directions_figure
 from fairseq_gist.report.figures.divergence import divergence_figure
@@ -28,6 +27,7 @@ from fairseq_gist.report.words import (
     answers_of_results,
     answers_of_similarity,
 )
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["Chapter", "chapters_of"]
 

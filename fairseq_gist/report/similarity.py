@@ -8,9 +8,9 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_gist.jackknife import CosineJackknife, Estimate
-from fairseq_gist.statistics import GradientStatistics
-from fairseq_gist.unit_names import UnitName, matching
+from fairseq_gist.gradients.jackknife import CosineJackknife, Estimate
+from fairseq_gist.gradients.statistics import GradientStatistics
+from fairseq_gist.sharing.unit_names import UnitName, matching
 
 __all__ = ["Part", "Similarity", "defined_mean"]
 

@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from fairseq_gist.errors import DataError, GistError
 from fairseq_gist.evaluation import Run, read_all_scores
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.report.training_log import TrainingLog, read_log
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["Content", "find_content"]
 

@@ -9,12 +9,12 @@ from scipy.stats import spearmanr
 
 from fairseq_gist.evaluation.results import Results
 from fairseq_gist.evaluation.verdict import p_value, verdicts
-from fairseq_gist.families import families_of
-from fairseq_gist.jackknife import Estimate
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.gradients.jackknife import Estimate
+from fairseq_gist.languages.families import families_of
 from fairseq_gist.report.mantel import compare_families
 from fairseq_gist.report.similarity import Part, Similarity
-from fairseq_gist.summary import known_sizes, name_pair, plan_in_words
+from fairseq_gist.sharing.description import known_sizes, name_pair, plan_in_words
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["Answer", "answers_of_plan", "answers_of_results", "answers_of_similarity"]
 

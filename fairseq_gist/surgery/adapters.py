@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fairseq_gist.errors import CheckpointError
 from fairseq_gist.nn.adapters import is_in_adapter
 from fairseq_gist.nn.routing import Routing
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import PLAN_KEY, encode_plan, plan_in_state, plan_of
 from fairseq_gist.surgery.units import find_units, module_at, replace_module, select_units

@@ -14,7 +14,7 @@ from fairseq_gist.nn.batch_norm import GroupedBatchNorm
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.shared import release
-from fairseq_gist.plan import Partition, SharingPlan
+from fairseq_gist.sharing.plan import Partition, SharingPlan
 from fairseq_gist.surgery.divide import check_divisions, divide, units_after
 from fairseq_gist.surgery.lineage import Lineage
 from fairseq_gist.surgery.plan_buffer import plan_of, store_plan

@@ -22,13 +22,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from fairseq_gist.division import OWN, SHARED, Division
 from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.nn.divided import DividedInput, DividedOutput
 from fairseq_gist.nn.shared import release
+from fairseq_gist.sharing.division import OWN, SHARED, Division
+from fairseq_gist.sharing.unit_names import feed_forward_blocks
 from fairseq_gist.surgery.lineage import Lineage
 from fairseq_gist.surgery.units import Unit, module_at, replace_module
-from fairseq_gist.unit_names import feed_forward_blocks
 
 __all__ = [
     "check_divisions",

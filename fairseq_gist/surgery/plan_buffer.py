@@ -11,7 +11,7 @@ from typing import Mapping, Optional
 import torch
 from torch import Tensor, nn
 
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["PLAN_KEY", "decode_plan", "encode_plan", "plan_in_state", "plan_of", "store_plan"]
 

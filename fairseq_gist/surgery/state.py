@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fairseq_gist.errors import CheckpointError
 from fairseq_gist.nn.adapters import is_in_adapter
 from fairseq_gist.nn.routing import Routing
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.divide import divide_state, join_state
 from fairseq_gist.surgery.plan_buffer import PLAN_KEY, plan_in_state, plan_of, store_plan

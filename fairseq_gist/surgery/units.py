@@ -12,7 +12,7 @@ from torch.nn import Parameter
 from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.per_language import RECORDABLE
-from fairseq_gist.unit_names import (
+from fairseq_gist.sharing.unit_names import (
     DEFAULT_UNITS,
     chosen_units,
     encoder_feed_forward,
@@ -132,7 +132,7 @@ def select_units(
         pattern: regular expression for whole names.
         refused: what is no unit and why, see :func:`no_units`; told where nothing else matches.
         hidden_units: whether the default is instead where hidden units are divided, see
-            :func:`~fairseq_gist.unit_names.encoder_feed_forward`.
+            :func:`~fairseq_gist.sharing.unit_names.encoder_feed_forward`.
 
     Raises:
         OptionError: when the pattern is no regular expression, or matches nothing.

@@ -10,9 +10,9 @@ from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.tasks import register_task
 
 import fairseq_gist.criterions.gist_label_smoothed_cross_entropy  # noqa: F401
-from fairseq_gist import compat
-from fairseq_gist.boundary import one_line_errors
+from fairseq_gist.architectures.seamless_m4t.inputs import SeamlessInputs
 from fairseq_gist.data.batches import epoch_batches
+from fairseq_gist.data.held_out import HeldOut
 from fairseq_gist.data.inference import (
     audio_dataset,
     prefix_of,
@@ -20,26 +20,26 @@ from fairseq_gist.data.inference import (
     without_languages,
 )
 from fairseq_gist.data.manifest import ManifestReader, languages_in
-from fairseq_gist.data.measuring import HeldOut
 from fairseq_gist.data.model_languages import ModelLanguages
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.data.sampling import temperature_of
 from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.host import compat
+from fairseq_gist.host import trainer as hook
+from fairseq_gist.host.boundary import one_line_errors
 from fairseq_gist.nn.grouped import fill_idle_gradients
 from fairseq_gist.nn.routing import LanguageBatch
 from fairseq_gist.nn.tags import check_tags
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.recording.tokens import tokens_per_language
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.adapters import split_adapters, with_adapters
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import plan_of
 from fairseq_gist.surgery.trainable import train_only
 from fairseq_gist.surgery.units import count_parameters, count_trained
 from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
-from fairseq_gist.tasks.seamless_inputs import SeamlessInputs
-from fairseq_gist.training import hook
 from fairseq_gist.training.differentiation import Differentiation
 from fairseq_gist.training.options import moments
-from fairseq_gist.training.tokens import tokens_per_language
 
 __all__ = ["GistSpeechToTextTask"]
 

@@ -9,15 +9,19 @@ from typing import Any, Callable, Dict, Mapping, Optional
 
 from torch import Tensor, nn
 
-from fairseq_gist.budget import parse_budget
 from fairseq_gist.errors import OptionError
+from fairseq_gist.gradients.statistics import GradientStatistics
+from fairseq_gist.host import trainer as hook
 from fairseq_gist.nn.routing import Routing
-from fairseq_gist.plan import SharingPlan
-from fairseq_gist.plan_history import history_to_keep
 from fairseq_gist.policies.gdps import parse_groups
 from fairseq_gist.policies.registry import POLICIES, decide
-from fairseq_gist.statistics import GradientStatistics
-from fairseq_gist.summary import describe_plan
+from fairseq_gist.recording.held_out import measure
+from fairseq_gist.recording.recorder import GradientRecorder
+from fairseq_gist.recording.window import RecordingWindow, watch_units
+from fairseq_gist.sharing.budget import parse_budget
+from fairseq_gist.sharing.description import describe_plan
+from fairseq_gist.sharing.history import history_to_keep
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.adapters import is_default_plan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.divide import divisible_blocks, units_after
@@ -30,12 +34,8 @@ from fairseq_gist.surgery.units import (
     no_units,
     select_units,
 )
-from fairseq_gist.training import hook
-from fairseq_gist.training.held_out import measure
 from fairseq_gist.training.options import DifferentiationOptions, Moment, moments, records
-from fairseq_gist.training.recorder import GradientRecorder
 from fairseq_gist.training.similarity_log import SimilarityLog
-from fairseq_gist.training.window import RecordingWindow, watch_units
 
 __all__ = ["Differentiation", "complete_plan", "shared_parameters"]
 

@@ -4,13 +4,13 @@
 from dataclasses import dataclass, field
 from typing import List, Optional
 
-from fairseq_gist.budget import check_budget
 from fairseq_gist.errors import OptionError
 from fairseq_gist.policies.bipartition import GRANULARITIES
 from fairseq_gist.policies.conflict import MEASURES
 from fairseq_gist.policies.dendrogram import LINKAGES
 from fairseq_gist.policies.gdps import parse_groups, parse_shared
 from fairseq_gist.policies.registry import POLICIES
+from fairseq_gist.sharing.budget import check_budget
 
 __all__ = [
     "DEVICES",

@@ -7,7 +7,7 @@ from typing import Dict
 import numpy as np
 from fairseq.logging import metrics
 
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.gradients.statistics import GradientStatistics
 
 __all__ = ["SimilarityLog"]
 

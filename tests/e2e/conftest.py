@@ -11,7 +11,7 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq_cli import train as fairseq_train
 
 from fairseq_gist.cli.main import main as gist
-from fairseq_gist.plugin import register
+from fairseq_gist.registration import register
 from fairseq_gist.surgery.units import FAST_PATH_COPIES
 
 register()

@@ -9,7 +9,7 @@ from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import setup_task
 
 from fairseq_gist.data.multiway import group_by_audio
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.adapters import with_adapters
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import find_units, select_units

@@ -7,8 +7,8 @@ import torch
 from fairseq.sequence_generator import SequenceGenerator
 
 from fairseq_gist.cli.main import main as gist
-from fairseq_gist.division import Division, divided_units
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.division import Division, divided_units
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 from fairseq_gist.surgery.state import parameters_in_state
 from fairseq_gist.surgery.units import count_parameters, find_units, select_units

@@ -6,14 +6,14 @@ import torch
 from fairseq import checkpoint_utils
 
 from fairseq_gist.cli.main import main as gist
-from fairseq_gist.plan import SharingPlan
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.gradients.statistics import GradientStatistics
+from fairseq_gist.recording.recorder import GradientRecorder
+from fairseq_gist.recording.window import watch_units
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 from fairseq_gist.surgery.state import parameters_in_state
 from fairseq_gist.surgery.units import find_units
-from fairseq_gist.training.recorder import GradientRecorder
-from fairseq_gist.training.window import watch_units
 from tests.e2e.conftest import assert_same_tensors
 from tests.e2e.helpers import batch_of, build, rows_of
 from tests.e2e.test_conformer import CONFORMER

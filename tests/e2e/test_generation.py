@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fairseq_gist.errors import RoutingError
-from fairseq_gist.languages import LANGUAGE_TAG
+from fairseq_gist.languages.rows import LANGUAGE_TAG
 from tests.e2e.helpers import batch_of, build, differentiate_at_random, rows_of, translate
 
 

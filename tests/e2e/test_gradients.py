@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from fairseq_gist.cli.main import main as gist
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.gradients.statistics import GradientStatistics
+from fairseq_gist.recording.recorder import GradientRecorder
+from fairseq_gist.recording.sketch import cosine_error, prime_from
+from fairseq_gist.recording.window import watch_units
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import find_units, module_at, select_units
-from fairseq_gist.training.recorder import GradientRecorder
-from fairseq_gist.training.sketch import cosine_error, prime_from
-from fairseq_gist.training.window import watch_units
 from tests.e2e.helpers import batch_of, build, random_plan, rows_of
 
 

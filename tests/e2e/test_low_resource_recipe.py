@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.plan import SharingPlan
 from tests.e2e.conftest import SMALL_MODEL
 
 RECIPE = Path(__file__).parents[2] / "examples" / "low_resource"

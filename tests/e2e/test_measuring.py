@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from fairseq_gist.host.trainer import MeasuringContext
+from fairseq_gist.recording.held_out import only_units_learn, record_batch
+from fairseq_gist.recording.recorder import GradientRecorder
+from fairseq_gist.recording.window import watch_units
 from fairseq_gist.surgery.units import find_units, select_units
-from fairseq_gist.training.held_out import only_units_learn, record_batch
-from fairseq_gist.training.hook import MeasuringContext
-from fairseq_gist.training.recorder import GradientRecorder
-from fairseq_gist.training.window import watch_units
 from tests.e2e.helpers import batch_of, build
 
 EVERY = r"(en|de)coder\..*"

@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.recording.window import watch_units
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import find_units, select_units
-from fairseq_gist.training.window import watch_units
 from tests.e2e.helpers import batch_of, build, disturb_copies, random_plan
 
 HALVES = [["de", "es", "fr", "it"], ["nl", "pt", "ro", "ru"]]

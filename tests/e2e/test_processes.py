@@ -7,7 +7,7 @@ import sys
 import pytest
 from fairseq import checkpoint_utils
 
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 from tests.e2e.conftest import RECIPE, SMALL_MODEL
 

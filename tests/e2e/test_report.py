@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from fairseq_gist.cli.main import main as gist
-from fairseq_gist.plan_history import Step, history_of
 from fairseq_gist.report.training_log import read_log
+from fairseq_gist.sharing.history import Step, history_of
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 
 

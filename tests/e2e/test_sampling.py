@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from fairseq_gist.data.multiway import group_by_audio
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.tasks.gist_speech_to_text import GistSpeechToTextTask
 from tests.e2e.conftest import assert_same_tensors
 from tests.e2e.helpers import build

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.gradient import gradient_plan
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.sharing.plan import SharingPlan
 
 LANGUAGES = ("de", "es", "fr", "it", "nl")
 SHARED = 10_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.gradients.statistics import GradientStatistics
 
 UNIT = "encoder.layers.0.fc2"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fairseq_gist.hidden_units import HiddenUnits
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.gradients.neurons import HiddenUnits
+from fairseq_gist.gradients.statistics import GradientStatistics
 
 FIRST, SECOND = "encoder.layers.0.fc1", "encoder.layers.0.fc2"
 HIDDEN, FEATURES = 24, 6

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster
 
-from fairseq_gist.analysis.clustering import cluster_languages
-from fairseq_gist.analysis.levels import largest_explained
-from fairseq_gist.analysis.silhouette import silhouette
-from fairseq_gist.analysis.tree import LINKAGES, Tree
 from fairseq_gist.errors import OptionError, StatisticsError
+from fairseq_gist.gradients.analysis.clustering import cluster_languages
+from fairseq_gist.gradients.analysis.levels import largest_explained
+from fairseq_gist.gradients.analysis.silhouette import silhouette
+from fairseq_gist.gradients.analysis.tree import LINKAGES, Tree
 from tests.unit.planted import UNIT, conflict, groups_of, of_probes, planted, renamed
 
 FOUR = ("aeb", "bem", "est", "gle")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_gist.analysis.capacity import ALLOCATIONS, shared_fraction
-from fairseq_gist.analysis.divergence import divergence
 from fairseq_gist.errors import OptionError, StatisticsError
+from fairseq_gist.gradients.analysis.capacity import ALLOCATIONS, shared_fraction
+from fairseq_gist.gradients.analysis.divergence import divergence
 from tests.unit.planted import UNIT, conflict, groups_of, of_probes, planted, renamed
 
 FOUR = ("aeb", "bem", "est", "gle")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
 
-from fairseq_gist.analysis.canonical import canonical_correlation
-from fairseq_gist.analysis.directions import directions
-from fairseq_gist.analysis.divergence import divergence
-from fairseq_gist.analysis.factorization import factorize
-from fairseq_gist.analysis.subspaces import principal_cosines
 from fairseq_gist.errors import OptionError, StatisticsError
+from fairseq_gist.gradients.analysis.canonical import canonical_correlation
+from fairseq_gist.gradients.analysis.directions import directions
+from fairseq_gist.gradients.analysis.divergence import divergence
+from fairseq_gist.gradients.analysis.factorization import factorize
+from fairseq_gist.gradients.analysis.subspaces import principal_cosines
 from tests.unit.planted import UNIT, conflict, groups_of, of_probes, planted, renamed
 
 FOUR = ("aeb", "bem", "est", "gle")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fairseq_gist.budget import parse_budget
 from fairseq_gist.errors import OptionError
+from fairseq_gist.sharing.budget import parse_budget
 
 SHARED = 76_327_936
 """Parameters of s2t_transformer_m with a dictionary of 10,000."""

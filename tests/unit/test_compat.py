@@ -7,7 +7,7 @@ import time
 from fairseq.data.iterators import BackgroundConsumer
 from torch import nn
 
-from fairseq_gist.compat import stop_loading, use_plain_layer_norms
+from fairseq_gist.host.compat import stop_loading, use_plain_layer_norms
 from fairseq_gist.surgery.units import find_units
 
 

@@ -13,7 +13,7 @@ from fairseq_gist.nn.batch_norm import GroupedBatchNorm
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.per_language import forward_recorded
 from fairseq_gist.nn.routing import LanguageBatch, Routing
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import Unit, no_units
 from tests.unit.zoo import LANGUAGES, Sink

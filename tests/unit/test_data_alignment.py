@@ -2,8 +2,8 @@
 
 import pytest
 
-from fairseq_gist.data.alignment import REASONS, Distinct, Row, align, words
-from fairseq_gist.data.mustc import Segment
+from fairseq_gist.preparing.alignment import REASONS, Distinct, Row, align, words
+from fairseq_gist.preparing.mustc import Segment
 
 SENTENCES = ["Thank you.", "So, I was nine.", "It's a well-known fact.", "Thank you."]
 

@@ -14,9 +14,10 @@ pytest.importorskip("num2words")
 pytest.importorskip("espeakng_loader")
 
 from fairseq_gist.cli.main import main
-from fairseq_gist.data.corpora import casting, cldr, numbers, phrases, speech
-from fairseq_gist.data.mustc import Layout, read_segments, read_wave
+from fairseq_gist.corpora.cldr import build as cldr
+from fairseq_gist.corpora.cldr import casting, numbers, phrases, speech
 from fairseq_gist.errors import DataError
+from fairseq_gist.preparing.mustc import Layout, read_segments, read_wave
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ pytest.importorskip("num2words")
 pytest.importorskip("espeakng_loader")
 
 from fairseq_gist.cli.main import main
-from fairseq_gist.data.alignment import Row
-from fairseq_gist.data.corpora import casting, cldr, numbers, speech, voices
-from fairseq_gist.data.mustc import Layout, Segment, read_segments
-from fairseq_gist.data.parallel import align_by_translation
+from fairseq_gist.corpora.cldr import build as cldr
+from fairseq_gist.corpora.cldr import casting, numbers, speech, voices
 from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.preparing.alignment import Row
+from fairseq_gist.preparing.mustc import Layout, Segment, read_segments
+from fairseq_gist.preparing.parallel import align_by_translation
 
 LANGUAGES = ("de", "es", "ru")
 

@@ -20,11 +20,11 @@ import sentencepiece
 import soundfile
 
 from fairseq_gist.cli.main import main
-from fairseq_gist.data import talk_features
-from fairseq_gist.data.filterbank import filterbank
-from fairseq_gist.data.mustc import Layout, Segment, read_segments, read_wave, write_split
-from fairseq_gist.data.preparation import Options, prepare
 from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.preparing import talk_features
+from fairseq_gist.preparing.filterbank import filterbank
+from fairseq_gist.preparing.mustc import Layout, Segment, read_segments, read_wave, write_split
+from fairseq_gist.preparing.preparation import Options, prepare
 
 WORDS = {
     "en": [

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_gist.division import Division, divided_units
 from fairseq_gist.errors import PlanError, SurgeryError
 from fairseq_gist.nn.grouped import GroupedModule
-from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.registry import decide
-from fairseq_gist.summary import describe_plan
+from fairseq_gist.sharing.description import describe_plan
+from fairseq_gist.sharing.division import Division, divided_units
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.optimizer import copy_optimizer_state
 from fairseq_gist.surgery.plan_buffer import decode_plan, encode_plan, plan_of

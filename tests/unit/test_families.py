@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from fairseq_gist.families import FAMILIES, families_of
+from fairseq_gist.languages.families import FAMILIES, families_of
 
 
 def test_every_code_has_one_family():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student_t
 
-from fairseq_gist.jackknife import CosineJackknife, delete_one_chunk
+from fairseq_gist.gradients.jackknife import CosineJackknife, delete_one_chunk
 from tests.unit.made_up import statistics_of
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.languages import (
+from fairseq_gist.languages.rows import (
     language_from_subset,
     language_tags,
     languages_of_vocabulary,

@@ -8,7 +8,7 @@ from fairseq.optim import FairseqOptimizer
 from fairseq.optim.adam import FairseqAdam
 from omegaconf import OmegaConf
 
-from fairseq_gist.training.optimizer import STATE_KEY, observe, step_was_taken
+from fairseq_gist.host.optimizer import STATE_KEY, observe, step_was_taken
 
 
 class Observer:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_gist.errors import PlanError
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.plan import SharingPlan
 
 LANGUAGES = ["nl", "de", "es", "fr"]
 PAIRS = [["es", "fr"], ["nl", "de"]]

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_gist.errors import OptionError, PlanError, StatisticsError
-from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.bipartition import bipartition_plan
+from fairseq_gist.sharing.plan import SharingPlan
 from tests.unit.made_up import LANGUAGES, SHARED, random_vectors, statistics_of
 
 LAYER = "decoder.layers.0"

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from fairseq_gist.errors import OptionError, StatisticsError
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.conflict import conflicts
 from fairseq_gist.policies.gdps import gdps_plan, own_count
 from fairseq_gist.policies.gdps_random import gdps_random_plan
 from fairseq_gist.policies.registry import decide
-from fairseq_gist.statistics import GradientStatistics
-from fairseq_gist.summary import describe_plan, known_sizes
+from fairseq_gist.sharing.description import describe_plan, known_sizes
+from fairseq_gist.sharing.plan import SharingPlan
 from tests.unit.planted_hidden import (
     FEATURES,
     FIRST,

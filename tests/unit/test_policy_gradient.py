@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_gist.errors import OptionError, StatisticsError
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.gradient import gradient_plan
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.sharing.plan import SharingPlan
 from tests.unit.made_up import (
     LANGUAGES,
     PLANTED,

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import linkage as scipy_linkage
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.dendrogram import LINKAGES, merges
 from fairseq_gist.policies.gradient import gradient_plan
 from fairseq_gist.policies.similarity import trusted_cosines
+from fairseq_gist.sharing.plan import SharingPlan
 from tests.unit.made_up import (
     LANGUAGES,
     PLANTED,

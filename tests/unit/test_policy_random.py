@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_gist.errors import OptionError, PlanError
-from fairseq_gist.plan import SharingPlan
 from fairseq_gist.policies.random_order import random_plan
+from fairseq_gist.sharing.plan import SharingPlan
 
 LANGUAGES = ("de", "es", "fr", "it", "nl")
 SIZES = {f"unit{index}": 100 for index in range(6)}

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fairseq_gist.errors import OptionError, PlanError, StatisticsError
-from fairseq_gist.hidden_units import HiddenUnits
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.gradients.neurons import HiddenUnits
 from fairseq_gist.policies.heuristic import HEURISTICS
 from fairseq_gist.policies.registry import POLICIES, check_options, decide
+from fairseq_gist.sharing.plan import SharingPlan
 from tests.unit.made_up import LANGUAGES, MEDIUM_SHARED, medium_units, statistics_of
 
 DECODER = medium_units()

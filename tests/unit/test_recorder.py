@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from fairseq_gist.errors import StatisticsError
+from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.surgery.units import find_units
-from fairseq_gist.training.recorder import GradientRecorder
 
 LANGUAGES = ["de", "es"]
 

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairseq_gist.analysis.capacity import shared_fraction
-from fairseq_gist.analysis.divergence import divergence
-from fairseq_gist.analysis.factorization import factorize
 from fairseq_gist.cli.main import main
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.gradients.analysis.capacity import shared_fraction
+from fairseq_gist.gradients.analysis.divergence import divergence
+from fairseq_gist.gradients.analysis.factorization import factorize
 from fairseq_gist.policies.conflict import conflicts
 from fairseq_gist.policies.gdps import gdps_plan
 from fairseq_gist.policies.gradient import gradient_plan
@@ -26,6 +25,7 @@ from fairseq_gist.report.figures.layers import layers_figure
 from fairseq_gist.report.figures.plans import plan_figure
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.words import answers_of_similarity
+from fairseq_gist.sharing.plan import SharingPlan
 from tests.unit.made_up import LANGUAGES, grouped, statistics_of
 from tests.unit.planted_hidden import FIRST, SECOND, planted_block
 

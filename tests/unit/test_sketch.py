@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fairseq_gist.training.sketch import Sketch, cosine_error, prime_from
+from fairseq_gist.recording.sketch import Sketch, cosine_error, prime_from
 
 SIDE = 512
 SIZE = SIDE * SIDE

@@ -7,7 +7,7 @@ import torch
 
 from fairseq_gist.errors import CheckpointError, PlanError
 from fairseq_gist.nn.grouped import GroupedModule
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import (
     PLAN_KEY,

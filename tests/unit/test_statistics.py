@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fairseq_gist.errors import StatisticsError
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.gradients.statistics import GradientStatistics
 
 LANGUAGES = ("de", "es", "nl")
 UNITS = ("fc1", "fc2")

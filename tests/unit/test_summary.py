@@ -2,8 +2,8 @@
 
 import pytest
 
-from fairseq_gist.plan import SharingPlan
-from fairseq_gist.summary import describe_groups, describe_plan, plan_in_words
+from fairseq_gist.sharing.description import describe_groups, describe_plan, plan_in_words
+from fairseq_gist.sharing.plan import SharingPlan
 
 LANGUAGES = ["de", "es", "nl"]
 FC1, NORM, EMBED = "decoder.layers.0.fc1", "decoder.layers.1.final_layer_norm", "decoder.layer_norm"

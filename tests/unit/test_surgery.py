@@ -12,7 +12,7 @@ from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.shared import watch
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan, use_module_calls
 from fairseq_gist.surgery.plan_buffer import PLAN_KEY, decode_plan, encode_plan, plan_of
 from fairseq_gist.surgery.units import (

@@ -3,7 +3,7 @@
 import pytest
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.unit_names import DEFAULT_UNITS, UnitName, matching
+from fairseq_gist.sharing.unit_names import DEFAULT_UNITS, UnitName, matching
 
 LAYER = "decoder.layers.3"
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fairseq_gist.training.validation import average_of_subsets
+from fairseq_gist.host.validation import average_of_subsets
 
 NAMES = ["dev_de", "dev_ro", "dev_ru"]
 

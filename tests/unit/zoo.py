@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import LanguageBatch, Routing
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.units import module_at
 
 LANGUAGES = ("de", "es", "fr", "nl")

@@ -6,8 +6,8 @@ from typing import Any, List, Tuple, Union
 
 import numpy as np
 
-from fairseq_gist.analysis.directions import KINDS, directions
-from fairseq_gist.analysis.factorization import factorize
+from fairseq_gist.gradients.analysis.directions import KINDS, directions
+from fairseq_gist.gradients.analysis.factorization import factorize
 from fairseq_gist.report.figure import Figure, Missing, Table
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import NEUTRAL, PALETTE, new_figure

@@ -7,13 +7,13 @@ from typing import Any, List, Tuple, Union
 import numpy as np
 from tqdm import tqdm
 
-from fairseq_gist.analysis.capacity import shared_fraction
-from fairseq_gist.analysis.clustering import cluster_languages
-from fairseq_gist.analysis.divergence import divergence
+from fairseq_gist.gradients.analysis.capacity import shared_fraction
+from fairseq_gist.gradients.analysis.clustering import cluster_languages
+from fairseq_gist.gradients.analysis.divergence import divergence
 from fairseq_gist.report.figure import Figure, Missing, Table
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import PALETTE, new_figure
-from fairseq_gist.summary import describe_groups
+from fairseq_gist.sharing.description import describe_groups
 
 __all__ = ["divergence_figure"]
 

@@ -6,11 +6,11 @@ from typing import Any, List, Optional, Tuple, Union
 
 import numpy as np
 
-from fairseq_gist.plan import SharingPlan
-from fairseq_gist.plan_history import history_of
 from fairseq_gist.report.figure import Figure, Missing, Table
 from fairseq_gist.report.style import SEQUENTIAL, new_figure, readable_on
-from fairseq_gist.summary import describe_groups
+from fairseq_gist.sharing.description import describe_groups
+from fairseq_gist.sharing.history import history_of
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["history_figure"]
 

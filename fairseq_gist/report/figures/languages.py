@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
 
-from fairseq_gist.families import families_of
+from fairseq_gist.languages.families import families_of
 from fairseq_gist.report.figure import Figure, Missing, Table
 from fairseq_gist.report.figures.heat import draw_cells
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import PALETTE, new_figure
-from fairseq_gist.unit_names import matching
+from fairseq_gist.sharing.unit_names import matching
 
 __all__ = ["language_order", "languages_figure", "tree_of"]
 

@@ -6,11 +6,11 @@ from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from fairseq_gist.plan import SharingPlan
 from fairseq_gist.report.figure import Figure, Missing, Table
 from fairseq_gist.report.figures.languages import language_order
 from fairseq_gist.report.style import NEUTRAL, PALETTE, new_figure, readable_on
-from fairseq_gist.summary import known_sizes
+from fairseq_gist.sharing.description import known_sizes
+from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["plan_figure", "together"]
 

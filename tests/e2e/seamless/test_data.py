@@ -8,11 +8,11 @@ import pytest
 import soundfile
 import torch
 
-from fairseq_gist.data.filterbank import filterbank
-from fairseq_gist.data.seamless_data import SeamlessData
-from fairseq_gist.data.seamless_dictionary import SeamlessDictionary
+from fairseq_gist.architectures.seamless_m4t.data import SeamlessData
+from fairseq_gist.architectures.seamless_m4t.dictionary import SeamlessDictionary
 from fairseq_gist.errors import DataError, OptionError
-from fairseq_gist.languages import languages_of_vocabulary
+from fairseq_gist.languages.rows import languages_of_vocabulary
+from fairseq_gist.preparing.filterbank import filterbank
 from tests.e2e.seamless.tiny import LANGUAGES, TEXTS
 
 if sys.version_info < (3, 11):

@@ -6,17 +6,17 @@ import pytest
 import torch
 from fairseq.data import Dictionary
 
-from fairseq_gist.division import Division, divided_units
-from fairseq_gist.errors import OptionError, PlanError
-from fairseq_gist.models.gist_seamless_m4t import GistSeamlessM4T
-from fairseq_gist.plan import SharingPlan
-from fairseq_gist.policies.heuristic import HEURISTICS, heuristic_plan
-from fairseq_gist.surgery.apply import apply_plan, check_plan
-from fairseq_gist.surgery.seamless_names import (
+from fairseq_gist.architectures.seamless_m4t.model import GistSeamlessM4T
+from fairseq_gist.architectures.seamless_m4t.names import (
     from_transformers,
     state_for_transformers,
     to_transformers,
 )
+from fairseq_gist.errors import OptionError, PlanError
+from fairseq_gist.policies.heuristic import HEURISTICS, heuristic_plan
+from fairseq_gist.sharing.division import Division, divided_units
+from fairseq_gist.sharing.plan import SharingPlan
+from fairseq_gist.surgery.apply import apply_plan, check_plan
 from fairseq_gist.surgery.units import (
     Unit,
     count_parameters,

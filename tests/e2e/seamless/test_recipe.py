@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fairseq_gist.plan import SharingPlan
+from fairseq_gist.sharing.plan import SharingPlan
 from tests.e2e.test_low_resource_recipe import RECIPE, run
 
 if sys.version_info < (3, 11):

@@ -9,10 +9,10 @@ import torch
 
 from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.cli.main import main as gist
-from fairseq_gist.division import Division, divided_units
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.nn.grouped import GroupedModule
-from fairseq_gist.plan import SharingPlan
-from fairseq_gist.statistics import GradientStatistics
+from fairseq_gist.sharing.division import Division, divided_units
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 from fairseq_gist.surgery.state import export_state, parameters_in_state
 from fairseq_gist.surgery.units import count_parameters

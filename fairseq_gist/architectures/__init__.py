@@ -1,0 +1,1 @@
+"""The models that a sharing plan can rewrite: one folder each."""

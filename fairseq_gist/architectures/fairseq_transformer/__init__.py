@@ -1,0 +1,1 @@
+"""fairseq's speech-to-text transformer."""

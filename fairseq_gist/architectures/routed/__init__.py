@@ -1,0 +1,1 @@
+"""What every model here does beside what the stock one does."""

@@ -1,0 +1,98 @@
+"""The decoder of every model here: fairseq's, with rows routed to their languages' copies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairseq.models.speech_to_text.s2t_transformer import TransformerDecoderScriptable
+from fairseq.modules.checkpoint_activations import checkpoint_wrapper
+from torch import Tensor
+
+from fairseq_gist.architectures.routed.encoder import adapter_dim
+from fairseq_gist.languages.rows import TARGET, language_tags
+from fairseq_gist.nn.adapters import attach_adapter
+from fairseq_gist.nn.checkpointing import checkpoint_routed
+from fairseq_gist.nn.routing import Routing
+from fairseq_gist.nn.shared import read_source_once
+from fairseq_gist.nn.tags import check_tags
+
+__all__ = ["GistS2TDecoder"]
+
+
+class GistS2TDecoder(TransformerDecoderScriptable):
+    """The stock decoder, which routes rows to the copies of their languages."""
+
+    def __init__(
+        self,
+        args: Any,
+        dictionary: Any,
+        embed_tokens: Any,
+        routing: Routing,
+        language_key: str = TARGET,
+    ) -> None:
+        self.routing = routing
+        tags = language_tags(routing.languages, dictionary.symbols, language_key)
+        self.tags = [None if tag is None else dictionary.index(tag) for tag in tags]
+        super().__init__(args, dictionary, embed_tokens)
+        for module in self.layers.modules():
+            if hasattr(module, "skip_embed_dim_check"):
+                # always the way a split layer has to go: the other rounds differently on torch 1.12
+                module.skip_embed_dim_check = True
+            if getattr(module, "encoder_attn", None) is not None:
+                read_source_once(module.encoder_attn.k_proj, routing)
+                read_source_once(module.encoder_attn.v_proj, routing)
+
+    def build_decoder_layer(self, args: Any, no_encoder_attn: bool = False) -> Any:
+        """Build one layer, its adapter, and activation checkpointing that knows the languages."""
+        wanted, offload = args.checkpoint_activations, args.offload_activations
+        args.checkpoint_activations = False
+        try:
+            layer = super().build_decoder_layer(args, no_encoder_attn)
+        finally:
+            args.checkpoint_activations = wanted
+        if adapter_dim(args):
+            attach_adapter(layer, args.decoder_embed_dim, adapter_dim(args))
+        if not wanted:
+            return layer
+        return checkpoint_routed(
+            layer, self.routing, lambda module: checkpoint_wrapper(module, offload_to_cpu=offload)
+        )
+
+    def forward(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: Any = None,
+        incremental_state: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Decode; the rows' languages are those of ``encoder_out["lang_ids"]``.
+
+        Raises:
+            RoutingError: when a row's language isn't the one its language tag names.
+        """
+        ids = (encoder_out or {}).get("lang_ids")
+        batch = None
+        if ids:
+            source_of = encoder_out.get("source_of")
+            batch = self.routing.languages_of(ids[0], source_of[0] if source_of else None)
+        # in beam search, hypotheses of probability 0 may have any token in the tag's place
+        if batch is not None and incremental_state is None and prev_output_tokens.size(1) > 1:
+            check_tags(batch, prev_output_tokens[:, 1], self.tags)
+        with self.routing.using(batch):
+            out = super().forward(
+                prev_output_tokens,
+                encoder_out=self._with_mask_of_rows(encoder_out) if ids else encoder_out,
+                incremental_state=incremental_state,
+                **kwargs,
+            )
+        if ids and isinstance(out[1], dict) and "encoder_out" in out[1]:
+            out[1]["encoder_out"] = encoder_out  # whose mask is that of sources again
+        return out
+
+    @staticmethod
+    def _with_mask_of_rows(encoder_out: Any) -> Any:
+        """Attention masks the keys and values of rows, which it projects from those of sources."""
+        masks, source_of = encoder_out["encoder_padding_mask"], encoder_out.get("source_of")
+        if not masks or not source_of:
+            return encoder_out
+        return {**encoder_out, "encoder_padding_mask": [masks[0].index_select(0, source_of[0])]}

@@ -1,0 +1,105 @@
+"""What every model here does beside what the stock one does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Dict, Optional, Type
+
+import torch
+from fairseq import checkpoint_utils
+from torch import Tensor, nn
+
+from fairseq_gist.architectures.routed.decoder import GistS2TDecoder
+from fairseq_gist.architectures.routed.encoder import RoutedEncoder
+from fairseq_gist.errors import OptionError
+from fairseq_gist.host.boundary import one_line_errors
+from fairseq_gist.host.compat import use_plain_layer_norms
+from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
+from fairseq_gist.nn.routing import Routing
+from fairseq_gist.surgery.adapters import agree_on_adapters
+from fairseq_gist.surgery.state import reconcile
+
+__all__ = ["RoutedModel", "add_model_args"]
+
+
+class RoutedModel(nn.Module):
+    """Goes before a stock model: one that a sharing plan can rewrite."""
+
+    encoder_class: ClassVar[Type[RoutedEncoder]]
+
+    def __init__(self, encoder: RoutedEncoder, decoder: GistS2TDecoder) -> None:
+        super().__init__(encoder, decoder)
+        self.routing = encoder.routing = decoder.routing
+        use_plain_layer_norms(self)
+
+    @classmethod
+    def build_encoder(cls, args: Any) -> RoutedEncoder:
+        """Build the encoder, from ``--load-pretrained-encoder-from`` where that is given."""
+        encoder = cls.encoder_class(args)
+        pretrained = getattr(args, "load_pretrained_encoder_from", None)
+        if pretrained:
+            if not Path(pretrained).is_file():
+                raise OptionError(f"--load-pretrained-encoder-from: there is no file {pretrained}")
+            encoder = checkpoint_utils.load_pretrained_component_from_model(
+                component=encoder, checkpoint=pretrained
+            )
+        return encoder
+
+    @classmethod
+    def build_decoder(cls, args: Any, task: Any, embed_tokens: Any) -> GistS2TDecoder:
+        """Build the decoder; languages are the task's, or those with a tag in the vocabulary."""
+        dictionary = task.target_dictionary
+        languages = getattr(task, "languages", None) or languages_of_vocabulary(dictionary.symbols)
+        key = getattr(task, "language_key", TARGET)
+        return GistS2TDecoder(args, dictionary, embed_tokens, Routing(languages), key)
+
+    def forward(
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor,
+        prev_output_tokens: Tensor,
+        lang_ids: Optional[Tensor] = None,
+        utterances: Optional[Tensor] = None,
+    ) -> Any:
+        """Encode and decode a batch; see the encoder for ``lang_ids`` and ``utterances``."""
+        encoder_out = self.encoder(
+            src_tokens, src_lengths, lang_ids=lang_ids, utterances=utterances
+        )
+        return self.decoder(prev_output_tokens, encoder_out=encoder_out)
+
+    def get_ctc_output(self, net_output: Any, sample: Any) -> Any:
+        """Return the stock model's, with one entry for each row of the batch."""
+        out = net_output[1]["encoder_out"]
+        if out.get("source_of"):
+            every = torch.arange(out["source_of"][0].size(0), device=out["source_of"][0].device)
+            out = self.encoder.reorder_encoder_out(out, every)
+        return super().get_ctc_output((net_output[0], {"encoder_out": out}), sample)
+
+    def upgrade_state_dict_named(self, state_dict: Dict[str, Tensor], name: str) -> None:
+        """Become, before a state dict is loaded, the model that its sharing plan describes."""
+        with one_line_errors():
+            agree_on_adapters(self, state_dict)
+            reconcile(self, state_dict, self.routing)
+        super().upgrade_state_dict_named(state_dict, name)
+
+
+def add_model_args(parser: Any) -> None:
+    """Add the options of adapters and activation checkpointing."""
+    parser.add_argument(
+        "--adapter-dim",
+        type=int,
+        default=0,
+        metavar="N",
+        help="put an adapter with N channels in between behind every encoder and decoder "
+        "layer, one for each language (default: 0, none)",
+    )
+    parser.add_argument(
+        "--checkpoint-activations",
+        action="store_true",
+        help="recompute each decoder layer in the backward pass instead of keeping it",
+    )
+    parser.add_argument(
+        "--offload-activations",
+        action="store_true",
+        help="recompute each decoder layer, its input kept in CPU memory",
+    )

@@ -1,0 +1,1 @@
+"""The speech-to-text model of SeamlessM4T, from transformers."""

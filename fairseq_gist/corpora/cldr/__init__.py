@@ -1,0 +1,1 @@
+"""Phrases of the Unicode CLDR, spoken by eSpeak NG."""

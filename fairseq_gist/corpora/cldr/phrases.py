@@ -1,0 +1,220 @@
+"""Phrases in English and eight languages, from the Unicode CLDR and numbers in words.
+
+Four kinds: full dates, counted units ("three hundred and twelve kilometers"), relative times
+("in five weeks") and, for the larger corpus, names of territories, languages, scripts and
+currencies. Every phrase has all eight targets.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import unicodedata
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
+
+from fairseq_gist.corpora.cldr.numbers import LANGUAGES, agrees, in_words
+from fairseq_gist.errors import DataError
+
+__all__ = ["Phrase", "choose", "date", "measure", "names", "normalise", "ordered", "relative"]
+
+_LOCALES = {"en": "en", **{language: language for language in LANGUAGES}, "pt": "pt_PT"}
+"""The CLDR locale of a language. ``pt`` would be Brazilian, but num2words' ``pt`` is European."""
+
+_FEMININE = dict.fromkeys(("es", "fr", "it", "pt", "ro", "ru"), "f")
+
+_UNITS: Dict[str, Mapping[str, str]] = {
+    "length-kilometer": {},
+    "length-meter": {},
+    "length-centimeter": {},
+    "length-millimeter": {},
+    "length-foot": {"ro": "n"},
+    "length-mile": {"es": "f", "it": "f", "pt": "f", "ro": "f", "ru": "f"},
+    "area-square-kilometer": {},
+    "area-square-meter": {},
+    "area-hectare": {"es": "f", "ro": "n"},
+    "volume-liter": {},
+    "volume-milliliter": {},
+    "volume-cubic-meter": {},
+    "mass-kilogram": {"ro": "n"},
+    "mass-gram": {"ro": "n"},
+    "mass-milligram": {"ro": "n"},
+    "duration-second": {"fr": "f", "ro": "f", "ru": "f"},
+    "duration-minute": {"fr": "f", "ro": "n", "ru": "f"},
+    "duration-week": _FEMININE,
+    "temperature-celsius": {"ro": "n"},
+    "power-watt": {},
+    "power-kilowatt": {},
+    "electric-volt": {},
+    "digital-megabyte": {},
+    "digital-gigabyte": {},
+    "speed-kilometer-per-hour": {},
+    "speed-meter-per-second": {},
+    "frequency-hertz": {},
+    "energy-calorie": _FEMININE,
+}
+"""CLDR's name of a unit -> its gender, where it isn't masculine or the number doesn't care."""
+
+_PERIODS: Dict[str, Tuple[int, Mapping[str, str]]] = {
+    "second": (1, {"fr": "f", "ro": "f", "ru": "f"}),
+    "minute": (60, {"fr": "f", "ro": "n", "ru": "f"}),
+    "hour": (3600, {"es": "f", "fr": "f", "it": "f", "pt": "f", "ro": "f"}),
+    "day": (86400, {"ro": "f"}),
+    "week": (7 * 86400, _FEMININE),
+    "month": (30 * 86400, {"ro": "f"}),
+    "year": (365 * 86400, {}),
+}
+"""A period of relative times -> its length as Babel counts it, in seconds, and its genders."""
+
+_FIRST_DAY, _LAST_DAY = datetime.date(1950, 1, 1), datetime.date(2049, 12, 31)
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """One English phrase with its translation into every target language."""
+
+    kind: str
+    english: str
+    targets: Mapping[str, str]
+
+    def text(self, language: str) -> str:
+        """The phrase in any language, English among them."""
+        return self.english if language == "en" else self.targets[language]
+
+
+def normalise(text: str) -> str:
+    """NFC, with every kind of space (no-break, narrow) made a plain one, and none doubled."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def date(day: datetime.date) -> Phrase:
+    """A full date: "Friday, March 5, 2021"."""
+    from babel.dates import format_date
+
+    return _phrase("date", lambda tag: format_date(day, "full", locale=_LOCALES[tag]))
+
+
+def measure(number: int, unit: str) -> Phrase:
+    """A counted unit with its number in words; ``unit`` is a CLDR name (``length-meter``)."""
+    from babel.units import format_unit
+
+    def form(tag: str) -> str:
+        text = format_unit(number, unit, length="long", locale=_LOCALES[tag])
+        if unit in text:  # Babel's answer when the locale has no long form
+            raise DataError(f"CLDR has no name of {unit} in {tag}")
+        return _spell(text, number, tag)
+
+    return _phrase("unit", form)
+
+
+def relative(number: int, period: str) -> Phrase:
+    """A relative time, past where ``number`` is negative: "in five weeks", "nine days ago"."""
+    from babel.dates import format_timedelta
+
+    delta = datetime.timedelta(seconds=number * _PERIODS[period][0])
+
+    def form(tag: str) -> str:
+        text = format_timedelta(
+            delta, granularity=period, threshold=1e9, add_direction=True, locale=_LOCALES[tag]
+        )
+        return _spell(text, abs(number), tag)
+
+    return _phrase("relative", form)
+
+
+def names() -> List[Phrase]:
+    """Names of territories, languages, scripts and currencies that have all translations."""
+    locales = {tag: _locale(name) for tag, name in _LOCALES.items()}
+    found: Dict[str, Phrase] = {}
+    for kind in ("territories", "languages", "scripts", "currencies"):
+        tables = {tag: getattr(locale, kind) for tag, locale in locales.items()}
+        for code in sorted(tables["en"]):
+            if any(code not in table for table in tables.values()):
+                continue
+            phrase = _translated(kind, {tag: table[code] for tag, table in tables.items()})
+            if any(text != phrase.english for text in phrase.targets.values()):
+                found.setdefault(phrase.english, phrase)
+    return list(found.values())
+
+
+def choose(count: int, seed: int, with_names: bool = False) -> List[Phrase]:
+    """``count`` phrases with distinct English, the same for the same seed, in its order.
+
+    Names, where wanted, are all taken; of the rest 45% are units (half of them with numbers
+    above a hundred), up to 25% relative times (not more than 60% of those there are) and the
+    remainder dates.
+    """
+    _check_babel()
+    chosen = names() if with_names else []
+    if len(chosen) >= count:
+        raise DataError(f"{len(chosen)} names leave no room in a corpus of {count} phrases")
+    rest = count - len(chosen)
+    periods = list(_relative_times())
+    n_relative = min(rest // 4, len(periods) * 3 // 5)
+    n_small = n_large = rest * 45 // 200
+    chosen += [relative(*key) for key in ordered(periods, seed)[:n_relative]]
+    chosen += [measure(*key) for key in ordered(list(_measures(2, 99)), seed)[:n_small]]
+    chosen += [measure(*key) for key in ordered(list(_measures(100, 999)), seed)[:n_large]]
+    n_dates = rest - n_relative - n_small - n_large
+    chosen += [date(day) for day in ordered(list(_days()), seed)[:n_dates]]
+    unique = {phrase.english: phrase for phrase in chosen}
+    if len(unique) != count:
+        raise DataError(f"wanted {count} distinct English phrases, found {len(unique)}")
+    return [unique[english] for english in ordered(list(unique), seed)]
+
+
+def ordered(keys: Sequence[Any], seed: object) -> List[Any]:
+    """``keys`` in an order that depends on the seed and on each key alone, on any Python."""
+    return sorted(keys, key=lambda key: hashlib.sha256(f"{seed}\t{key}".encode()).digest())
+
+
+def _relative_times() -> Iterator[Tuple[int, str]]:
+    for period, (_, genders) in _PERIODS.items():
+        for number in range(2, 100):
+            if agrees(number, genders):
+                yield number, period
+                yield -number, period
+
+
+def _measures(smallest: int, largest: int) -> Iterator[Tuple[int, str]]:
+    for unit, genders in _UNITS.items():
+        for number in range(smallest, largest + 1):
+            if agrees(number, genders):
+                yield number, unit
+
+
+def _days() -> Iterator[datetime.date]:
+    for ordinal in range(_FIRST_DAY.toordinal(), _LAST_DAY.toordinal() + 1):
+        day = datetime.date.fromordinal(ordinal)
+        if day.day != 1:  # French writes 1er, CLDR does not
+            yield day
+
+
+def _spell(text: str, number: int, tag: str) -> str:
+    if text.count(str(number)) != 1:
+        raise DataError(f"expected the number {number} once in CLDR's {text!r} ({tag})")
+    return text.replace(str(number), in_words(number, tag))
+
+
+def _phrase(kind: str, form: Callable[[str], str]) -> Phrase:
+    return _translated(kind, {tag: form(tag) for tag in _LOCALES})
+
+
+def _translated(kind: str, forms: Mapping[str, str]) -> Phrase:
+    texts = {tag: normalise(text) for tag, text in forms.items()}
+    return Phrase(kind, texts.pop("en"), texts)
+
+
+def _locale(name: str) -> Any:
+    from babel import Locale
+
+    return Locale.parse(name)
+
+
+def _check_babel() -> None:
+    try:
+        import babel  # noqa: F401
+    except ImportError as error:
+        raise DataError(
+            'Babel is missing: pip install "fairseq-gist[corpora]" brings it'
+        ) from error

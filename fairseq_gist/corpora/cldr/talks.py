@@ -1,0 +1,123 @@
+"""Talks: who says what in one wav file, and the speaking of it, a process for each talk."""
+
+from __future__ import annotations
+
+import array
+import json
+import logging
+import os
+import shutil
+import wave
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Sequence, Tuple
+
+import numpy as np
+from tqdm import tqdm
+
+from fairseq_gist.corpora.cldr import speech
+from fairseq_gist.corpora.cldr.phrases import Phrase
+from fairseq_gist.files import replacing
+from fairseq_gist.preparing.filterbank import SAMPLE_RATE, resample
+
+__all__ = ["Talk", "link_audio", "speak_all"]
+
+logger = logging.getLogger(__name__)
+
+_GRID = 160  # samples (10 ms): segments begin and end there, so that times are short decimals
+_SILENCE = 25 * _GRID  # samples between two segments of a talk
+_QUIET = 40  # of 32768: what counts as silence at the ends of an utterance
+
+
+@dataclass(frozen=True)
+class Talk:
+    """Phrases that one voice says, one after the other."""
+
+    name: str
+    split: str
+    voice: str
+    language: str
+    """What is spoken."""
+    phrases: Tuple[Phrase, ...]
+
+    @property
+    def wav(self) -> str:
+        """The name of its file."""
+        return f"{self.name}.wav"
+
+
+def speak_all(
+    talks: Sequence[Talk], work: Path, workers: int
+) -> Dict[str, List[Tuple[float, float]]]:
+    """Every talk's wav in the work folder; gives its segments' (offset, duration) in seconds."""
+    times: Dict[str, List[Tuple[float, float]]] = {}
+    there = sum((work / f"{talk.name}.json").is_file() for talk in talks)
+    logger.info("speaking %d talks, %d already there", len(talks), there)
+    with ThreadPoolExecutor(workers) as executor:
+        futures = {executor.submit(_speak_talk, talk, work): talk.name for talk in talks}
+        try:
+            for future in tqdm(
+                as_completed(futures),
+                total=len(futures),
+                desc="speaking",
+                unit="talk",
+                disable=None,
+            ):
+                times[futures[future]] = future.result()
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+    return times
+
+
+def _speak_talk(talk: Talk, work: Path) -> List[Tuple[float, float]]:
+    audio, note = work / f"{talk.name}.wav", work / f"{talk.name}.json"
+    if note.is_file() and audio.is_file():  # the note is written last
+        return [(offset, duration) for offset, duration in json.loads(note.read_text())]
+    pieces, times, position = [np.zeros(_SILENCE, np.int16)], [], _SILENCE
+    texts = [phrase.text(talk.language) for phrase in talk.phrases]
+    for samples in speech.speak(talk.voice, texts):
+        piece = _at_16khz(samples)
+        times.append((position / SAMPLE_RATE, len(piece) / SAMPLE_RATE))
+        pieces += [piece, np.zeros(_SILENCE, np.int16)]
+        position += len(piece) + _SILENCE
+    with replacing(audio) as path:
+        _write_wav(path, np.concatenate(pieces))
+    with replacing(note) as path:
+        path.write_text(json.dumps(times), encoding="utf-8")
+    return times
+
+
+def _at_16khz(samples: array.array[int]) -> np.ndarray:
+    """16-bit samples at 16 kHz, without the silence at both ends, a multiple of 10 ms long."""
+    resampled = resample(np.array(samples, dtype=np.float64), speech.SAMPLE_RATE)
+    whole = np.clip(np.rint(resampled), -32768, 32767).astype(np.int16)
+    loud = np.flatnonzero(np.abs(whole.astype(np.int32)) > _QUIET)
+    if len(loud):
+        first = max(0, loud[0] - 5 * _GRID)
+        whole = whole[first : loud[-1] + 5 * _GRID]
+    return np.pad(whole, (0, -len(whole) % _GRID))
+
+
+def _write_wav(path: Path, samples: np.ndarray) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(samples.astype("<i2").tobytes())
+
+
+def link_audio(audio: Path, path: Path) -> None:
+    """The same audio at ``path``: a hard link, or a copy where the file system has none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        if os.path.samefile(audio, path) or path.stat().st_size == audio.stat().st_size:
+            return
+        path.unlink()
+    try:
+        os.link(str(audio), str(path))
+    except OSError:
+        with replacing(path) as temporary:
+            shutil.copyfile(str(audio), str(temporary))

@@ -1,0 +1,1 @@
+"""Gradient statistics and what they mean; no torch."""

@@ -1,0 +1,1 @@
+"""Which language a row is, and which languages are related."""

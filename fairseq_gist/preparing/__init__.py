@@ -1,0 +1,1 @@
+"""From the MuST-C release layout to speech-to-text data for fairseq."""

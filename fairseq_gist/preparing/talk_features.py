@@ -1,0 +1,178 @@
+"""Filterbanks of whole talks: computed in parallel, kept one file a talk, joined into one zip.
+
+The cache of a talk is a file of ``.npy`` blocks one after the other, and a note (written last)
+that says what they are. The zip is not compressed, so that fairseq can read an array from
+``zip:offset:length`` alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import multiprocessing
+import signal
+import struct
+import zipfile
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Sequence, Tuple
+
+import numpy as np
+from tqdm import tqdm
+
+from fairseq_gist.errors import DataError
+from fairseq_gist.files import replacing
+from fairseq_gist.preparing.filterbank import filterbank, read_samples
+
+__all__ = ["Span", "Talk", "compute_features", "write_zip"]
+
+logger = logging.getLogger(__name__)
+
+Span = Tuple[int, int]
+"""Offset and duration of an utterance in its talk, in milliseconds."""
+
+
+@dataclass
+class Talk:
+    """One wav file and the utterances that any language cuts out of it."""
+
+    name: str
+    """Unique, a relative path without extension: ``train/ted_1``."""
+    path: Path
+    spans: Dict[Span, int] = field(default_factory=dict)
+    """Span -> number of languages that have it."""
+    _order: Dict[Span, int] = field(default_factory=dict)
+
+    def index(self, span: Span) -> int:
+        """The place of an utterance in its talk, by time."""
+        if len(self._order) != len(self.spans):
+            self._order = {each: place for place, each in enumerate(sorted(self.spans))}
+        return self._order[span]
+
+
+@dataclass(frozen=True)
+class _Job:
+    audio: str
+    stamp: List[int]
+    """Size and time of the audio file: another recording is computed anew."""
+    spans: List[Span]
+    cache: str
+
+
+def compute_features(talks: Sequence[Talk], work: Path, workers: int) -> None:
+    """The cache of every talk under ``work``; what is there already isn't computed again."""
+    jobs = []
+    for talk in talks:
+        status = talk.path.stat()
+        stamp = [status.st_size, status.st_mtime_ns]
+        job = _Job(str(talk.path), stamp, sorted(talk.spans), str(_cache(work, talk)))
+        if not _is_done(job):
+            jobs.append(job)
+    there = len(talks) - len(jobs)
+    logger.info("filterbanks of %d talks, %d already there", len(talks), there)
+    bar = tqdm(total=len(talks), initial=there, desc="filterbanks", unit="talk", disable=None)
+    with bar:
+        for _ in _each(jobs, workers):
+            bar.update()
+
+
+def write_zip(
+    path: Path, talks: Sequence[Talk], work: Path, keep: Callable[[Talk, Span, int], bool]
+) -> Iterator[Tuple[Talk, Dict[Span, Tuple[int, int, int]]]]:
+    """Join the caches; yields for every talk where its kept arrays are: (offset, bytes, frames).
+
+    ``keep`` decides on (talk, span, frames). The zip takes its place when the last is done.
+    """
+    with ExitStack() as stack:
+        temporary = stack.enter_context(replacing(path))
+        raw = stack.enter_context(open(temporary, "w+b"))
+        file = stack.enter_context(zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED))
+        for talk in tqdm(talks, desc="writing the zip", unit="talk", disable=None):
+            places = {}
+            with open(_cache(work, talk), "rb") as cache:
+                for span, (frames, start, length) in _note(work, talk).items():
+                    if keep(talk, span, frames):
+                        cache.seek(start)
+                        name = f"{talk.name}_{talk.index(span)}.npy"
+                        offset = _store(file, raw, name, cache.read(length))
+                        places[span] = (offset, length, frames)
+            yield talk, places
+
+
+def _store(file: zipfile.ZipFile, raw: io.BufferedRandom, name: str, data: bytes) -> int:
+    """Add one file to the zip; gives the place of its first byte."""
+    info = zipfile.ZipInfo(name)  # dated 1980: the same data give the same zip
+    file.writestr(info, data)
+    end = raw.tell()
+    raw.seek(info.header_offset + 26)
+    name_length, extra_length = struct.unpack("<HH", raw.read(4))
+    raw.seek(end)
+    return info.header_offset + 30 + int(name_length) + int(extra_length)
+
+
+def _each(jobs: Sequence[_Job], workers: int) -> Iterator[None]:
+    if workers == 1 or len(jobs) < 2:
+        for job in jobs:
+            _compute(job)
+            yield
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(jobs)), context, _ignore_interrupt) as executor:
+        futures = [executor.submit(_compute, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                yield
+        except BrokenProcessPool as error:
+            raise DataError("a process that computes filterbanks died; is memory short?") from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _ignore_interrupt() -> None:
+    """Let the parent deal with ctrl-C: a talk that was begun is finished first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _compute(job: _Job) -> None:
+    entries, position, cache = [], 0, Path(job.cache)
+    with replacing(cache) as path, open(path, "wb") as file:
+        for span in job.spans:
+            samples = read_samples(Path(job.audio), span[0] / 1000, span[1] / 1000)
+            features = filterbank(samples)
+            block = io.BytesIO()
+            np.save(block, features)
+            file.write(block.getvalue())
+            length = len(block.getvalue())
+            entries.append([*span, len(features), position, length])
+            position += length
+    with replacing(cache.with_suffix(".json")) as path:
+        note = {"audio": job.audio, "stamp": job.stamp, "entries": entries}
+        path.write_text(json.dumps(note), encoding="utf-8")
+
+
+def _is_done(job: _Job) -> bool:
+    try:
+        note = json.loads(Path(job.cache).with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return (
+        Path(job.cache).is_file()
+        and note["audio"] == job.audio
+        and note["stamp"] == job.stamp
+        and [(entry[0], entry[1]) for entry in note["entries"]] == job.spans
+    )
+
+
+def _cache(work: Path, talk: Talk) -> Path:
+    return work / f"{talk.name}.npys"
+
+
+def _note(work: Path, talk: Talk) -> Dict[Span, Tuple[int, int, int]]:
+    note = json.loads(_cache(work, talk).with_suffix(".json").read_text(encoding="utf-8"))
+    return {(entry[0], entry[1]): (entry[2], entry[3], entry[4]) for entry in note["entries"]}

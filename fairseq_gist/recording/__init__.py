@@ -1,0 +1,1 @@
+"""Recording gradients per language, in training and on held-out data."""

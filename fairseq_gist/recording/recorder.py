@@ -1,0 +1,323 @@
+"""Collecting gradients per language over a window of updates, in chunks.
+
+Updates are dealt out to the chunks in turn, so that every chunk sees the whole window and the
+model's drift in it does not make chunks differ. Within a chunk gradients are summed per language
+and divided by the language's target tokens: one probe. Probes are kept until the window is over, in
+fp32, whole or as sketches; memory is languages x chunks x the numbers kept of the units.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fairseq_gist.errors import OptionError, StatisticsError
+from fairseq_gist.gradients.neurons import HiddenUnits
+from fairseq_gist.gradients.statistics import GradientStatistics
+from fairseq_gist.nn.grouped import GroupedModule
+from fairseq_gist.recording.neuron_gram import hidden_gram
+from fairseq_gist.recording.sketch import Sketch
+from fairseq_gist.surgery.divide import divisible_blocks
+from fairseq_gist.surgery.units import Unit, module_at
+
+__all__ = ["GradientRecorder"]
+
+_COLUMNS_AT_ONCE = 1 << 18
+
+Reduce = Callable[[Tensor], Tensor]
+
+
+class GradientRecorder:
+    """Takes gradients per language as they appear, and turns them into statistics.
+
+    Gradients are added straight to the sums of the chunk whose turn it is. Where that can't be, the
+    update under way is collected in a buffer of its own on the model's device, and costs another
+    pass over it: under a loss scale, which has to be taken out, and where the sums are on another
+    device.
+
+    Args:
+        model: whose units are recorded.
+        units: the units.
+        languages: of the model.
+        chunks: how many chunks there will be.
+        updates_per_chunk: how many updates make one.
+        reduce: sums a tensor over the processes of a distributed run.
+        device: ``cpu`` or ``model``: where sums are kept.
+        sketch_dim: numbers to keep of every unit for a language and chunk; 0 keeps all.
+        is_scaled: whether losses are multiplied by a scale for their backward passes.
+        hidden_units: whether the statistics have single hidden units of feed-forward blocks, too.
+
+    Raises:
+        OptionError: when hidden units are wanted and none of the units are such a block, or
+            gradients aren't kept whole.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        units: Mapping[str, Unit],
+        languages: Sequence[str],
+        chunks: int,
+        updates_per_chunk: int,
+        reduce: Optional[Reduce] = None,
+        *,
+        device: str = "cpu",
+        sketch_dim: int = 0,
+        is_scaled: bool = False,
+        hidden_units: bool = False,
+    ) -> None:
+        self.units = dict(units)
+        self.blocks = divisible_blocks(model, units) if hidden_units else {}
+        if hidden_units and sketch_dim:
+            raise OptionError(
+                "--sketch-dim: the gradients of single hidden units are in whole gradients only; "
+                "leave it out, or record fewer units (--units)"
+            )
+        self.languages = tuple(languages)
+        self.chunks, self.updates_per_chunk = chunks, updates_per_chunk
+        self.sketch_dim = sketch_dim
+        self._reduce = reduce
+        self._model_device = next(model.parameters()).device
+        self._device = self._model_device if device == "model" else torch.device(device)
+        self._is_buffered = is_scaled or self._device != self._model_device
+        self._layout = {name: _layout(model, unit) for name, unit in units.items()}
+        self._sizes = {name: unit.parameters for name, unit in units.items()}
+        self._sketch: Optional[Sketch] = None
+        if sketch_dim:
+            self._sketch = Sketch(sketch_dim, max(self._sizes.values()))
+            self._sizes = {name: self._sketch.size(size) for name, size in self._sizes.items()}
+        self._buffer: Dict[str, Tensor] = {}
+        self._update_tokens = torch.zeros(len(languages), dtype=torch.float64)
+        self._is_under_way = False
+        self._sums: List[Dict[str, Tensor]] = [{} for _ in range(chunks)]
+        self._tokens = torch.zeros(chunks, len(languages), dtype=torch.float64)
+        self.updates = 0
+
+    @property
+    def memory(self) -> Dict[str, int]:
+        """Bytes that recorded gradients take once every chunk has an update, by device."""
+        chunk = 4 * len(self.languages) * sum(self._sizes.values())
+        taken = {str(self._device): self.chunks * chunk}
+        if self._is_buffered:
+            where = str(self._model_device)
+            taken[where] = taken.get(where, 0) + chunk
+        return taken
+
+    def __str__(self) -> str:
+        memory = " and ".join(f"{_size(size)} on {where}" for where, size in self.memory.items())
+        return f"{len(self.units)} units, {memory}"
+
+    @property
+    def rounds(self) -> int:
+        """Number of updates that every chunk has."""
+        return self.updates // self.chunks
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every chunk has all its updates."""
+        return self.rounds >= self.updates_per_chunk
+
+    def add(self, unit: str, part: str, language: int, gradient: Tensor) -> None:
+        """Add a gradient of the update under way; see :class:`nn.routing.GradientSink`."""
+        if unit not in self._layout:
+            return
+        self._is_under_way = True
+        start, stop = self._layout[unit][part]
+        sums = self._buffer if self._is_buffered else self._sums[self.updates % self.chunks]
+        if unit not in sums:
+            sums[unit] = self._zeros(unit, gradient.device)
+        held, flat = sums[unit][language], gradient.detach().reshape(-1)
+        if self._sketch is None:
+            held[start:stop].add_(flat)
+        else:
+            self._sketch.add(held, flat, start)
+
+    def _zeros(self, unit: str, device: torch.device) -> Tensor:
+        size = (len(self.languages), self._sizes[unit])
+        return torch.zeros(size, dtype=torch.float32, device=device)
+
+    def count_tokens(self, tokens: Tensor) -> None:
+        """Count target tokens of the update under way, `[languages]`."""
+        self._update_tokens += tokens.to("cpu", torch.float64)
+
+    def discard_update(self) -> None:
+        """Forget the update under way: it overflowed, or was never applied.
+
+        Without a buffer its gradients can't be told from the chunk's earlier ones any more, and the
+        chunk loses those too, with their tokens: its probes are of fewer updates, but not biased.
+        """
+        if self._is_under_way and not self._is_buffered:
+            chunk = self.updates % self.chunks
+            self._sums[chunk].clear()
+            self._tokens[chunk] = 0.0
+        elif self._is_under_way:
+            for held in self._buffer.values():
+                held.zero_()
+        self._begin_update()
+
+    def _begin_update(self) -> None:
+        self._update_tokens.zero_()
+        self._is_under_way = False
+
+    def finish_update(self, loss_scale: float = 1.0) -> None:
+        """Count the update under way into the chunk whose turn it is.
+
+        Args:
+            loss_scale: by how much the loss was multiplied for the backward passes.
+
+        Raises:
+            ValueError: for a scale that the recorder wasn't told to expect.
+        """
+        chunk = self.updates % self.chunks
+        if self._is_buffered:
+            self._empty_buffer(self._sums[chunk], loss_scale)
+        elif loss_scale != 1.0:
+            raise ValueError(f"a loss scale of {loss_scale}, but the recorder expects none")
+        self._tokens[chunk] += self._update_tokens
+        self._begin_update()
+        self.updates += 1
+
+    def _empty_buffer(self, sums: Dict[str, Tensor], loss_scale: float) -> None:
+        for unit, held in self._buffer.items():
+            update = held.div_(loss_scale).to(self._device)
+            if unit in sums:
+                sums[unit].add_(update)
+            else:
+                sums[unit] = update.clone() if update is held else update
+            held.zero_()
+
+    def gather(self) -> None:
+        """Sum what was recorded over all processes; every process must call this.
+
+        Afterwards each of them has the sum, and all but one must :meth:`forget` it before going on.
+        """
+        if self._reduce is None:
+            return
+        self._take_back()
+        self._tokens = self._reduce(self._tokens.to(self._model_device)).cpu()
+        for sums in self._sums:
+            for unit in self.units:
+                part = sums.get(unit)
+                part = self._zeros(unit, self._model_device) if part is None else part
+                sums[unit] = self._reduce(part.to(self._model_device)).to(self._device)
+
+    def _take_back(self) -> None:
+        """Take gradients of an unfinished update out of the sums: a run that fails is saved so."""
+        if self._is_under_way and not self._is_buffered:
+            self.discard_update()
+
+    def forget(self) -> None:
+        """Drop what was recorded: another process has it."""
+        for sums in self._sums:
+            sums.clear()
+        self._tokens.zero_()
+
+    def statistics(
+        self, shared_parameters: int, provenance: Optional[Mapping[str, Any]] = None
+    ) -> GradientStatistics:
+        """Return what the chunks say.
+
+        Args:
+            shared_parameters: parameters of the model when everything is shared.
+            provenance: where the data came from; the width of sketches is added.
+
+        Raises:
+            StatisticsError: when a chunk has no update, or a language never occurred.
+        """
+        if self.rounds < 1:
+            raise StatisticsError(
+                f"gradients were recorded in {self.updates} updates, which don't fill "
+                f"{self.chunks} chunks"
+            )
+        tokens = self._tokens.numpy()
+        chunk_of, language_of = np.nonzero(tokens > 0)
+        kept = {"sketch_dim": self.sketch_dim} if self.sketch_dim else {}
+        own_tokens = self._tokens[chunk_of, language_of][:, None].to(self._device)
+
+        def probes(unit: str) -> List[Tensor]:
+            absent = self._zeros(unit, self._device)
+            return [
+                self._sums[chunk].get(unit, absent)[language]
+                for chunk, language in zip(chunk_of, language_of)
+            ]
+
+        gram = np.stack([_gram(probes(unit), own_tokens) for unit in self.units])
+        hidden = {}
+        for first, (second, count) in self.blocks.items():
+            layouts = self._layout[first], self._layout[second]
+            products = hidden_gram(probes(first), probes(second), layouts, count, own_tokens)
+            sizes = self._sizes[first] // count, _length(layouts[1]["weight"]) // count
+            hidden[first] = HiddenUnits(second, products, *sizes)
+        return GradientStatistics(
+            languages=self.languages,
+            units=tuple(self.units),
+            unit_parameters=np.array([u.parameters for u in self.units.values()], dtype=np.int64),
+            shared_parameters=shared_parameters,
+            gram=gram,
+            probe_languages=language_of.astype(np.int64),
+            probe_chunks=chunk_of.astype(np.int64),
+            probe_tokens=tokens[chunk_of, language_of].astype(np.float64),
+            provenance={**(provenance or {}), **kept},
+            hidden=hidden,
+        )
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Return everything gathered so far, on the CPU, without an unfinished update."""
+        self._take_back()
+        return {
+            "units": list(self.units),
+            "languages": list(self.languages),
+            "chunks": self.chunks,
+            "updates_per_chunk": self.updates_per_chunk,
+            "updates": self.updates,
+            "sketch_dim": self.sketch_dim,
+            "sums": [{unit: held.cpu() for unit, held in sums.items()} for sums in self._sums],
+            "tokens": self._tokens,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what was gathered before, in the state's own tensors; chunks are as there."""
+        self.chunks, self.updates_per_chunk = state["chunks"], state["updates_per_chunk"]
+        self.updates = state["updates"]
+        self._sums = [
+            {unit: held.to(self._device) for unit, held in sums.items()} for sums in state["sums"]
+        ]
+        self._tokens = state["tokens"].clone()
+
+
+def _gram(probes: Sequence[Tensor], tokens: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return inner products of the probes, summed in fp64 over slices of columns."""
+    gram = np.zeros((len(probes), len(probes)))
+    for start in range(0, len(probes[0]), _COLUMNS_AT_ONCE):
+        part = torch.stack([probe[start : start + _COLUMNS_AT_ONCE] for probe in probes])
+        part = part.double() / tokens
+        gram += (part @ part.t()).cpu().numpy()
+    return gram
+
+
+def _length(place: Tuple[int, int]) -> int:
+    return place[1] - place[0]
+
+
+def _size(number: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number / 1e3:.1f} kB"
+
+
+def _layout(model: nn.Module, unit: Unit) -> Dict[str, Tuple[int, int]]:
+    """Return where each parameter of a unit lies in its gradient vector."""
+    layout: Dict[str, Tuple[int, int]] = {}
+    start = 0
+    for path in unit.paths:
+        module = module_at(model, path)
+        leaf = module.copies[0] if isinstance(module, GroupedModule) else module
+        for name, parameter in leaf.named_parameters(recurse=False):
+            if name not in layout:
+                layout[name] = (start, start + parameter.numel())
+                start += parameter.numel()
+    return layout

@@ -1,0 +1,143 @@
+"""A plan as a table that a person can take in at a glance."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from fairseq_gist.sharing.division import OWN
+from fairseq_gist.sharing.plan import Partition, SharingPlan
+from fairseq_gist.sharing.unit_names import UnitName
+
+__all__ = ["describe_groups", "describe_plan", "known_sizes", "name_pair", "plan_in_words"]
+
+
+def describe_groups(groups: Partition) -> str:
+    """Return groups as ``de nl | es fr it``, ``shared``, or ``each its own``."""
+    if len(groups) == 1:
+        return "shared"
+    if all(len(group) == 1 for group in groups):
+        return "each its own"
+    return " | ".join(" ".join(group) for group in groups)
+
+
+def describe_plan(
+    plan: SharingPlan,
+    parameters: Optional[Mapping[str, int]] = None,
+    shared_parameters: Optional[int] = None,
+) -> str:
+    """Return a table of units, number of copies, parameters and groups, with totals below.
+
+    Args:
+        plan: the plan.
+        parameters: parameters of one copy of each unit; the column is left out without.
+        shared_parameters: parameters of the fully shared model; totals are left out without.
+    """
+    head = ("unit", "copies", *(("parameters",) if parameters else ()), "groups")
+    rows: List[Tuple[str, ...]] = []
+    for unit, groups in plan.units.items():
+        size = (f"{parameters[unit] * len(groups):,}",) if parameters else ()
+        rows.append((unit, str(len(groups)), *size, describe_groups(groups)))
+    lines = _aligned([head, *rows], right=(1, 2) if parameters else (1,))
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    lines += ["", plan_in_words(plan)]
+    if parameters and shared_parameters:
+        total = plan.size(shared_parameters, parameters)
+        lines.append(
+            f"{total:,} parameters, {total / shared_parameters:.2f} times the shared model's "
+            f"{shared_parameters:,}"
+        )
+    return "\n".join(lines)
+
+
+def known_sizes(plan: SharingPlan) -> Tuple[Optional[Mapping[str, int]], Optional[int]]:
+    """Return the parameters of one copy of each unit and of the shared model, from provenance.
+
+    Both are None when the plan, made by hand perhaps, doesn't say all of the former.
+    """
+    sizes: Optional[Mapping[str, int]] = plan.provenance.get("unit_parameters")
+    if sizes is None or not set(plan.units) <= set(sizes):
+        return None, None
+    return sizes, plan.provenance.get("shared_parameters")
+
+
+def plan_in_words(plan: SharingPlan) -> str:
+    """Say which kinds of units split, and which languages stayed together."""
+    split = {unit: groups for unit, groups in plan.units.items() if len(groups) > 1}
+    words = [
+        f"plan {plan.signature}: {len(split)} of {len(plan.units)} units are split among "
+        f"{', '.join(plan.languages)}"
+    ]
+    if split:
+        layers: Dict[str, List[int]] = {}
+        for unit in plan.units:
+            name = UnitName.parse(unit)
+            where = "outside the layers"
+            if name.layer is not None:
+                where = f"{name.stack} layer {name.layer}".strip()
+            layers.setdefault(where, []).append(len(plan.units[unit]))
+        words.append(
+            "copies a unit, on average: "
+            + ", ".join(f"{where} {sum(n) / len(n):.1f}" for where, n in layers.items())
+        )
+        pairs = [
+            f"{name_pair(one, other)} ({share:.0%})"
+            for share, one, other in _together(split, plan.languages)[:5]
+            if share > 0
+        ]
+        words.append(f"most often together on a split unit: {', '.join(pairs) or 'no pair'}")
+    return "\n".join([*words, *_blocks(plan)])
+
+
+def _blocks(plan: SharingPlan) -> List[str]:
+    """Say of every feed-forward block that is divided, or was thought of, how much and why."""
+    reasons = plan.provenance.get("blocks")
+    reasons = reasons if isinstance(reasons, Mapping) else {}
+    lines = []
+    for first in dict.fromkeys([*reasons, *plan.divisions]):
+        division = plan.divisions.get(first)
+        line = f"hidden units of {first}: "
+        if division is None:
+            line += "all shared"
+        else:
+            groups = describe_groups(plan.units.get(f"{first}.{OWN}", (plan.languages,)))
+            line += (
+                f"{len(division.shared):,} of {division.hidden:,} shared "
+                f"({division.shared_fraction:.0%}), the others {groups}"
+            )
+        why = reasons.get(first)
+        if isinstance(why, Mapping) and isinstance(why.get("why"), str):
+            line += f"; {why['why']}"
+        lines.append(line)
+    return lines
+
+
+def name_pair(one: str, other: str) -> str:
+    """Return two languages as ``de-es``, those with hyphens as ``de-en / es-en``."""
+    return f"{one} / {other}" if "-" in one + other else f"{one}-{other}"
+
+
+def _together(
+    split: Mapping[str, Partition], languages: Tuple[str, ...]
+) -> List[Tuple[float, str, str]]:
+    """Return the pairs of languages by the share of split units on which they are one group."""
+    pairs = []
+    for j, one in enumerate(languages):
+        for other in languages[j + 1 :]:
+            joint = sum(
+                any(one in group and other in group for group in groups)
+                for groups in split.values()
+            )
+            pairs.append((joint / len(split), one, other))
+    return sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))
+
+
+def _aligned(rows: List[Tuple[str, ...]], right: Tuple[int, ...]) -> List[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines

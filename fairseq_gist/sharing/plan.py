@@ -1,0 +1,299 @@
+"""A sharing plan: for every unit of a model, which languages share one copy of it.
+
+A plan is data: computed by a policy, drawn by hand, compared, kept inside a checkpoint. It is
+immutable and always valid; ``docs/plan-format.md`` describes its JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+
+from fairseq_gist.errors import PlanError
+from fairseq_gist.files import replacing
+from fairseq_gist.sharing.division import OWN, SHARED, Division
+from fairseq_gist.sharing.plan_json import SCHEMA, read_layout
+
+__all__ = ["Partition", "SharingPlan"]
+
+Partition = Tuple[Tuple[str, ...], ...]
+"""Groups of languages: one group is fully shared, one language a group fully language-specific."""
+
+
+class SharingPlan:
+    """The partition of every unit, with the languages and where the plan came from.
+
+    Args:
+        languages: all the model's languages; kept in alphabetical order.
+        units: module path of a unit -> its groups of languages, in any order.
+        provenance: how the plan was made (policy, budget, statistics); free, JSON-like.
+        divisions: module path of a feed-forward block's first projection -> how its hidden units
+            are divided. The parts are units (``<path>.shared``, ``<path>.own``), the whole is none.
+
+    Raises:
+        PlanError: when a group names an unknown language, or a unit misses one or lists it twice,
+            or a divided projection is named as a whole.
+    """
+
+    def __init__(
+        self,
+        languages: Sequence[str],
+        units: Mapping[str, Iterable[Iterable[str]]],
+        provenance: Optional[Mapping[str, Any]] = None,
+        divisions: Optional[Mapping[str, Division]] = None,
+    ) -> None:
+        if isinstance(languages, str):
+            raise PlanError(f"expected a list of languages, found '{languages}'")
+        self.languages: Tuple[str, ...] = tuple(sorted(languages))
+        if not self.languages:
+            raise PlanError("a sharing plan needs at least one language, found none")
+        if len(set(self.languages)) < len(self.languages):
+            raise PlanError(f"the plan lists a language twice: {', '.join(self.languages)}")
+        self.units: Mapping[str, Partition] = MappingProxyType(
+            {name: _canonical(name, groups, self.languages) for name, groups in units.items()}
+        )
+        self.provenance: Mapping[str, Any] = MappingProxyType(dict(provenance or {}))
+        self.divisions: Mapping[str, Division] = MappingProxyType(dict(divisions or {}))
+        _check_divisions(self.divisions, self.units)
+
+    @classmethod
+    def shared(
+        cls, languages: Sequence[str], units: Iterable[str], **provenance: Any
+    ) -> SharingPlan:
+        """Return the plan in which all languages share every unit."""
+        return cls(languages, {unit: [languages] for unit in units}, provenance)
+
+    @classmethod
+    def language_specific(
+        cls, languages: Sequence[str], units: Iterable[str], **provenance: Any
+    ) -> SharingPlan:
+        """Return the plan in which every language has its own copy of every unit."""
+        alone = [[language] for language in languages]
+        return cls(languages, dict.fromkeys(units, alone), provenance)
+
+    def derived(
+        self,
+        units: Mapping[str, Iterable[Iterable[str]]],
+        provenance: Optional[Mapping[str, Any]] = None,
+    ) -> SharingPlan:
+        """Return a plan of other units, divided alike; provenance stays where none is given."""
+        kept = self.provenance if provenance is None else provenance
+        return SharingPlan(self.languages, units, kept, self.divisions)
+
+    def divided_like(self, other: SharingPlan) -> SharingPlan:
+        """Return this plan with hidden units divided as in ``other``."""
+        return SharingPlan(self.languages, self.units, self.provenance, other.divisions)
+
+    def divisions_beyond(self, before: Optional[SharingPlan]) -> Dict[str, Division]:
+        """Return the divisions of this plan that ``before``, if there is one, doesn't have yet."""
+        done = {} if before is None else before.divisions
+        return {first: own for first, own in self.divisions.items() if first not in done}
+
+    def group_of(self, unit: str) -> Tuple[int, ...]:
+        """Return the index of each language's group on ``unit``, in the order of ``languages``."""
+        groups = self.units[unit]
+        return tuple(
+            next(index for index, group in enumerate(groups) if language in group)
+            for language in self.languages
+        )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether every unit is fully shared."""
+        return all(len(groups) == 1 for groups in self.units.values())
+
+    def refines(self, other: SharingPlan) -> bool:
+        """Whether every group of this plan lies inside one group of ``other``.
+
+        A unit that a plan does not name counts as fully shared in it. Hidden units that ``other``
+        divides have to be divided in the same way; more blocks may be.
+        """
+        return (
+            self.languages == other.languages
+            and not self.units_joined(other)
+            and not self._divided_otherwise(other)
+        )
+
+    def _divided_otherwise(self, other: SharingPlan) -> List[str]:
+        """Return the blocks that ``other`` divides and this plan doesn't, or not like it."""
+        return [first for first, own in other.divisions.items() if self.divisions.get(first) != own]
+
+    def units_joined(self, other: SharingPlan) -> List[str]:
+        """Return the units on which this plan joins languages that ``other`` separates."""
+        joined = []
+        for unit, coarse in other.units.items():
+            fine = self.units.get(unit, (self.languages,))
+            if not all(any(set(group) <= set(wide) for wide in coarse) for group in fine):
+                joined.append(unit)
+        return joined
+
+    def check_refines(self, before: SharingPlan) -> None:
+        """Check that a model that follows ``before`` can become what this plan describes.
+
+        Raises:
+            PlanError: when the plans are for other languages, or this one joins some that
+                ``before`` separates.
+        """
+        if self.languages != before.languages:
+            raise PlanError(
+                f"the plan is for languages {', '.join(self.languages)}, the plan so far for "
+                f"{', '.join(before.languages)}"
+            )
+        joined = self.units_joined(before)
+        if joined:
+            raise PlanError(
+                f"the model is differentiated already (plan {before.signature}), and plan "
+                f"{self.signature} would join languages that it has separated on '{joined[0]}' "
+                f"({len(joined)} units); a later plan can only split further"
+            )
+        otherwise = self._divided_otherwise(before)
+        if otherwise:
+            raise PlanError(
+                f"the model's hidden units are divided already (plan {before.signature}), and plan "
+                f"{self.signature} would divide those of '{otherwise[0]}' otherwise"
+            )
+
+    def size(self, shared_parameters: int, unit_parameters: Mapping[str, int]) -> int:
+        """Return the number of parameters of the model this plan describes.
+
+        Args:
+            shared_parameters: parameters of the whole, fully shared model.
+            unit_parameters: parameters of one copy of each unit.
+
+        Raises:
+            PlanError: when a unit has no entry in ``unit_parameters``.
+        """
+        unknown = [unit for unit in self.units if unit not in unit_parameters]
+        if unknown:
+            raise PlanError(
+                f"unit '{unknown[0]}' of the plan is none of the {len(unit_parameters)} whose "
+                "number of parameters is known; was the plan made for another model?"
+            )
+        copies = ((len(groups) - 1) * unit_parameters[unit] for unit, groups in self.units.items())
+        return shared_parameters + sum(copies)
+
+    @property
+    def signature(self) -> str:
+        """Return a short fingerprint of languages and partitions; provenance does not count."""
+        parts = {"languages": self.languages, "units": dict(sorted(self.units.items()))}
+        if self.divisions:
+            parts["divisions"] = {key: own.to_json() for key, own in sorted(self.divisions.items())}
+        content = json.dumps(parts, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """Return the plan as JSON that a person can read and edit, one unit a line."""
+        units = ",\n".join(
+            f"    {json.dumps(unit)}: {json.dumps(groups)}" for unit, groups in self.units.items()
+        )
+        head: Dict[str, Any] = {
+            "schema": SCHEMA,
+            "signature": self.signature,
+            "languages": self.languages,
+            "provenance": dict(self.provenance),
+        }
+        if self.divisions:
+            head["divisions"] = {first: own.to_json() for first, own in self.divisions.items()}
+        lines = ",\n".join(
+            f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()
+        )
+        return f'{{\n{lines},\n  "units": {{\n{units}\n  }}\n}}\n'
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "the plan") -> SharingPlan:
+        """Read a plan; ``source`` names it in errors.
+
+        Raises:
+            PlanError: when the text is not a valid plan of a schema this version reads.
+        """
+        content = read_layout(text, source)
+        try:
+            divisions = {
+                first: Division.from_json(first, own)
+                for first, own in content.get("divisions", {}).items()
+            }
+            return cls(content["languages"], content["units"], content.get("provenance"), divisions)
+        except PlanError as error:
+            raise PlanError(f"{source}: {error}") from None
+
+    def save(self, path: Union[str, Path]) -> None:
+        """Write the plan's JSON to ``path``, whole or not at all."""
+        with replacing(path) as temporary:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Union[str, Path]) -> SharingPlan:
+        """Read a plan file; raises PlanError naming the file."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(f"cannot read the sharing plan {path}: {error}") from None
+        return cls.from_json(text, source=str(path))
+
+    def __eq__(self, other: object) -> bool:
+        """Plans are equal when they share the same parameters the same way."""
+        if not isinstance(other, SharingPlan):
+            return NotImplemented
+        return (
+            self.languages == other.languages
+            and dict(self.units) == dict(other.units)
+            and dict(self.divisions) == dict(other.divisions)
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.signature)
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        parts = (dict(self.units), dict(self.provenance), dict(self.divisions))
+        return SharingPlan, (self.languages, *parts)
+
+    def __repr__(self) -> str:
+        split = sum(len(groups) > 1 for groups in self.units.values())
+        return (
+            f"SharingPlan({len(self.languages)} languages, {split} of {len(self.units)} units "
+            f"split, {self.signature})"
+        )
+
+
+def _canonical(unit: str, groups: Any, languages: Tuple[str, ...]) -> Partition:
+    """Return the groups sorted inside and among themselves, after checking them."""
+    if isinstance(groups, str) or not isinstance(groups, Iterable):
+        raise PlanError(f"unit '{unit}': expected a list of groups, found {groups!r}")
+    listed: List[Tuple[str, ...]] = []
+    for group in groups:
+        if isinstance(group, str) or not isinstance(group, Iterable):
+            raise PlanError(f"unit '{unit}': expected a list of languages, found {group!r}")
+        listed.append(tuple(sorted(str(language) for language in group)))
+    flat = [language for group in listed for language in group]
+    for language in flat:
+        if language not in languages:
+            raise PlanError(
+                f"unit '{unit}': unknown language '{language}'; the plan's languages are "
+                f"{', '.join(languages)}"
+            )
+        if flat.count(language) > 1:
+            raise PlanError(f"unit '{unit}': language '{language}' is listed twice")
+    missing = [language for language in languages if language not in flat]
+    if missing:
+        raise PlanError(f"unit '{unit}': no group has language '{missing[0]}'; every one needs it")
+    if any(not group for group in listed):
+        raise PlanError(f"unit '{unit}': a group is empty")
+    return tuple(sorted(listed))
+
+
+def _check_divisions(divisions: Mapping[str, Division], units: Mapping[str, Partition]) -> None:
+    """Raise PlanError where a projection is divided twice, or divided and named as a whole."""
+    divided: List[str] = []
+    for first, division in divisions.items():
+        divided += [first, division.second]
+    for path in divided:
+        if divided.count(path) > 1:
+            raise PlanError(f"the hidden units of '{path}' are divided twice")
+        if path in units:
+            raise PlanError(
+                f"unit '{path}' is divided: the plan should name its parts, '{path}.{SHARED}' and "
+                f"'{path}.{OWN}'"
+            )
