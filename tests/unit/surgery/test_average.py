@@ -9,7 +9,7 @@ from fairseq_gist.errors import CheckpointError
 from fairseq_gist.surgery.average import average_states
 from fairseq_gist.surgery.plan_buffer import PLAN_KEY, encode_plan, plan_in_state
 from fairseq_gist.surgery.state import parameters_in_state
-from tests.unit.test_state import FINER, PAIRS, model_with, trained
+from tests.unit.surgery.test_state import FINER, PAIRS, model_with, trained
 
 
 def states(*factors):
