@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Dict, Iterable, List, Optional
 
 from fairseq_gist.errors import OptionError
+from fairseq_gist.sharing.shape import Place, matching
 
 __all__ = [
     "DEFAULT_UNITS",
     "FEED_FORWARD",
+    "FairseqNaming",
     "UnitName",
     "chosen_units",
     "encoder_feed_forward",
@@ -92,6 +94,27 @@ class UnitName:
         return self.name.rpartition(".")[0] if "." in self.kind else self.name
 
 
+class FairseqNaming:
+    """What the names of all the architectures say, by patterns that hold in any of them."""
+
+    def place(self, name: str) -> Place:
+        """Return where the unit is."""
+        own = UnitName.parse(name)
+        kind = own.kind
+        for theirs, ours in (("cross_attention.", "encoder_attn."), ("ffn.", "")):
+            if kind.startswith(theirs):
+                kind = ours + kind[len(theirs) :]
+        return Place(own.stack, own.layer, own.layer_path, own.module_path, kind)
+
+    def is_default(self, name: str) -> bool:
+        """Return whether plans must speak of it."""
+        return bool(re.fullmatch(DEFAULT_UNITS, name))
+
+    def is_for_neurons(self, name: str) -> bool:
+        """Return whether policies on single neurons decide on its block unless told."""
+        return bool(re.fullmatch(_ENCODER_FEED_FORWARD, name))
+
+
 def feed_forward_blocks(names: Iterable[str]) -> Dict[str, str]:
     """Return the feed-forward blocks among ``names``: first projection -> second.
 
@@ -124,19 +147,6 @@ def encoder_feed_forward(names: Iterable[str]) -> List[str]:
             "that isn't divided yet; choose others (--units)"
         )
     return chosen
-
-
-def matching(pattern: str, names: Iterable[str]) -> List[str]:
-    """Return the names that ``pattern`` matches as a whole, in their order.
-
-    Raises:
-        OptionError: when it is no regular expression.
-    """
-    try:
-        regex = re.compile(pattern)
-    except re.error as error:
-        raise OptionError(f"--units: '{pattern}' is no regular expression: {error}") from None
-    return [name for name in names if regex.fullmatch(name)]
 
 
 def chosen_units(pattern: str, names: Iterable[str]) -> List[str]:

@@ -1,0 +1,55 @@
+"""The shape of a model: what is known of it without torch."""
+
+from __future__ import annotations
+
+from typing import Dict, Optional, Sequence
+
+from torch import nn
+
+from fairseq_gist.sharing.shape import BlockShape, ModelShape
+from fairseq_gist.sharing.unit_names import FairseqNaming, feed_forward_blocks
+from fairseq_gist.surgery.plan_buffer import plan_of
+from fairseq_gist.surgery.units import (
+    Unit,
+    count_parameters,
+    find_units,
+    module_at,
+    no_units,
+)
+
+__all__ = ["shape_of"]
+
+
+def shape_of(model: nn.Module, languages: Optional[Sequence[str]] = None) -> ModelShape:
+    """Return the shape of ``model`` as it is now, differentiated or not.
+
+    Args:
+        model: left as it is.
+        languages: of the model; None for those of its plan, or of its ``routing``.
+    """
+    plan, units = plan_of(model), find_units(model)
+    if languages is None:
+        languages = model.routing.languages if plan is None else plan.languages
+    sizes = {name: unit.parameters for name, unit in units.items()}
+    copies = 0 if plan is None else plan.size(0, sizes)
+    return ModelShape.of(
+        languages,
+        sizes,
+        count_parameters(model) - copies,
+        FairseqNaming(),
+        _blocks(model, units),
+        no_units(model),
+    )
+
+
+def _blocks(model: nn.Module, units: Dict[str, Unit]) -> Dict[str, BlockShape]:
+    """Return the feed-forward blocks whose two projections are plain ones."""
+    found: Dict[str, BlockShape] = {}
+    for first, second in feed_forward_blocks(units).items():
+        one, other = module_at(model, first), module_at(model, second)
+        if type(one) is not nn.Linear or type(other) is not nn.Linear:
+            continue
+        if one.out_features == other.in_features:
+            each = one.in_features + (one.bias is not None)
+            found[first] = BlockShape(second, other.in_features, each, other.out_features)
+    return found
