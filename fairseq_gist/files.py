@@ -1,14 +1,51 @@
-"""Writing files so that a reader never sees half of one."""
+"""Reading and writing files: no reader ever sees half of one, and every error names the file."""
 
 import contextlib
+import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Iterator, Union
+from typing import Any, Dict, Iterator, List, Union
 
-from fairseq_gist.errors import OptionError
+from fairseq_gist.errors import DataError, OptionError
 
-__all__ = ["check_output", "replacing"]
+__all__ = ["check_output", "read_lines", "read_object", "replacing"]
+
+
+def read_lines(path: Union[str, Path]) -> List[str]:
+    """Return the lines of a text file without their ends, of which only line feeds count.
+
+    A text may hold other characters that Python splits at, such as U+2028.
+
+    Raises:
+        DataError: where there is no such file, or it isn't UTF-8.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with open(path, encoding="utf-8", newline="\n") as file:
+            return [line.rstrip("\r\n") for line in file]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error})") from error
+
+
+def read_object(path: Union[str, Path], expected: str) -> Dict[str, Any]:
+    """Return the object that a JSON file holds.
+
+    Args:
+        path: of the file.
+        expected: what the file should be, for errors: "a scores file".
+
+    Raises:
+        DataError: where it holds anything else.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: expected {expected}, found no JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: expected {expected}, found JSON that is no object")
+    return found
 
 
 def check_output(path: Union[str, Path], option: str = "-o") -> None:

@@ -12,7 +12,7 @@ from fairseq_gist.data.multiway import MultiwayDataset
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.errors import DataError
 from fairseq_gist.languages.rows import TARGET
-from fairseq_gist.preparing.alignment import words
+from fairseq_gist.languages.words import words
 
 __all__ = ["HeldOut", "group_by_translation"]
 

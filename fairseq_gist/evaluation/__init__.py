@@ -1,6 +1,5 @@
 """Scores of translations: read what fairseq-generate wrote, score it, compare, lay out."""
 
-from fairseq_gist.evaluation.alignment import align
 from fairseq_gist.evaluation.layouts import metric_tables, table_paths, write_tables
 from fairseq_gist.evaluation.outputs import output_path, read_hypotheses
 from fairseq_gist.evaluation.references import Reference, read_references
@@ -17,7 +16,6 @@ __all__ = [
     "Results",
     "Run",
     "System",
-    "align",
     "check_comparable",
     "collect",
     "metric_tables",

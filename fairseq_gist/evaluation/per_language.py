@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Dict, List, Sequence
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.evaluation.alignment import align
+from fairseq_gist.evaluation.ordering import in_order
 from fairseq_gist.evaluation.outputs import output_path, read_hypotheses
 from fairseq_gist.evaluation.references import Reference, read_references
 from fairseq_gist.languages.rows import TARGET
@@ -59,7 +59,7 @@ def read_per_language(
         own = read_references(data, own_subset, key)
         _check_rows(own, [row for row in rows if row.language == language], manifest, subset)
         path = output_path(directory, own_subset)
-        texts = align(read_hypotheses(path), own, f"system '{name}', {path}")
+        texts = in_order(read_hypotheses(path), own, f"system '{name}', {path}")
         for reference, text in zip(own, texts):
             hypotheses[places[reference.row]] = text
     return hypotheses

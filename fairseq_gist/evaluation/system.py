@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import List, NamedTuple, Sequence
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.evaluation.alignment import align
+from fairseq_gist.evaluation.ordering import in_order
 from fairseq_gist.evaluation.outputs import output_path, read_hypotheses
 from fairseq_gist.evaluation.per_language import languages_translated, read_per_language
 from fairseq_gist.evaluation.references import Reference, read_references
@@ -40,7 +40,7 @@ def read_system(
         path = output_path(directory, subset)
         rows = read_references(data, subset, key)
         if path.is_file():
-            hypotheses += align(read_hypotheses(path), rows, f"system '{name}', {path}")
+            hypotheses += in_order(read_hypotheses(path), rows, f"system '{name}', {path}")
         elif languages_translated(directory, subset, rows):
             hypotheses += read_per_language(name, directory, data, subset, rows, key)
         else:

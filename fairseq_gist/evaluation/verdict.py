@@ -8,9 +8,9 @@ from fairseq_gist.evaluation.bootstrap import Difference
 from fairseq_gist.evaluation.results import Comparison, Results
 from fairseq_gist.evaluation.sentences import METRICS
 
-__all__ = ["LEVEL", "p_value", "verdicts"]
+__all__ = ["SIGNIFICANCE", "p_value", "verdicts"]
 
-LEVEL = 0.05
+SIGNIFICANCE = 0.05
 """A difference whose p is below this is called significant."""
 
 
@@ -60,5 +60,5 @@ def _relation(difference: Difference, title: str, other: str) -> str:
     else:
         relation = f"level with {other} in {title}"
     p = p_value(difference.p)
-    chance = "significant" if difference.p < LEVEL else "not significant"
-    return f"{relation} (p {p if p[0] == '<' else '= ' + p}, {chance} at {LEVEL})"
+    chance = "significant" if difference.p < SIGNIFICANCE else "not significant"
+    return f"{relation} (p {p if p[0] == '<' else '= ' + p}, {chance} at {SIGNIFICANCE})"

@@ -21,9 +21,9 @@ from scipy.stats import t as student_t
 
 from fairseq_gist.gradients.statistics import GradientStatistics
 
-__all__ = ["LEVEL", "CosineJackknife", "Estimate", "delete_one_chunk"]
+__all__ = ["CONFIDENCE", "CosineJackknife", "Estimate", "delete_one_chunk"]
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
 """How often an interval should hold the true value."""
 
 Floats = NDArray[np.float64]
@@ -54,7 +54,7 @@ class Estimate(NamedTuple):
 def delete_one_chunk(
     chunks: NDArray[np.int64],
     figure: Callable[[NDArray[np.bool_]], Floats],
-    confidence: float = LEVEL,
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Return a figure, or an array of them, with the interval.
 
@@ -99,7 +99,7 @@ class CosineJackknife:
         return _interval(summary(self.cosines), [summary(cosines) for cosines in self._without])
 
 
-def _interval(whole: Floats, without: List[Floats], confidence: float = LEVEL) -> Estimate:
+def _interval(whole: Floats, without: List[Floats], confidence: float = CONFIDENCE) -> Estimate:
     value = np.asarray(whole, dtype=np.float64)
     if not without:
         return Estimate(value, np.full_like(value, np.nan), np.full_like(value, np.nan))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Dict, Mapping, Sequence
 
+from fairseq_gist.languages.codes import base_code
+
 __all__ = ["FAMILIES", "families_of"]
 
 FAMILIES: Mapping[str, str] = {
@@ -55,21 +57,6 @@ FAMILIES: Mapping[str, str] = {
 Grouping as in Glottolog (Hammarström et al.), as far as it is undisputed, with the customary names.
 """
 
-_THREE_LETTERS: Mapping[str, str] = {
-    "afr": "af", "ara": "ar", "aze": "az", "bel": "be", "ben": "bn", "bul": "bg", "cat": "ca",
-    "ces": "cs", "cym": "cy", "dan": "da", "deu": "de", "ell": "el", "eng": "en", "est": "et",
-    "eus": "eu", "fas": "fa", "fin": "fi", "fra": "fr", "gle": "ga", "glg": "gl", "guj": "gu",
-    "hau": "ha", "heb": "he", "hin": "hi", "hrv": "hr", "hun": "hu", "hye": "hy", "ibo": "ig",
-    "ind": "id", "isl": "is", "ita": "it", "jpn": "ja", "kan": "kn", "kat": "ka", "kaz": "kk",
-    "khm": "km", "kor": "ko", "lav": "lv", "lit": "lt", "mal": "ml", "mar": "mr", "mkd": "mk",
-    "mlt": "mt", "mon": "mn", "msa": "ms", "mya": "my", "nep": "ne", "nld": "nl", "nor": "no",
-    "pan": "pa", "pes": "fa", "pol": "pl", "por": "pt", "pus": "ps", "ron": "ro", "rus": "ru",
-    "slk": "sk", "slv": "sl", "som": "so", "spa": "es", "srp": "sr", "swa": "sw", "swe": "sv",
-    "swh": "sw", "tam": "ta", "tel": "te", "tgl": "tl", "tha": "th", "tur": "tr", "ukr": "uk",
-    "urd": "ur", "uzb": "uz", "vie": "vi", "yor": "yo", "zho": "zh", "zul": "zu",
-}  # fmt: skip
-"""ISO 639-3 codes of languages that ISO 639-1 has a shorter one for."""
-
 _FAMILY: Dict[str, str] = {code: name for name, codes in FAMILIES.items() for code in codes.split()}
 
 
@@ -87,8 +74,7 @@ def families_of(languages: Sequence[str]) -> Dict[str, str]:
     place = _place_that_differs(languages)
     families = {}
     for language in languages:
-        code = language.split("-")[place].split("_")[0].lower()
-        code = _THREE_LETTERS.get(code, code)
+        code = base_code(language.split("-")[place])
         if code in _FAMILY:
             families[language] = _FAMILY[code]
     return families

@@ -7,14 +7,14 @@ languages, as Wang et al. (Interspeech 2022, section 3) compare gradients on, ha
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
+from fairseq_gist.languages.words import words
 from fairseq_gist.preparing.mustc import Segment
 
-__all__ = ["REASONS", "TOLERANCE", "Aligned", "Distinct", "Row", "align", "words"]
+__all__ = ["REASONS", "TOLERANCE", "Aligned", "Distinct", "Row", "align_by_time"]
 
 TOLERANCE = 0.1
 """Seconds by which offset and duration may differ, each.
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass
 class Aligned:
-    """What :func:`align` has found."""
+    """What :func:`align_by_time` has found."""
 
     languages: Tuple[str, ...]
     rows: List[Tuple[Row, ...]] = field(default_factory=list)
@@ -74,30 +74,13 @@ class Aligned:
         }
 
 
-def words(text: str) -> Tuple[str, ...]:
-    """What is compared: letters and digits, compatibility forms and case folded.
-
-    Punctuation doesn't count, apostrophes join and all else separates words. A text without any
-    letter or digit is compared as it is, but for spaces.
-
-    >>> words("It’s  (a) Well-known fact!") == words("it's a well known FACT")
-    True
-    """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    kept = "".join(letter if letter.isalnum() else " " for letter in folded if letter not in _GLUE)
-    return tuple(kept.split() or folded.split())
-
-
-_GLUE = frozenset("'\u2019\u02bc\u00ad")
-"""Apostrophes and the soft hyphen, which stand inside a word."""
-
-
-def align(languages: Mapping[str, Sequence[Row]], tolerance: float = TOLERANCE) -> Aligned:
+def align_by_time(languages: Mapping[str, Sequence[Row]], tolerance: float = TOLERANCE) -> Aligned:
     """Match every segment of the first language with one of each other language.
 
     A match has the same ``wav``, offset and duration within ``tolerance`` seconds, and the same
-    :func:`words` of the source language. Of several the nearest is taken, of equally near ones the
-    first; no segment is in two utterances, and no place of the first language's audio either.
+    :func:`~fairseq_gist.languages.words.words` of the source language. Of several the nearest is
+    taken, of equally near ones the first; no segment is in two utterances, and no place of the
+    first language's audio either.
     """
     first, *others = languages
     result = Aligned(tuple(languages), unmatched={language: Counter() for language in languages})

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import yaml
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.files import replacing
+from fairseq_gist.files import read_lines, replacing
 
 __all__ = ["Layout", "Segment", "Wave", "read_segments", "read_wave", "write_split"]
 
@@ -139,7 +139,7 @@ def read_segments(layout: Layout, language: str, split: str) -> List[Segment]:
     path = layout.text(language, split, "yaml")
     entries = _read_yaml(path)
     pair = layout.pair(language)
-    texts = [_read_lines(layout.text(language, split, name)) for name in pair]
+    texts = [read_lines(layout.text(language, split, name)) for name in pair]
     for name, lines in zip(pair, texts):
         if len(lines) != len(entries):
             raise DataError(
@@ -192,19 +192,9 @@ def _yaml_line(segment: Segment) -> str:
     )
 
 
-def _read_lines(path: Path) -> List[str]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        with open(path, encoding="utf-8", newline="\n") as file:
-            return [line.rstrip("\r\n") for line in file]
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error})") from error
-
-
 def _read_yaml(path: Path) -> List[Dict[str, Any]]:
     """The entries of the yaml: fast where each is on a line of its own, as MuST-C has them."""
-    lines = [line for line in _read_lines(path) if line.strip() and line.strip() != "---"]
+    lines = [line for line in read_lines(path) if line.strip() and line.strip() != "---"]
     entries = []
     for line in lines:
         entry = _flow_entry(line)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Dict, List, Mapping, Sequence, Tuple
 
-from fairseq_gist.preparing.alignment import Aligned, Row, words
+from fairseq_gist.languages.words import words
+from fairseq_gist.preparing.alignment import Aligned, Row
 
 __all__ = ["align_by_translation"]
 
@@ -19,7 +20,7 @@ Key = Tuple[str, ...]
 def align_by_translation(languages: Mapping[str, Sequence[Row]]) -> Aligned:
     """Match every segment of the first language with one of each other language.
 
-    A match has the same :func:`~fairseq_gist.preparing.alignment.words` as its translation. Where
+    A match has the same :func:`~fairseq_gist.languages.words.words` as its translation. Where
     that is said several times, the first of one language goes with the first of another, and so
     on; no segment is in two utterances.
     """

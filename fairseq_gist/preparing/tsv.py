@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import replacing
-from fairseq_gist.preparing.alignment import Distinct, Row, align
+from fairseq_gist.preparing.alignment import Distinct, Row, align_by_time
 from fairseq_gist.preparing.mustc import Layout, Segment, read_segments
 from fairseq_gist.preparing.parallel import align_by_translation
 from fairseq_gist.preparing.survey import Survey, span_of
@@ -89,7 +89,7 @@ class TsvWriter:
                 for language, each in entries.items()
             }
             spoken = self._layout.is_many_to_one
-            aligned = align_by_translation(there) if spoken else align(there, tolerance)
+            aligned = align_by_translation(there) if spoken else align_by_time(there, tolerance)
             found[split] = aligned.counts()
             for utterance in aligned.rows:
                 first = entries[self._languages[0]][utterance[0].segment.line]

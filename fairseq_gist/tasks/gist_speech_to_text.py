@@ -115,7 +115,7 @@ class GistSpeechToTextTask(SeamlessInputs):
         """
         is_train = split.startswith("train")
         with one_line_errors():
-            self.datasets[split] = self._reader().read(
+            self.datasets[split] = self.reader().read(
                 split,
                 is_train,
                 homogeneous=is_train and self.args.homogeneous_batches,
@@ -133,7 +133,8 @@ class GistSpeechToTextTask(SeamlessInputs):
             )
         return temperature_of(option, alpha)
 
-    def _reader(self) -> ManifestReader:
+    def reader(self) -> ManifestReader:
+        """Return what reads the subsets of the data folder, as the options say."""
         return ManifestReader(
             self.args.data,
             self.data_cfg,
@@ -204,7 +205,7 @@ class GistSpeechToTextTask(SeamlessInputs):
 
     def _held_out(self, subset: str) -> HeldOut:
         try:
-            return HeldOut.read(self._reader(), subset)
+            return HeldOut.read(self.reader(), subset)
         except FileNotFoundError as error:
             raise DataError(f"subset '{subset}': {error}") from None
 

@@ -35,7 +35,7 @@ def build(data, *extra, model=None):
 
 def batch_of(task, utterances, subset="dev", multiway=False):
     """Collate the first utterances of ``subset`` in all languages."""
-    rows = task._reader().read(subset, is_train=False, multiway=multiway)
+    rows = task.reader().read(subset, is_train=False, multiway=multiway)
     if multiway:
         return rows.collater([rows[index] for index in range(utterances)])
     groups = group_by_audio(rows.rows.audio_paths)[:utterances]

@@ -182,7 +182,7 @@ def test_reordering_gives_every_row_its_encoding(parts):
 @pytest.mark.parametrize(("frames", "tokens"), [(4000, None), (4000, 400), (None, 500), (4000, 1)])
 def test_batches_keep_to_frames_and_target_tokens(data, frames, tokens):
     task, _, _ = build(data)
-    rows = task._reader().read("train", True, multiway=True, max_target_tokens=tokens)
+    rows = task.reader().read("train", True, multiway=True, max_target_tokens=tokens)
     order = rows.ordered_indices()
     batches = rows.batch_by_size(order, max_tokens=frames, max_sentences=16)
     assert [index for batch in batches for index in batch] == order.tolist()

@@ -70,7 +70,7 @@ def test_augmentation_does_not_depend_on_the_order_of_loading(data):
 def test_augmentation_does_not_depend_on_other_threads(data):
     """Without workers, fairseq loads training and validation rows in threads of one process."""
     task, _, _ = build(data)
-    rows = task._reader().read("train", is_train=True)
+    rows = task.reader().read("train", is_train=True)
     codes = [epoch * len(rows) + row for epoch in range(3) for row in range(len(rows))]
     alone = [rows[code].source for code in codes]
     interval = sys.getswitchinterval()

@@ -144,7 +144,7 @@ def test_utterances_keep_the_sampled_share_of_their_translations(train, uneven, 
 
 def test_a_batch_of_utterances_keeps_to_its_target_tokens(uneven):
     task, _, _ = build(uneven, LANGUAGES)
-    rows = task._reader().read("train", True, multiway=True, max_target_tokens=60, temperature=2.0)
+    rows = task.reader().read("train", True, multiway=True, max_target_tokens=60, temperature=2.0)
     for epoch in (1, 2):
         iterator = task.get_batch_iterator(rows, max_tokens=4000, epoch=epoch)
         longest = 0
@@ -158,7 +158,7 @@ def test_a_batch_of_utterances_keeps_to_its_target_tokens(uneven):
 
 def test_a_row_seen_again_is_augmented_anew(uneven):
     task, _, _ = build(uneven, LANGUAGES)
-    rows = task._reader().read("train", True, temperature=math.inf)
+    rows = task.reader().read("train", True, temperature=math.inf)
     rows.set_epoch(1)
     indices = rows.epoch_indices()
     again = int(indices[indices >= len(rows)][0])
@@ -173,7 +173,7 @@ def test_a_temperature_of_one_changes_no_batch(uneven, kind):
     task, _, _ = build(uneven, LANGUAGES)
     composed = []
     for options in ({}, {"temperature": 1.0}, {"temperature": 2.0}):
-        rows = task._reader().read("train", True, **kind, **options)
+        rows = task.reader().read("train", True, **kind, **options)
         iterator = task.get_batch_iterator(rows, max_tokens=4000, epoch=2)
         composed.append(iterator.frozen_batches)
     assert composed[0] == composed[1]
@@ -297,6 +297,6 @@ def test_data_without_languages_is_refused(train, uneven, tmp_path):
 
 def test_utterances_of_uneven_data_are_whole_where_nothing_is_sampled(uneven):
     task, _, _ = build(uneven, LANGUAGES)
-    rows = task._reader().read("train", True, multiway=True)
+    rows = task.reader().read("train", True, multiway=True)
     audio = [path for subset in rows.rows.subsets for path in subset.audio_paths]
     assert [rows.rows_of(u, 3) for u in range(len(rows))] == group_by_audio(audio)

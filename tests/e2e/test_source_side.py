@@ -67,7 +67,7 @@ def test_languages_are_those_of_the_training_rows(either):
     assert task.languages == ["de", "es", "ru"]
     assert model.routing.languages == ("de", "es", "ru")
     sample = batch_of(task, utterances=24)
-    rows = task._reader().read("dev", is_train=False)
+    rows = task.reader().read("dev", is_train=False)
     spoken_language = [rows.rows.src_langs[row] for row in sample["id"].tolist()]
     ids = sample["net_input"]["lang_ids"].tolist()
     assert [task.languages[one] for one in ids] == spoken_language

@@ -1,11 +1,11 @@
-"""Writing files: whole or not at all, and nothing that is no file."""
+"""Reading and writing files: whole or not at all, and nothing that is no file."""
 
 import os
 
 import pytest
 
-from fairseq_gist.errors import OptionError
-from fairseq_gist.files import check_output, replacing
+from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.files import check_output, read_lines, read_object, replacing
 
 
 @pytest.fixture
@@ -43,3 +43,28 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(OptionError, match="can't write in"):
         check_output(tmp_path / "file")
     tmp_path.chmod(0o700)
+
+
+def test_lines_end_at_line_feeds_alone(tmp_path):
+    (tmp_path / "text").write_bytes("a\u2028b\r\n\n c \nd".encode())
+    assert read_lines(tmp_path / "text") == ["a\u2028b", "", " c ", "d"]
+    (tmp_path / "text").write_bytes(b"gr\xfc\xdfe\n")
+    with pytest.raises(DataError, match="text: not UTF-8"):
+        read_lines(tmp_path / "text")
+    with pytest.raises(DataError, match="no: no such file"):
+        read_lines(tmp_path / "no")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "no JSON"),
+        (b'{"a": ', "no JSON"),
+        (b"\xff", "no JSON"),
+        (b"[1]", "JSON that is"),
+    ],
+)
+def test_what_is_no_object_is_told_in_one_line(tmp_path, content, found):
+    (tmp_path / "record.json").write_bytes(content)
+    with pytest.raises(DataError, match=rf"record.json: expected a record, found {found}"):
+        read_object(tmp_path / "record.json", "a record")

@@ -30,7 +30,7 @@ from fairseq_gist.corpora.cldr.casting import (
 )
 from fairseq_gist.corpora.cldr.numbers import LANGUAGES
 from fairseq_gist.corpora.cldr.phrases import Phrase, choose
-from fairseq_gist.corpora.cldr.talks import Talk, link_audio, speak_all
+from fairseq_gist.corpora.cldr.talks import SpokenTalk, link_audio, speak_all
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.files import replacing
 from fairseq_gist.preparing.mustc import Layout, Segment, write_split
@@ -128,11 +128,11 @@ def _languages(
     return chosen
 
 
-def _open(out: Path, options: Dict[str, Any]) -> Any:
+def _open(out: Path, options: Dict[str, Any]) -> Optional[Dict[str, Any]]:
     """What a finished corpus of these options says, or None where there is one to make."""
     done = out / "corpus.json"
     if done.is_file():
-        found = json.loads(done.read_text(encoding="utf-8"))
+        found: Dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
         _same(out, {key: found.get(key) for key in options}, options)
         shutil.rmtree(out / ".work", ignore_errors=True)
         return found
@@ -173,7 +173,7 @@ def _split(plan: Size, seed: int) -> Dict[str, List[Phrase]]:
 def _write_language(
     layout: Layout,
     language: str,
-    talks: Sequence[Talk],
+    talks: Sequence[SpokenTalk],
     times: Dict[str, List[Tuple[float, float]]],
     work: Path,
 ) -> None:
@@ -194,7 +194,7 @@ def _summary(
     options: Dict[str, Any],
     plan: Size,
     libraries: Dict[str, str],
-    talks: Sequence[Talk],
+    talks: Sequence[SpokenTalk],
     times: Dict[str, List[Tuple[float, float]]],
 ) -> Dict[str, Any]:
     splits: Dict[str, Any] = {}

@@ -7,7 +7,7 @@ from typing import Dict, List, Mapping, Sequence, Tuple
 
 from fairseq_gist.corpora.cldr import voices
 from fairseq_gist.corpora.cldr.phrases import Phrase, ordered
-from fairseq_gist.corpora.cldr.talks import Talk
+from fairseq_gist.corpora.cldr.talks import SpokenTalk
 
 __all__ = ["SIX_VOICES", "TWELVE_VOICES", "Size", "english_talks", "talks_in"]
 
@@ -46,13 +46,13 @@ class Size:
     """Utterances of a talk, at most."""
 
 
-def english_talks(phrases: Phrases, size: Size, seed: int) -> List[Talk]:
+def english_talks(phrases: Phrases, size: Size, seed: int) -> List[SpokenTalk]:
     """Every talk of every split in English, in order."""
     held_out = {"dev": size.dev_voice, "tst-COMMON": size.test_voice}
     return _talks(phrases, size.voices, held_out, size, seed, "en", "cldr_{}")
 
 
-def talks_in(language: str, phrases: Phrases, size: Size, seed: int, most: int) -> List[Talk]:
+def talks_in(language: str, phrases: Phrases, size: Size, seed: int, most: int) -> List[SpokenTalk]:
     """Every talk of every split in another language, by as many voices as English has.
 
     Args:
@@ -82,16 +82,16 @@ def _talks(
     seed: int,
     language: str,
     name: str,
-) -> List[Talk]:
+) -> List[SpokenTalk]:
     by_voice: Dict[str, List[Phrase]] = {voice: [] for voice in training}
     for phrase in phrases["train"]:
         for voice in ordered(training, f"{seed}/{phrase.english}")[: size.repeats]:
             by_voice[voice].append(phrase)
     spoken = [("train", voice, said) for voice, said in by_voice.items()]
     spoken += [(split, voice, list(phrases[split])) for split, voice in held_out.items()]
-    talks: List[Talk] = []
+    talks: List[SpokenTalk] = []
     for split, voice, said in spoken:
         for start in range(0, len(said), size.talk):
             part = tuple(said[start : start + size.talk])
-            talks.append(Talk(name.format(len(talks) + 1), split, voice, language, part))
+            talks.append(SpokenTalk(name.format(len(talks) + 1), split, voice, language, part))
     return talks

@@ -30,7 +30,7 @@ def in_words(number: int, language: str) -> str:
         raise DataError(
             'num2words is missing: pip install "fairseq-gist[corpora]" brings it'
         ) from error
-    words = num2words(number, lang=language)
+    words: str = num2words(number, lang=language)
     if language == "es":  # the short form before a noun: veintiún kilómetros
         words = re.sub("veintiuno$", "veintiún", words)
         words = re.sub(r"\buno$", "un", words)

@@ -21,7 +21,7 @@ from fairseq_gist.corpora.cldr.phrases import Phrase
 from fairseq_gist.files import replacing
 from fairseq_gist.preparing.filterbank import SAMPLE_RATE, resample
 
-__all__ = ["Talk", "link_audio", "speak_all"]
+__all__ = ["SpokenTalk", "link_audio", "speak_all"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ _QUIET = 40  # of 32768: what counts as silence at the ends of an utterance
 
 
 @dataclass(frozen=True)
-class Talk:
+class SpokenTalk:
     """Phrases that one voice says, one after the other."""
 
     name: str
@@ -48,7 +48,7 @@ class Talk:
 
 
 def speak_all(
-    talks: Sequence[Talk], work: Path, workers: int
+    talks: Sequence[SpokenTalk], work: Path, workers: int
 ) -> Dict[str, List[Tuple[float, float]]]:
     """Every talk's wav in the work folder; gives its segments' (offset, duration) in seconds."""
     times: Dict[str, List[Tuple[float, float]]] = {}
@@ -72,7 +72,7 @@ def speak_all(
     return times
 
 
-def _speak_talk(talk: Talk, work: Path) -> List[Tuple[float, float]]:
+def _speak_talk(talk: SpokenTalk, work: Path) -> List[Tuple[float, float]]:
     audio, note = work / f"{talk.name}.wav", work / f"{talk.name}.json"
     if note.is_file() and audio.is_file():  # the note is written last
         return [(offset, duration) for offset, duration in json.loads(note.read_text())]

@@ -27,7 +27,7 @@ from fairseq_gist.gradients.analysis.levels import largest_explained
 from fairseq_gist.gradients.analysis.permutation import p_values, permuted_members
 from fairseq_gist.gradients.analysis.probes import UnitProbes
 from fairseq_gist.gradients.analysis.silhouette import silhouette
-from fairseq_gist.gradients.analysis.tree import LINKAGES, Groups, Tree, distances
+from fairseq_gist.gradients.analysis.tree import TREE_LINKAGES, Groups, Tree, distances
 from fairseq_gist.gradients.statistics import GradientStatistics
 
 __all__ = ["Clustering", "cluster_languages"]
@@ -104,8 +104,8 @@ def cluster_languages(
         OptionError: for another linkage, or more groups than languages left.
         StatisticsError: when the unit was not recorded.
     """
-    if linkage not in LINKAGES:
-        raise OptionError(f"linkage: expected one of {', '.join(LINKAGES)}, found '{linkage}'")
+    if linkage not in TREE_LINKAGES:
+        raise OptionError(f"linkage: expected one of {', '.join(TREE_LINKAGES)}, found '{linkage}'")
     own = statistics.select([unit])
     every = UnitProbes.of(own, unit)
     debiased = bool(every.chunk_counts.min() > 1)

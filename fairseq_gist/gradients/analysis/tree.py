@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import linkage as scipy_linkage
 
-__all__ = ["LINKAGES", "Groups", "Tree", "distances"]
+__all__ = ["TREE_LINKAGES", "Groups", "Tree", "distances"]
 
 Floats = NDArray[np.float64]
 Groups = Tuple[Tuple[int, ...], ...]
 
-LINKAGES = ("average", "ward")
+TREE_LINKAGES = ("average", "ward")
 
 _DIGITS = 12
 """Decimal places to which distances count, so that rounding makes no order."""
@@ -45,7 +45,7 @@ class Tree(NamedTuple):
 
         Args:
             matrix: distances, `[languages, languages]`.
-            linkage: one of :data:`LINKAGES`.
+            linkage: one of :data:`TREE_LINKAGES`.
         """
         pairs = np.triu_indices(len(matrix), k=1)
         merges: Floats = scipy_linkage(np.round(matrix[pairs], _DIGITS), linkage)

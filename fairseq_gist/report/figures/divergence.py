@@ -7,6 +7,7 @@ from typing import Any, List, Tuple, Union
 import numpy as np
 from tqdm import tqdm
 
+from fairseq_gist.evaluation.verdict import SIGNIFICANCE
 from fairseq_gist.gradients.analysis.capacity import shared_fraction
 from fairseq_gist.gradients.analysis.clustering import cluster_languages
 from fairseq_gist.gradients.analysis.divergence import divergence
@@ -33,8 +34,6 @@ HEADER = (
     "p of groups",
 )
 
-LEVEL = 0.05
-
 _DRAWS, _FEWER_DRAWS, _MANY = 999, 199, 12
 """Permutations behind p, and how many there are with more than so many languages."""
 
@@ -52,7 +51,7 @@ def divergence_figure(similarity: Similarity) -> Union[Figure, Missing]:
     for unit in tqdm(statistics.units, desc="analysing", unit="unit", disable=None, delay=2):
         found = divergence(statistics, unit, draws)
         groups = cluster_languages(statistics, unit, permutations=draws)
-        partition = groups.partition(LEVEL)
+        partition = groups.partition(SIGNIFICANCE)
         known = not np.isnan(found.delta)
         rows.append(
             (
@@ -73,9 +72,9 @@ def divergence_figure(similarity: Similarity) -> Union[Figure, Missing]:
         return Missing(TITLE, "with one chunk of data a language can't be compared with itself")
     caption = (
         "Mean cosine between different chunks of one language minus that between languages; bars: "
-        f"95 % intervals. Filled: above 0 with p <= {LEVEL}, each unit by itself. On the right: "
-        "groups of languages, where neither that all are alike nor that all are equally apart can "
-        f"be believed (p <= {LEVEL}). p by {draws} permutations. {similarity.source}"
+        f"95 % intervals. Filled: above 0 with p <= {SIGNIFICANCE}, each unit by itself. On the "
+        "right: groups of languages, where neither that all are alike nor that all are equally "
+        f"apart can be believed (p <= {SIGNIFICANCE}). p by {draws} permutations. {similarity.source}"
     )
     is_long = len(rows) > 40
     return Figure("divergence", TITLE, caption, table, lambda: _draw(table), is_long)
@@ -90,7 +89,7 @@ def _draw(table: Table) -> Any:
     panel = figure.subplots()
     errors = np.nan_to_num(np.abs(values[:, 1:3].T - values[:, 0]))
     panel.errorbar(values[:, 0], places, xerr=errors, fmt="none", ecolor="#999999", lw=1)
-    sure = values[:, 3] <= LEVEL
+    sure = values[:, 3] <= SIGNIFICANCE
     for chosen, face in ((sure, PALETTE[0]), (~sure, "white")):
         panel.scatter(
             values[chosen, 0], places[chosen], s=18, facecolor=face, edgecolor=PALETTE[0], zorder=3

@@ -179,8 +179,18 @@ def test_copies_agree_after_batches_of_any_languages():
 def test_accumulated_updates_can_be_run_back():
     """Two forwards before either backward, whose groups differ."""
     _, block = split_block()
-    loss = block(rows(), [0] * 6).sum() + (block(rows(2), [1, 1, 1, 2, 2, 2]) ** 2).sum()
-    loss.backward()
+    batches = [(rows(), [0] * 6), (rows(2), [1, 1, 1, 2, 2, 2])]
+    losses = [(block(x, ids) ** 2).sum() for x, ids in batches]
+    sum(losses).backward()
+    together = {name: one.grad for name, one in block.named_parameters() if one.grad is not None}
+
+    _, block = split_block()
+    for x, ids in batches:
+        (block(x, ids) ** 2).sum().backward()
+    apart = {name: one.grad for name, one in block.named_parameters() if one.grad is not None}
+    assert together.keys() == apart.keys()
+    for name, gradient in apart.items():
+        assert torch.allclose(gradient, together[name], rtol=1e-12, atol=1e-12), name
 
 
 def test_copies_weigh_the_rows_of_their_languages():

@@ -97,8 +97,17 @@ def test_routing_notes_modules_of_the_encoder():
 TAGS = (20, 21, 22, 23)
 
 
+def refused(languages, tokens, tags):
+    """Return whether these tags are refused for rows of these languages."""
+    try:
+        check_tags(languages, tokens, tags)
+    except RoutingError:
+        return True
+    return False
+
+
 def test_tags_that_fit_or_are_absent_pass():
-    check_tags(batch(0, 3, 1), torch.tensor([20, 23, 7]), TAGS)
+    assert not refused(batch(0, 3, 1), torch.tensor([20, 23, 7]), TAGS)
 
 
 def test_a_tag_of_another_language_is_named():
@@ -107,10 +116,10 @@ def test_a_tag_of_another_language_is_named():
 
 
 def test_pairs_may_have_one_tag_and_some_have_none():
-    check_tags(batch(0, 1, 3), torch.tensor([20, 20, 7]), (20, 20, 21, None))
+    assert not refused(batch(0, 1, 3), torch.tensor([20, 20, 7]), (20, 20, 21, None))
     with pytest.raises(RoutingError, match=r"row 1 .* lang_ids 3 \('nl'\), .* tag of 'fr'"):
         check_tags(batch(0, 3), torch.tensor([20, 21]), (20, 20, 21, None))
-    check_tags(batch(0, 3), torch.tensor([20, 21]), (None,) * 4)
+    assert not refused(batch(0, 3), torch.tensor([20, 21]), (None,) * 4)
 
 
 def test_the_same_rows_keep_what_was_worked_out_for_them():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fairseq_gist.preparing.alignment import REASONS, Distinct, Row, align, words
+from fairseq_gist.languages.words import words
+from fairseq_gist.preparing.alignment import REASONS, Distinct, Row, align_by_time
 from fairseq_gist.preparing.mustc import Segment
 
 SENTENCES = ["Thank you.", "So, I was nine.", "It's a well-known fact.", "Thank you."]
@@ -29,7 +30,7 @@ def change(rows, place, **values):
 
 
 def test_identical_files():
-    result = align({"de": talk(), "fr": talk(), "ru": talk()})
+    result = align_by_time({"de": talk(), "fr": talk(), "ru": talk()})
     assert lines(result) == [[1, 1, 1], [2, 2, 2], [3, 3, 3], [4, 4, 4]]
     assert result.counts() == {
         "candidates": 4,
@@ -61,68 +62,68 @@ def test_other_words_are_other_words(one, other):
 
 @pytest.mark.parametrize(("tolerance", "matched"), [(0.1, 4), (0.05, 0), (0.08, 4), (0.0, 0)])
 def test_times_may_differ_within_the_tolerance(tolerance, matched):
-    result = align({"de": talk(), "fr": talk(shift=0.08, longer=-0.06)}, tolerance)
+    result = align_by_time({"de": talk(), "fr": talk(shift=0.08, longer=-0.06)}, tolerance)
     assert len(result.rows) == matched
     assert sum(result.unmatched["fr"].values()) == 4 - matched
 
 
 def test_a_shift_just_as_large_as_the_tolerance_is_within_it():
-    assert len(align({"de": talk(), "fr": talk(shift=0.1)}, 0.1).rows) == 4
+    assert len(align_by_time({"de": talk(), "fr": talk(shift=0.1)}, 0.1).rows) == 4
 
 
 @pytest.mark.parametrize("change_times", [{"shift": 0.2}, {"longer": 0.2}])
 def test_the_same_words_at_another_time(change_times):
-    result = align({"de": talk(), "fr": talk(**change_times)})
+    result = align_by_time({"de": talk(), "fr": talk(**change_times)})
     assert result.rows == []
     assert result.unmatched["fr"] == {"time_differs": 4}
 
 
 def test_a_missing_talk():
-    result = align({"de": [*talk(), *talk("ted_2.wav", first=5)], "fr": talk("ted_2.wav")})
+    result = align_by_time({"de": [*talk(), *talk("ted_2.wav", first=5)], "fr": talk("ted_2.wav")})
     assert lines(result) == [[5, 1], [6, 2], [7, 3], [8, 4]]
     assert result.counts()["unmatched"] == {"fr": {"talk_missing": 4}}
 
 
 def test_other_words_at_the_same_time():
-    result = align({"de": talk(), "fr": change(talk(), 1, source="So, I was ten.")})
+    result = align_by_time({"de": talk(), "fr": change(talk(), 1, source="So, I was ten.")})
     assert lines(result) == [[1, 1], [3, 3], [4, 4]]
     assert result.unmatched["fr"] == {"english_differs": 1}
 
 
 def test_a_segment_that_is_part_of_a_longer_one():
     longer = change(talk(), 1, source="So, I was nine. It's a well-known fact.", duration=5.0)
-    result = align({"de": talk(), "fr": [*longer[:2], longer[3]]})
+    result = align_by_time({"de": talk(), "fr": [*longer[:2], longer[3]]})
     assert lines(result) == [[1, 1], [4, 4]]
     assert result.unmatched["fr"] == {"no_segment": 2}
 
 
 def test_sentences_said_twice_are_told_apart_by_time():
-    result = align({"de": talk(), "fr": talk()[3:]})
+    result = align_by_time({"de": talk(), "fr": talk()[3:]})
     assert lines(result) == [[4, 4]]
     assert result.unmatched["fr"] == {"time_differs": 1, "no_segment": 2}
 
 
 def test_a_segment_listed_twice_is_one_utterance():
     again = talk(first=5)[:1]
-    result = align({"de": [*talk(), *again], "fr": [*again, *talk()]})
+    result = align_by_time({"de": [*talk(), *again], "fr": [*again, *talk()]})
     assert lines(result) == [[1, 1], [2, 2], [3, 3], [4, 4]]
     assert result.unmatched == {"de": {"repeated": 1}, "fr": {}}
 
 
 def test_two_of_the_first_language_never_share_one_of_another():
     again = talk(first=5, shift=0.05)[:1]
-    result = align({"de": [*talk(), *again], "fr": talk()})
+    result = align_by_time({"de": [*talk(), *again], "fr": talk()})
     assert lines(result) == [[1, 1], [2, 2], [3, 3], [4, 4]]
     assert result.unmatched["fr"] == {"repeated": 1}
 
 
 def test_of_several_the_nearest_is_taken():
     other = [*talk(shift=0.09), *talk(shift=0.02, first=5)]
-    assert lines(align({"de": talk(), "fr": other})) == [[1, 5], [2, 6], [3, 7], [4, 8]]
+    assert lines(align_by_time({"de": talk(), "fr": other})) == [[1, 5], [2, 6], [3, 7], [4, 8]]
 
 
 def test_what_was_dropped_is_no_match_and_counted_by_reason():
-    result = align(
+    result = align_by_time(
         {
             "de": talk(dropped={0: "dropped_for_length"}),
             "fr": talk(dropped={1: "dropped_without_text"}),
@@ -136,7 +137,7 @@ def test_what_was_dropped_is_no_match_and_counted_by_reason():
 
 
 def test_what_only_one_language_lacks():
-    result = align({"de": talk(), "fr": talk()[1:], "ru": talk()[2:]})
+    result = align_by_time({"de": talk(), "fr": talk()[1:], "ru": talk()[2:]})
     assert lines(result) == [[3, 3, 3], [4, 4, 4]]
     # the first sentence is at its end again, the second isn't
     assert result.counts() == {

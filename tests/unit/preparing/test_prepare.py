@@ -400,6 +400,9 @@ def test_a_dictionary_that_does_not_fit_is_refused_before_anything_is_written(
 def test_padding_of_a_dictionary_is_welcome(layout, given):
     edit(given.with_name("theirs.txt"), lambda text: text + "madeupword0000 0\n")
     prepare(layout.root, layout.root / "out", Options(vocabulary=str(given)), workers=1)
+    copied = (layout.root / "out" / "theirs.txt").read_text(encoding="utf-8")
+    assert copied == given.with_name("theirs.txt").read_text(encoding="utf-8")
+    assert copied.endswith("madeupword0000 0\n")
 
 
 def test_a_given_vocabulary_that_is_not_there_or_no_model(layout, given):

@@ -14,7 +14,7 @@ from fairseq_gist.errors import OptionError, StatisticsError
 from fairseq_gist.gradients.analysis.clustering import cluster_languages
 from fairseq_gist.gradients.analysis.levels import largest_explained
 from fairseq_gist.gradients.analysis.silhouette import silhouette
-from fairseq_gist.gradients.analysis.tree import LINKAGES, Tree
+from fairseq_gist.gradients.analysis.tree import TREE_LINKAGES, Tree
 from tests.unit.planted import UNIT, conflict, groups_of, of_probes, planted, renamed
 
 FOUR = ("aeb", "bem", "est", "gle")
@@ -85,7 +85,7 @@ def test_a_unit_worked_out_by_hand():
 # -- planted structure
 
 
-@pytest.mark.parametrize("linkage", LINKAGES)
+@pytest.mark.parametrize("linkage", TREE_LINKAGES)
 @pytest.mark.parametrize("noise", [1.0, 2.0])
 @pytest.mark.parametrize(
     ("means", "groups"),
@@ -103,7 +103,7 @@ def test_planted_groups_are_found(means, groups, noise, linkage):
     assert found.unplaced == (), found
 
 
-@pytest.mark.parametrize("linkage", LINKAGES)
+@pytest.mark.parametrize("linkage", TREE_LINKAGES)
 @pytest.mark.parametrize(
     ("means", "noise", "shared"),
     [(NOTHING, 1.0, 1.0), (ALIKE, 0.3, 0.5), (ALIKE, 2.0, 0.5), (APART, 1.0, 0.5)],
@@ -145,7 +145,7 @@ def test_exchange_alone_would_find_groups_in_languages_that_are_equally_apart():
 # -- properties
 
 
-@pytest.mark.parametrize("linkage", LINKAGES)
+@pytest.mark.parametrize("linkage", TREE_LINKAGES)
 @pytest.mark.parametrize("seed", range(3))
 def test_renaming_languages_renames_the_groups(seed, linkage):
     order = np.random.default_rng(seed).permutation(4)
@@ -174,7 +174,7 @@ def test_the_length_of_a_languages_gradients_does_not_matter():
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 1000), count=st.integers(2, 7), linkage=st.sampled_from(LINKAGES))
+@given(seed=st.integers(0, 1000), count=st.integers(2, 7), linkage=st.sampled_from(TREE_LINKAGES))
 def test_the_levels_of_the_tree_are_scipys(seed, count, linkage):
     points = np.random.default_rng(seed).normal(size=(count, 3))
     tree = Tree.of(np.linalg.norm(points[:, None] - points[None], axis=2), linkage)
@@ -186,7 +186,7 @@ def test_the_levels_of_the_tree_are_scipys(seed, count, linkage):
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 1000), count=st.integers(3, 7), linkage=st.sampled_from(LINKAGES))
+@given(seed=st.integers(0, 1000), count=st.integers(3, 7), linkage=st.sampled_from(TREE_LINKAGES))
 def test_many_trees_are_as_one(seed, count, linkage):
     """What the levels of each tree explain, from the trees one by one."""
     points = np.random.default_rng(seed).normal(size=(5, count, 3))
@@ -204,7 +204,7 @@ def test_many_trees_are_as_one(seed, count, linkage):
 
 def test_equal_distances_merge_by_name():
     matrix = 1.0 - np.eye(4)
-    for linkage, noise in itertools.product(LINKAGES, (0.0, 1e-15)):
+    for linkage, noise in itertools.product(TREE_LINKAGES, (0.0, 1e-15)):
         wobble = noise * np.random.default_rng(0).normal(size=(4, 4))
         tree = Tree.of(matrix + wobble + wobble.T, linkage)
         assert tree.levels == Tree.of(matrix, linkage).levels

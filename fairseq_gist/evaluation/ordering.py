@@ -10,12 +10,12 @@ from fairseq_gist.errors import DataError
 from fairseq_gist.evaluation.outputs import Hypotheses
 from fairseq_gist.evaluation.references import Reference
 
-__all__ = ["align"]
+__all__ = ["in_order"]
 
 _TAG = re.compile(r"<lang:[^>]*>|<+unk>+")
 
 
-def align(found: Hypotheses, references: Sequence[Reference], what: str) -> List[str]:
+def in_order(found: Hypotheses, references: Sequence[Reference], what: str) -> List[str]:
     """Return the hypotheses in the order of the references, one each.
 
     Raises:
