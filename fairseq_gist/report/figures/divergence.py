@@ -74,7 +74,8 @@ def divergence_figure(similarity: Similarity) -> Union[Figure, Missing]:
         "Mean cosine between different chunks of one language minus that between languages; bars: "
         f"95 % intervals. Filled: above 0 with p <= {SIGNIFICANCE}, each unit by itself. On the "
         "right: groups of languages, where neither that all are alike nor that all are equally "
-        f"apart can be believed (p <= {SIGNIFICANCE}). p by {draws} permutations. {similarity.source}"
+        f"apart can be believed (p <= {SIGNIFICANCE}). p by {draws} permutations. "
+        f"{similarity.source}"
     )
     is_long = len(rows) > 40
     return Figure("divergence", TITLE, caption, table, lambda: _draw(table), is_long)
