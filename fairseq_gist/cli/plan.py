@@ -12,7 +12,7 @@ from fairseq_gist.policies.bipartition import GRANULARITIES
 from fairseq_gist.policies.conflict import MEASURES
 from fairseq_gist.policies.dendrogram import LINKAGES
 from fairseq_gist.policies.registry import POLICIES, check_options, decide
-from fairseq_gist.sharing.description import describe_plan, known_sizes
+from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
@@ -142,10 +142,10 @@ def run(args: argparse.Namespace) -> None:
     if args.output is not None:
         plan.save(args.output)
     if args.count:
-        total, shared = plan.provenance["parameters"], source.shared_parameters
+        total, shared = plan.parameters, source.shared_parameters
         print(f"{policy.name} {total:,} ({total / shared:.2f} times shared)")
     else:
-        print(describe_plan(plan, *known_sizes(plan)))
+        print(describe_plan(plan))
 
 
 def _within(path: Optional[str], source: UnitSource) -> Optional[SharingPlan]:

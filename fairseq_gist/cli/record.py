@@ -103,8 +103,8 @@ def run(args: argparse.Namespace) -> None:
     from fairseq_gist.recording.recorder import GradientRecorder
     from fairseq_gist.recording.window import watch_units
     from fairseq_gist.surgery.plan_buffer import plan_in_state
+    from fairseq_gist.surgery.shape import shape_of
     from fairseq_gist.surgery.units import find_units, no_units, select_units
-    from fairseq_gist.training.differentiation import shared_parameters
 
     settings = model_settings(content, args.checkpoint)
     task = _task(args, args.seamless_path or getattr(settings, "seamless_path", None))
@@ -139,7 +139,7 @@ def run(args: argparse.Namespace) -> None:
     )
     measure(recorder, context, task, model.routing, args.subset)
     statistics = recorder.statistics(
-        shared_parameters(model),
+        shape_of(model).shared_parameters,
         {"gradients_from": args.subset, "checkpoint": args.checkpoint, "chunks": args.chunks},
     )
     statistics.save(args.output)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Dict, Tuple
 
 from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.errors import PlanError
-from fairseq_gist.sharing.description import describe_plan, known_sizes
+from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
@@ -28,13 +27,13 @@ def run(args: argparse.Namespace) -> None:
     """Print a table of units x groups, with parameter counts."""
     if Path(args.file).suffix == ".json":
         plan = SharingPlan.load(args.file)
-        sizes, shared = known_sizes(plan)
     else:
-        plan, sizes, shared = _from_checkpoint(args.file)
-    print(plan.to_json() if args.json else describe_plan(plan, sizes, shared))
+        plan = _from_checkpoint(args.file)
+    print(plan.to_json() if args.json else describe_plan(plan))
 
 
-def _from_checkpoint(path: str) -> Tuple[SharingPlan, Dict[str, int], int]:
+def _from_checkpoint(path: str) -> SharingPlan:
+    """Return the plan of a checkpoint, with the sizes that its parameters have."""
     from fairseq_gist.surgery.plan_buffer import plan_in_state
     from fairseq_gist.surgery.state import parameters_in_state, unit_sizes_in_state
 
@@ -47,5 +46,4 @@ def _from_checkpoint(path: str) -> Tuple[SharingPlan, Dict[str, int], int]:
             "parameters are shared"
         )
     sizes = unit_sizes_in_state(state, plan)
-    more = sum((len(groups) - 1) * sizes[unit] for unit, groups in plan.units.items())
-    return plan, sizes, total - more
+    return plan.replaced(sizes=sizes, shared_parameters=total - plan.size(0, sizes))

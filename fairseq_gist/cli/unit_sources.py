@@ -110,13 +110,11 @@ def _from_checkpoint(path: str, languages: Optional[List[str]]) -> UnitSource:
 
 def _from_model(model: Any, languages: Sequence[str]) -> UnitSource:
     from fairseq_gist.surgery.plan_buffer import plan_of
-    from fairseq_gist.surgery.units import find_units
-    from fairseq_gist.training.differentiation import complete_plan, shared_parameters
+    from fairseq_gist.surgery.shape import shape_of
 
-    sizes = {name: unit.parameters for name, unit in find_units(model).items()}
-    plan = plan_of(model)
-    within = None if plan is None else complete_plan(model, plan)
-    return UnitSource(languages, sizes, shared_parameters(model), None, within)
+    plan, shape = plan_of(model), shape_of(model, languages)
+    within = None if plan is None else shape.completed(plan, plan)
+    return UnitSource(languages, shape.sizes, shape.shared_parameters, None, within)
 
 
 def _listed(text: str) -> List[str]:

@@ -39,7 +39,7 @@ class Undecided(NamedTuple):
         """Return what ``within`` has beside the ``decided`` units."""
         if within is None:
             return cls({}, {}, 0, [])
-        sizes: Mapping[str, int] = within.provenance.get("unit_parameters", {})
+        sizes = within.sizes
         mine = set(decided)
         units = {unit: groups for unit, groups in within.units.items() if unit not in mine}
         known = {unit: sizes[unit] for unit in units if unit in sizes}
@@ -52,8 +52,7 @@ class Undecided(NamedTuple):
         if self.unknown:
             raise PlanError(
                 f"the plan so far splits '{self.unknown[0]}', which isn't decided on, so its size "
-                "isn't known; write its number of parameters into the plan ('unit_parameters' in "
-                "'provenance')"
+                "isn't known; write its number of parameters into the plan ('sizes')"
             )
 
 
@@ -100,14 +99,13 @@ def agglomerate(
     units: Dict[str, Iterable[Iterable[str]]] = {**kept.units}
     for unit, own in groups.items():
         units[unit] = list({id(group): group for group in own.values()}.values())
-    facts = {
-        "size_budget": budget,
-        "parameters": size,
-        "shared_parameters": shared_parameters,
-        "unit_parameters": {**kept.parameters, **unit_parameters},
-    }
-    policy = {"policy": provenance["policy"]}
-    return SharingPlan(languages, units, {**policy, **facts, **provenance})
+    return SharingPlan(
+        languages,
+        units,
+        {"policy": provenance["policy"], "size_budget": budget, **provenance},
+        sizes={**kept.parameters, **unit_parameters},
+        shared_parameters=shared_parameters,
+    )
 
 
 def check_room(size: int, limit: int, budget: str) -> None:

@@ -107,9 +107,6 @@ def bipartition_plan(
         {
             "policy": "bipartition",
             **({} if budget is None else {"size_budget": budget}),
-            "parameters": size,
-            "shared_parameters": shared,
-            "unit_parameters": {**kept.parameters, **parameters},
             "granularity": granularity,
             "splits": splits,
             "threshold": threshold,
@@ -117,6 +114,8 @@ def bipartition_plan(
             "debiased": is_debiased(statistics),
             "statistics": dict(statistics.provenance),
         },
+        sizes={**kept.parameters, **parameters},
+        shared_parameters=shared,
     )
 
 

@@ -77,7 +77,6 @@ def gdps_plan(
     provenance = {
         "policy": "gdps",
         **options,
-        "blocks": {first: choice.facts for first, choice in choices.items()},
         "statistics": dict(statistics.provenance),
     }
     return _plan(statistics, blocks, choices, within, provenance)
@@ -261,7 +260,7 @@ def _plan(
     languages = statistics.languages
     before = SharingPlan(languages, {}) if within is None else within
     known = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
-    sizes: Dict[str, int] = {**before.provenance.get("unit_parameters", {}), **known}
+    sizes: Dict[str, int] = {**before.sizes, **known}
     together: Partition = (languages,)
     divisions = dict(before.divisions)
     # statistics may have been recorded before these were divided
@@ -278,13 +277,15 @@ def _plan(
         sizes.update(zip(names, _part_sizes(known[hidden.second], hidden, choice.division)))
         units.update(dict.fromkeys(names[:2], together))
         units.update(dict.fromkeys(names[2:], choice.groups))
-    added = sum((len(groups) - 1) * sizes[unit] for unit, groups in units.items())
-    facts = {
-        "parameters": statistics.shared_parameters + added,
-        "shared_parameters": statistics.shared_parameters,
-        "unit_parameters": {unit: sizes[unit] for unit in units},
-    }
-    return SharingPlan(languages, units, {**provenance, **facts}, divisions)
+    return SharingPlan(
+        languages,
+        units,
+        provenance,
+        divisions,
+        sizes={unit: sizes[unit] for unit in units},
+        shared_parameters=statistics.shared_parameters,
+        blocks={first: choice.facts for first, choice in choices.items()},
+    )
 
 
 def _part_sizes(second: int, hidden: HiddenUnits, division: Division) -> Tuple[int, int, int, int]:

@@ -20,12 +20,12 @@ def gdps_random_plan(plan: SharingPlan, seed: int) -> SharingPlan:
     seed means the same plan on every machine.
 
     Args:
-        plan: of the gdps policy; only the blocks that it names in its provenance are changed.
+        plan: of the gdps policy; only the blocks that it has decided on are changed.
         seed: of the order.
     """
     divisions: Dict[str, Division] = dict(plan.divisions)
     units: Dict[str, Any] = dict(plan.units)
-    for first in plan.provenance["blocks"]:
+    for first in plan.blocks:
         if first not in divisions:
             continue
         division = divisions[first]
@@ -37,7 +37,7 @@ def gdps_random_plan(plan: SharingPlan, seed: int) -> SharingPlan:
         groups = tuple(tuple(next(languages) for _ in group) for group in plan.units[parts[0]])
         units.update(dict.fromkeys(parts, groups))
     provenance = {**plan.provenance, "policy": "gdps-random", "seed": seed}
-    return SharingPlan(plan.languages, units, provenance, divisions)
+    return plan.replaced(units=units, provenance=provenance, divisions=divisions)
 
 
 def _shuffled(items: Sequence[Any], key: List[Any]) -> List[Any]:

@@ -102,14 +102,9 @@ def heuristic_plan(
     if within is not None:
         plan.check_refines(within)
     sizes = {**{unit: unit_parameters[unit] for unit in groups}, **kept.parameters}
-    added = sum((len(plan.units[unit]) - 1) * size for unit, size in sizes.items())
-    provenance = {
-        "policy": name,
-        "parameters": shared_parameters + added,
-        "shared_parameters": shared_parameters,
-        "unit_parameters": sizes,
-    }
-    return SharingPlan(languages, plan.units, provenance)
+    return plan.replaced(
+        provenance={"policy": name}, sizes=sizes, shared_parameters=shared_parameters
+    )
 
 
 def _split(name: str, default: Sequence[str], units: Iterable[str]) -> List[str]:

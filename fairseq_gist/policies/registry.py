@@ -195,7 +195,7 @@ def decide(
         only = None if units is None else chosen_units(units, unit_parameters)
         so_far = _completed(within, languages, unit_parameters, tuple(unit_parameters))
         plan = heuristic_plan(name, languages, unit_parameters, shared_parameters, only, so_far)
-    return plan if within is None else plan.divided_like(within)
+    return plan if within is None else plan.replaced(divisions=within.divisions)
 
 
 def _selected(
@@ -230,10 +230,5 @@ def _completed(
     silent = [u for u in matching(DEFAULT_UNITS, unit_parameters) if u not in named]
     if within is None and not silent:
         return None
-    sizes = {**before.provenance.get("unit_parameters", {}), **unit_parameters}
-    return SharingPlan(
-        before.languages,
-        {**{unit: [before.languages] for unit in silent}, **before.units},
-        {**before.provenance, "unit_parameters": sizes},
-        before.divisions,
-    )
+    units = {**dict.fromkeys(silent, (before.languages,)), **before.units}
+    return before.replaced(units=units, sizes={**before.sizes, **unit_parameters})

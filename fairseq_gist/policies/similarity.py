@@ -51,5 +51,5 @@ def check_within(statistics: GradientStatistics, within: Optional[SharingPlan]) 
         raise StatisticsError(
             f"the plan so far splits '{unknown[0]}', which the statistics lack, so its size isn't "
             "known; record gradients of that unit too, or write its number of parameters into "
-            "the plan ('unit_parameters' in 'provenance')"
+            "the plan ('sizes')"
         )

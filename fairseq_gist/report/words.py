@@ -13,7 +13,7 @@ from fairseq_gist.gradients.jackknife import Estimate
 from fairseq_gist.languages.families import families_of
 from fairseq_gist.report.mantel import compare_families
 from fairseq_gist.report.similarity import Part, Similarity
-from fairseq_gist.sharing.description import known_sizes, name_pair, plan_in_words
+from fairseq_gist.sharing.description import name_pair, plan_in_words
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["Answer", "answers_of_plan", "answers_of_results", "answers_of_similarity"]
@@ -41,9 +41,8 @@ def answers_of_similarity(similarity: Similarity) -> List[Answer]:
 def answers_of_plan(label: str, plan: SharingPlan) -> Answer:
     """Say what a plan decided, and how large it makes the model."""
     lines = plan_in_words(plan).split("\n")
-    sizes, shared = known_sizes(plan)
-    if sizes and shared:
-        total = plan.size(shared, sizes)
+    total, shared = plan.parameters, plan.shared_parameters
+    if total and shared:
         lines.append(f"{total:,} parameters, {total / shared:.2f} times the shared model")
     return Answer(
         f"What did it decide ({label})?", "\n".join(f"{_sentence(line)}." for line in lines)

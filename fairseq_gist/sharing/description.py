@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, Tuple
 
 from fairseq_gist.sharing.division import OWN
 from fairseq_gist.sharing.plan import Partition, SharingPlan
 from fairseq_gist.sharing.unit_names import UnitName
 
-__all__ = ["describe_groups", "describe_plan", "known_sizes", "name_pair", "plan_in_words"]
+__all__ = ["describe_groups", "describe_plan", "name_pair", "plan_in_words"]
 
 
 def describe_groups(groups: Partition) -> str:
@@ -20,44 +20,26 @@ def describe_groups(groups: Partition) -> str:
     return " | ".join(" ".join(group) for group in groups)
 
 
-def describe_plan(
-    plan: SharingPlan,
-    parameters: Optional[Mapping[str, int]] = None,
-    shared_parameters: Optional[int] = None,
-) -> str:
+def describe_plan(plan: SharingPlan) -> str:
     """Return a table of units, number of copies, parameters and groups, with totals below.
 
-    Args:
-        plan: the plan.
-        parameters: parameters of one copy of each unit; the column is left out without.
-        shared_parameters: parameters of the fully shared model; totals are left out without.
+    Parameters are left out where the plan doesn't know how large all of its units are.
     """
-    head = ("unit", "copies", *(("parameters",) if parameters else ()), "groups")
+    sizes = plan.sizes if set(plan.units) <= set(plan.sizes) else None
+    head = ("unit", "copies", *(("parameters",) if sizes else ()), "groups")
     rows: List[Tuple[str, ...]] = []
     for unit, groups in plan.units.items():
-        size = (f"{parameters[unit] * len(groups):,}",) if parameters else ()
+        size = (f"{sizes[unit] * len(groups):,}",) if sizes else ()
         rows.append((unit, str(len(groups)), *size, describe_groups(groups)))
-    lines = _aligned([head, *rows], right=(1, 2) if parameters else (1,))
+    lines = _aligned([head, *rows], right=(1, 2) if sizes else (1,))
     lines.insert(1, "-" * max(len(line) for line in lines))
     lines += ["", plan_in_words(plan)]
-    if parameters and shared_parameters:
-        total = plan.size(shared_parameters, parameters)
+    total, shared = plan.parameters, plan.shared_parameters
+    if total and shared:
         lines.append(
-            f"{total:,} parameters, {total / shared_parameters:.2f} times the shared model's "
-            f"{shared_parameters:,}"
+            f"{total:,} parameters, {total / shared:.2f} times the shared model's {shared:,}"
         )
     return "\n".join(lines)
-
-
-def known_sizes(plan: SharingPlan) -> Tuple[Optional[Mapping[str, int]], Optional[int]]:
-    """Return the parameters of one copy of each unit and of the shared model, from provenance.
-
-    Both are None when the plan, made by hand perhaps, doesn't say all of the former.
-    """
-    sizes: Optional[Mapping[str, int]] = plan.provenance.get("unit_parameters")
-    if sizes is None or not set(plan.units) <= set(sizes):
-        return None, None
-    return sizes, plan.provenance.get("shared_parameters")
 
 
 def plan_in_words(plan: SharingPlan) -> str:
@@ -90,12 +72,10 @@ def plan_in_words(plan: SharingPlan) -> str:
 
 def _blocks(plan: SharingPlan) -> List[str]:
     """Say of every feed-forward block that is divided, or was thought of, how much and why."""
-    reasons = plan.provenance.get("blocks")
-    reasons = reasons if isinstance(reasons, Mapping) else {}
     lines = []
-    for first in dict.fromkeys([*reasons, *plan.divisions]):
+    for first in dict.fromkeys([*plan.blocks, *plan.divisions]):
         division = plan.divisions.get(first)
-        line = f"hidden units of {first}: "
+        line = f"neurons of {first}: "
         if division is None:
             line += "all shared"
         else:
@@ -104,9 +84,9 @@ def _blocks(plan: SharingPlan) -> List[str]:
                 f"{len(division.shared):,} of {division.hidden:,} shared "
                 f"({division.shared_fraction:.0%}), the others {groups}"
             )
-        why = reasons.get(first)
-        if isinstance(why, Mapping) and isinstance(why.get("why"), str):
-            line += f"; {why['why']}"
+        why = plan.blocks.get(first, {}).get("why")
+        if why is not None:
+            line += f"; {why}"
         lines.append(line)
     return lines
 

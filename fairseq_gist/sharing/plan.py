@@ -10,28 +10,49 @@ import hashlib
 import json
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from fairseq_gist.errors import PlanError
 from fairseq_gist.files import replacing
 from fairseq_gist.sharing.division import OWN, SHARED, Division
-from fairseq_gist.sharing.plan_json import SCHEMA, read_layout
+from fairseq_gist.sharing.partition import Partition, canonical
+from fairseq_gist.sharing.plan_json import read_layout, write_layout
 
-__all__ = ["Partition", "SharingPlan"]
+__all__ = ["Partition", "SharingPlan", "Step"]
 
-Partition = Tuple[Tuple[str, ...], ...]
-"""Groups of languages: one group is fully shared, one language a group fully language-specific."""
+_PARTS = ("languages", "units", "provenance", "divisions")
+_FACTS = ("sizes", "shared_parameters", "update", "history", "blocks", "is_default")
+
+
+class Step(NamedTuple):
+    """A plan, and how many updates the run had made when the model became what it describes."""
+
+    update: int
+    plan: SharingPlan
 
 
 class SharingPlan:
-    """The partition of every unit, with the languages and where the plan came from.
+    """The partition of every unit, with the languages and what is known of it beside.
+
+    Only languages, units and divisions are what a plan *is*: equality and signature ask for nothing
+    else.
 
     Args:
         languages: all the model's languages; kept in alphabetical order.
         units: module path of a unit -> its groups of languages, in any order.
-        provenance: how the plan was made (policy, budget, statistics); free, JSON-like.
-        divisions: module path of a feed-forward block's first projection -> how its hidden units
-            are divided. The parts are units (``<path>.shared``, ``<path>.own``), the whole is none.
+        provenance: how the plan was made (policy, options, statistics): prose, JSON-like, for
+            people; nothing is decided by it.
+        divisions: module path of a feed-forward block's first projection -> how its neurons are
+            divided. The parts are units (``<path>.shared``, ``<path>.own``), the whole is none.
+        sizes: parameters of one copy of units, as far as they are known.
+        shared_parameters: of the whole model with everything shared, where it is known.
+        update: how many updates a training run had made when its model became what the plan says;
+            None where no run did.
+        history: the earlier differentiations of that run, in their order.
+        blocks: what was found on feed-forward blocks, by the path of their first projection, with
+            ``why`` in words.
+        is_default: whether nobody asked for the plan: a model with adapters follows it until it
+            is given another.
 
     Raises:
         PlanError: when a group names an unknown language, or a unit misses one or lists it twice,
@@ -44,6 +65,12 @@ class SharingPlan:
         units: Mapping[str, Iterable[Iterable[str]]],
         provenance: Optional[Mapping[str, Any]] = None,
         divisions: Optional[Mapping[str, Division]] = None,
+        sizes: Optional[Mapping[str, int]] = None,
+        shared_parameters: Optional[int] = None,
+        update: Optional[int] = None,
+        history: Iterable[Step] = (),
+        blocks: Optional[Mapping[str, Mapping[str, Any]]] = None,
+        is_default: bool = False,
     ) -> None:
         if isinstance(languages, str):
             raise PlanError(f"expected a list of languages, found '{languages}'")
@@ -53,10 +80,14 @@ class SharingPlan:
         if len(set(self.languages)) < len(self.languages):
             raise PlanError(f"the plan lists a language twice: {', '.join(self.languages)}")
         self.units: Mapping[str, Partition] = MappingProxyType(
-            {name: _canonical(name, groups, self.languages) for name, groups in units.items()}
+            {name: canonical(name, groups, self.languages) for name, groups in units.items()}
         )
         self.provenance: Mapping[str, Any] = MappingProxyType(dict(provenance or {}))
         self.divisions: Mapping[str, Division] = MappingProxyType(dict(divisions or {}))
+        self.sizes: Mapping[str, int] = MappingProxyType(dict(sizes or {}))
+        self.shared_parameters, self.update, self.is_default = shared_parameters, update, is_default
+        self.history: Tuple[Step, ...] = tuple(history)
+        self.blocks: Mapping[str, Mapping[str, Any]] = MappingProxyType(dict(blocks or {}))
         _check_divisions(self.divisions, self.units)
 
     @classmethod
@@ -74,18 +105,10 @@ class SharingPlan:
         alone = [[language] for language in languages]
         return cls(languages, dict.fromkeys(units, alone), provenance)
 
-    def derived(
-        self,
-        units: Mapping[str, Iterable[Iterable[str]]],
-        provenance: Optional[Mapping[str, Any]] = None,
-    ) -> SharingPlan:
-        """Return a plan of other units, divided alike; provenance stays where none is given."""
-        kept = self.provenance if provenance is None else provenance
-        return SharingPlan(self.languages, units, kept, self.divisions)
-
-    def divided_like(self, other: SharingPlan) -> SharingPlan:
-        """Return this plan with hidden units divided as in ``other``."""
-        return SharingPlan(self.languages, self.units, self.provenance, other.divisions)
+    def replaced(self, **parts: Any) -> SharingPlan:
+        """Return this plan with other parts in place of its own, named as in the constructor."""
+        own = {name: getattr(self, name) for name in (*_PARTS, *_FACTS)}
+        return SharingPlan(**{**own, **parts})
 
     def divisions_beyond(self, before: Optional[SharingPlan]) -> Dict[str, Division]:
         """Return the divisions of this plan that ``before``, if there is one, doesn't have yet."""
@@ -176,6 +199,24 @@ class SharingPlan:
         return shared_parameters + sum(copies)
 
     @property
+    def parameters(self) -> Optional[int]:
+        """Parameters of the model this plan describes; None where not all sizes are known."""
+        if self.shared_parameters is None or not set(self.units) <= set(self.sizes):
+            return None
+        return self.size(self.shared_parameters, self.sizes)
+
+    @property
+    def steps(self) -> List[Step]:
+        """The plans of the differentiations that led to this one, itself the last.
+
+        Empty for a plan that no training run made.
+        """
+        if self.update is None:
+            return []
+        own = SharingPlan(self.languages, self.units, None, self.divisions)
+        return [*self.history, Step(self.update, own)]
+
+    @property
     def signature(self) -> str:
         """Return a short fingerprint of languages and partitions; provenance does not count."""
         parts = {"languages": self.languages, "units": dict(sorted(self.units.items()))}
@@ -186,21 +227,23 @@ class SharingPlan:
 
     def to_json(self) -> str:
         """Return the plan as JSON that a person can read and edit, one unit a line."""
-        units = ",\n".join(
-            f"    {json.dumps(unit)}: {json.dumps(groups)}" for unit, groups in self.units.items()
-        )
+        known: Dict[str, Any] = {
+            "parameters": self.parameters,
+            "shared_parameters": self.shared_parameters,
+            "update": self.update,
+            "history": [_step_to_json(step) for step in self.history],
+            "default": self.is_default,
+            "sizes": dict(self.sizes),
+            "blocks": {first: dict(found) for first, found in self.blocks.items()},
+            "divisions": {first: own.to_json() for first, own in self.divisions.items()},
+        }
         head: Dict[str, Any] = {
-            "schema": SCHEMA,
             "signature": self.signature,
             "languages": self.languages,
             "provenance": dict(self.provenance),
+            **{key: value for key, value in known.items() if _says_something(value)},
         }
-        if self.divisions:
-            head["divisions"] = {first: own.to_json() for first, own in self.divisions.items()}
-        lines = ",\n".join(
-            f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()
-        )
-        return f'{{\n{lines},\n  "units": {{\n{units}\n  }}\n}}\n'
+        return write_layout(head, self.units)
 
     @classmethod
     def from_json(cls, text: str, source: str = "the plan") -> SharingPlan:
@@ -210,12 +253,20 @@ class SharingPlan:
             PlanError: when the text is not a valid plan of a schema this version reads.
         """
         content = read_layout(text, source)
+        languages = content["languages"]
         try:
-            divisions = {
-                first: Division.from_json(first, own)
-                for first, own in content.get("divisions", {}).items()
-            }
-            return cls(content["languages"], content["units"], content.get("provenance"), divisions)
+            return cls(
+                languages,
+                content["units"],
+                content.get("provenance"),
+                _divisions_from_json(content),
+                content.get("sizes"),
+                content.get("shared_parameters"),
+                content.get("update"),
+                [_step_from_json(step, languages) for step in content.get("history", [])],
+                content.get("blocks"),
+                content.get("default", False),
+            )
         except PlanError as error:
             raise PlanError(f"{source}: {error}") from None
 
@@ -226,12 +277,16 @@ class SharingPlan:
 
     @classmethod
     def load(cls, path: Union[str, Path]) -> SharingPlan:
-        """Read a plan file; raises PlanError naming the file."""
+        """Read a plan file, which somebody asks for by naming it.
+
+        Raises:
+            PlanError: naming the file, when it can't be read or is no valid plan.
+        """
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise PlanError(f"cannot read the sharing plan {path}: {error}") from None
-        return cls.from_json(text, source=str(path))
+        return cls.from_json(text, source=str(path)).replaced(is_default=False)
 
     def __eq__(self, other: object) -> bool:
         """Plans are equal when they share the same parameters the same way."""
@@ -247,8 +302,8 @@ class SharingPlan:
         return hash(self.signature)
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        parts = (dict(self.units), dict(self.provenance), dict(self.divisions))
-        return SharingPlan, (self.languages, *parts)
+        own = (getattr(self, name) for name in (*_PARTS, *_FACTS))
+        return SharingPlan, tuple(dict(p) if isinstance(p, MappingProxyType) else p for p in own)
 
     def __repr__(self) -> str:
         split = sum(len(groups) > 1 for groups in self.units.values())
@@ -258,30 +313,29 @@ class SharingPlan:
         )
 
 
-def _canonical(unit: str, groups: Any, languages: Tuple[str, ...]) -> Partition:
-    """Return the groups sorted inside and among themselves, after checking them."""
-    if isinstance(groups, str) or not isinstance(groups, Iterable):
-        raise PlanError(f"unit '{unit}': expected a list of groups, found {groups!r}")
-    listed: List[Tuple[str, ...]] = []
-    for group in groups:
-        if isinstance(group, str) or not isinstance(group, Iterable):
-            raise PlanError(f"unit '{unit}': expected a list of languages, found {group!r}")
-        listed.append(tuple(sorted(str(language) for language in group)))
-    flat = [language for group in listed for language in group]
-    for language in flat:
-        if language not in languages:
-            raise PlanError(
-                f"unit '{unit}': unknown language '{language}'; the plan's languages are "
-                f"{', '.join(languages)}"
-            )
-        if flat.count(language) > 1:
-            raise PlanError(f"unit '{unit}': language '{language}' is listed twice")
-    missing = [language for language in languages if language not in flat]
-    if missing:
-        raise PlanError(f"unit '{unit}': no group has language '{missing[0]}'; every one needs it")
-    if any(not group for group in listed):
-        raise PlanError(f"unit '{unit}': a group is empty")
-    return tuple(sorted(listed))
+def _says_something(value: Any) -> bool:
+    """Return whether a field has to be written."""
+    return value is not None and value is not False and value not in ([], {})
+
+
+def _divisions_from_json(content: Mapping[str, Any]) -> Dict[str, Division]:
+    found = content.get("divisions", {})
+    return {first: Division.from_json(first, own) for first, own in found.items()}
+
+
+def _step_to_json(step: Step) -> Dict[str, Any]:
+    content: Dict[str, Any] = {"update": step.update, "units": dict(step.plan.units)}
+    if step.plan.divisions:
+        content["divisions"] = {one: own.to_json() for one, own in step.plan.divisions.items()}
+    return content
+
+
+def _step_from_json(content: Any, languages: Sequence[str]) -> Step:
+    try:
+        plan = SharingPlan(languages, content["units"], None, _divisions_from_json(content))
+        return Step(int(content["update"]), plan)
+    except (AttributeError, KeyError, TypeError, ValueError, PlanError) as error:
+        raise PlanError(f"its 'history' can't be read: {error}") from None
 
 
 def _check_divisions(divisions: Mapping[str, Division], units: Mapping[str, Partition]) -> None:

@@ -264,8 +264,12 @@ class ModelShape:
         units.update({name: groups for name, groups in so_far.items() if name in after.units})
         units.update(plan.units)
         sizes = {name: after.units[name].parameters for name in units if name in after.units}
-        provenance = {**plan.provenance, "unit_parameters": sizes}
-        return SharingPlan(plan.languages, units, provenance, {**done, **plan.divisions})
+        return plan.replaced(
+            units=units,
+            divisions={**done, **plan.divisions},
+            sizes=sizes,
+            shared_parameters=self.shared_parameters,
+        )
 
 
 def matching(pattern: str, names: Iterable[str]) -> List[str]:

@@ -17,18 +17,9 @@ from fairseq_gist.surgery.units import find_units, module_at, replace_module, se
 __all__ = [
     "agree_on_adapters",
     "bottleneck_in_state",
-    "is_default_plan",
     "split_adapters",
     "with_adapters",
 ]
-
-_POLICY = "adapters"
-"""Policy, in a plan's provenance, of the plan that a model with adapters has when none is given."""
-
-
-def is_default_plan(plan: SharingPlan) -> bool:
-    """Return whether a model has ``plan`` only because it has adapters."""
-    return plan.provenance.get("policy") == _POLICY
 
 
 def with_adapters(model: nn.Module, plan: SharingPlan) -> SharingPlan:
@@ -46,7 +37,7 @@ def with_adapters(model: nn.Module, plan: SharingPlan) -> SharingPlan:
         for name in find_units(model)
         if is_in_adapter(name) and name not in plan.units
     }
-    return plan.derived({**plan.units, **missing})
+    return plan.replaced(units={**plan.units, **missing})
 
 
 def split_adapters(model: nn.Module, routing: Routing) -> None:
@@ -58,10 +49,9 @@ def split_adapters(model: nn.Module, routing: Routing) -> None:
     if len(routing.languages) < 2 or not any(map(is_in_adapter, units)):
         return
     sizes = {name: unit.parameters for name, unit in units.items() if is_in_adapter(name)}
-    shared = SharingPlan.shared(
-        routing.languages, select_units(units), policy=_POLICY, unit_parameters=sizes
-    )
-    apply_plan(model, with_adapters(model, shared), routing)
+    shared = SharingPlan.shared(routing.languages, select_units(units), policy="adapters")
+    default = shared.replaced(sizes=sizes, is_default=True)
+    apply_plan(model, with_adapters(model, default), routing)
 
 
 def agree_on_adapters(model: nn.Module, state: MutableMapping[str, Tensor]) -> None:
@@ -104,13 +94,13 @@ def _add_to_plan(model: nn.Module, state: MutableMapping[str, Tensor]) -> None:
     ours, theirs = plan_of(model), plan_in_state(state)
     if ours is not None and theirs is not None and ours.languages == theirs.languages:
         adapters = {name: groups for name, groups in ours.units.items() if is_in_adapter(name)}
-        state[PLAN_KEY] = encode_plan(theirs.derived({**theirs.units, **adapters}))
+        state[PLAN_KEY] = encode_plan(theirs.replaced(units={**theirs.units, **adapters}))
 
 
 def _yield_to_plan(model: nn.Module, theirs: Optional[SharingPlan]) -> None:
     """Join the model's adapters again if only the default, not ``theirs``, has them apart."""
     ours = plan_of(model)
-    if theirs is None or ours is None or not is_default_plan(ours):
+    if theirs is None or ours is None or not ours.is_default:
         return
     adapters = [name for name in ours.units if is_in_adapter(name)]
     if all(theirs.units.get(name) == ours.units[name] for name in adapters):

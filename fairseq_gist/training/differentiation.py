@@ -20,12 +20,11 @@ from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.recording.window import RecordingWindow, watch_units
 from fairseq_gist.sharing.budget import parse_budget
 from fairseq_gist.sharing.description import describe_plan
-from fairseq_gist.sharing.history import history_to_keep
 from fairseq_gist.sharing.plan import SharingPlan
-from fairseq_gist.surgery.adapters import is_default_plan
 from fairseq_gist.surgery.apply import apply_plan
-from fairseq_gist.surgery.divide import divisible_blocks, units_after
+from fairseq_gist.surgery.divide import divisible_blocks
 from fairseq_gist.surgery.plan_buffer import plan_of, store_plan
+from fairseq_gist.surgery.shape import shape_of
 from fairseq_gist.surgery.units import (
     Unit,
     count_parameters,
@@ -37,7 +36,7 @@ from fairseq_gist.surgery.units import (
 from fairseq_gist.training.options import DifferentiationOptions, Moment, moments, records
 from fairseq_gist.training.similarity_log import SimilarityLog
 
-__all__ = ["Differentiation", "complete_plan", "shared_parameters"]
+__all__ = ["Differentiation"]
 
 logger = logging.getLogger(__name__)
 
@@ -146,22 +145,22 @@ class Differentiation:
         if self.options.differentiate_by == "shared":
             logger.info(f"update {update_num}: statistics recorded; nothing is split by 'shared'")
             return
-        decided, kept = self._decide(moment, statistics), history_to_keep(plan_of(self.model))
-        plan = complete_plan(self.model, decided, update=update_num, **kept)
+        before = plan_of(self.model)
+        plan = shape_of(self.model).completed(self._decide(moment, statistics), before)
+        plan = plan.replaced(update=update_num, history=[] if before is None else before.steps)
         text = hook.same_on_all_processes(self.trainer, plan.to_json())
         self._become(SharingPlan.from_json(text))
-        sizes = {name: unit.parameters for name, unit in find_units(self.model).items()}
-        logger.info(f"update {update_num}: differentiated\n{describe_plan(plan, sizes)}")
+        logger.info(f"update {update_num}: differentiated\n{describe_plan(plan)}")
 
     def _decide(self, moment: Moment, statistics: Optional[GradientStatistics]) -> SharingPlan:
-        options, before = self.options, plan_of(self.model)
+        options, before, shape = self.options, plan_of(self.model), shape_of(self.model)
         return decide(
             options.differentiate_by,
             self.routing.languages,
-            {name: unit.parameters for name, unit in find_units(self.model).items()},
-            shared_parameters(self.model),
+            shape.sizes,
+            shape.shared_parameters,
             statistics,
-            None if before is None else complete_plan(self.model, before),
+            None if before is None else shape.completed(before, before),
             budget=moment.budget,
             seed=options.plan_seed,
             linkage=options.linkage,
@@ -217,7 +216,7 @@ class Differentiation:
             "chunks": recorder.chunks,
             "updates_per_chunk": recorder.rounds,
         }
-        return recorder.statistics(shared_parameters(self.model), provenance)
+        return recorder.statistics(shape_of(self.model).shared_parameters, provenance)
 
     def _become(self, plan: SharingPlan) -> None:
         before = hook.optimizer_state(self.trainer)
@@ -255,7 +254,7 @@ class Differentiation:
     def _check_budgets(self) -> None:
         if "budget" not in self._policy.options:
             return
-        shared = shared_parameters(self.model)
+        shared = shape_of(self.model).shared_parameters
         limits = [parse_budget(moment.budget, shared) for moment in self.moments]
         size = count_parameters(self.model)
         if size > limits[0]:
@@ -299,7 +298,7 @@ class Differentiation:
         missed = [moment.update for moment in self.moments if moment.update <= update_num]
         splits = self.options.differentiate_by != "shared"
         plan = plan_of(self.model)
-        if missed and splits and (plan is None or is_default_plan(plan)):
+        if missed and splits and (plan is None or plan.is_default):
             raise OptionError(
                 f"--differentiate-at {missed[-1]}: the checkpoint, of update {update_num}, was "
                 "never split; name a later update, or start from an earlier checkpoint"
@@ -316,31 +315,6 @@ class Differentiation:
         logger.info(f"wrote the gradient statistics to {target}")
 
 
-def complete_plan(model: nn.Module, plan: SharingPlan, **provenance: Any) -> SharingPlan:
-    """Return ``plan`` with the units it doesn't decide on added as they are in ``model``."""
-    now = plan_of(model)
-    done = {} if now is None else now.divisions
-    found = units_after(find_units(model), plan.divisions_beyond(now), model)
-    units: Dict[str, Any] = {name: [plan.languages] for name in select_units(found)}
-    so_far = {} if now is None else now.units
-    units.update({name: groups for name, groups in so_far.items() if name in found})
-    units.update(plan.units)
-    sizes = {name: found[name].parameters for name in units}
-    provenance = {**plan.provenance, **provenance, "unit_parameters": sizes}
-    return SharingPlan(plan.languages, units, provenance, {**done, **plan.divisions})
-
-
 def _is_frozen(model: nn.Module, unit: Unit) -> bool:
     modules = [module_at(model, path) for path in unit.paths]
     return not all(p.requires_grad for module in modules for p in module.parameters())
-
-
-def shared_parameters(model: nn.Module) -> int:
-    """Return how many parameters ``model`` would have if everything were shared."""
-    plan, total = plan_of(model), count_parameters(model)
-    if plan is None:
-        return total
-    units = find_units(model)
-    return total - sum(
-        (len(groups) - 1) * units[name].parameters for name, groups in plan.units.items()
-    )

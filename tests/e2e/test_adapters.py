@@ -213,7 +213,7 @@ def test_adapters_stay_apart_in_a_differentiation(train, shared, tmp_path, data)
     sizes = [len(groups) for name, groups in plan.units.items() if ".adapter." in name]
     assert sizes == [8] * 12
     assert any(len(groups) > 1 for name, groups in plan.units.items() if ".adapter." not in name)
-    assert plan.provenance["parameters"] == parameters_in_state(run.load()["model"])
+    assert plan.parameters == parameters_in_state(run.load()["model"])
     _, model, _ = build(data, *ADAPTERS)
     model.load_state_dict(dict(run.load()["model"]))
     assert plan_of(model) == plan

@@ -27,7 +27,7 @@ def test_the_plan_fits_the_budget_and_the_statistics(differentiated):
     assert set(statistics.chunks_per_language.values()) == {4}
     assert not plan.is_shared
     total = parameters_in_state(state)
-    assert total == plan.provenance["parameters"]
+    assert total == plan.parameters
     assert total <= 2.0 * statistics.shared_parameters
     assert "decoder.layer_norm" in plan.units
 

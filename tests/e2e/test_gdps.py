@@ -63,7 +63,7 @@ def test_it_divides_the_second_feed_forward_blocks_of_the_encoder(split):
     assert owned == [unit for unit in plan.units if unit.endswith(".own")]
     assert {plan.units[unit] for unit in owned} == {each}
     assert plan.provenance["policy"] == "gdps"
-    assert list(plan.provenance["blocks"]) == FIRSTS
+    assert list(plan.blocks) == FIRSTS
 
 
 def test_the_split_leaves_the_next_loss(into_english, split, tmp_path):
@@ -184,8 +184,8 @@ def test_the_commands_record_decide_and_apply(split, spoken, tmp_path, capsys):
         assert gist(["apply", str(shared), path, KEY, "-o", str(out)]) == 0
         plans[name] = SharingPlan.load(path)
         state = checkpoint_utils.load_checkpoint_to_cpu(str(out))["model"]
-        assert parameters_in_state(state) == plans[name].provenance["parameters"]
+        assert parameters_in_state(state) == plans[name].parameters
     one, other = plans.values()
-    assert one.provenance["parameters"] == other.provenance["parameters"]
+    assert one.parameters == other.parameters
     assert one.divisions.keys() == other.divisions.keys()
     assert one.divisions != other.divisions

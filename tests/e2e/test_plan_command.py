@@ -52,7 +52,7 @@ def test_a_random_plan_as_a_table(tmp_path, capsys):
     plan = SharingPlan.load(out)
     assert (plan.provenance["policy"], plan.provenance["seed"]) == ("random", 3)
     assert gist(["plan", "random", *XS, "--seed", "3", "--size-budget", "1.5", "--count"]) == 0
-    assert f"random {plan.provenance['parameters']:,} (1." in capsys.readouterr().out
+    assert f"random {plan.parameters:,} (1." in capsys.readouterr().out
 
 
 def test_a_shared_checkpoint_becomes_what_the_plan_says(shared, tmp_path, capsys):
@@ -108,7 +108,7 @@ def test_plans_from_gradients_can_be_applied(differentiated, shared, tmp_path, o
     assert gist(["plan", *options, "--statistics", statistics, "-o", str(out)]) == 0
     assert "times the shared model's" in capsys.readouterr().out
     assert gist(["apply", shared, str(out), "-o", str(split)]) == 0
-    size = SharingPlan.load(out).provenance["parameters"]
+    size = SharingPlan.load(out).parameters
     assert parameters_in_state(read_checkpoint(str(split))["model"]) == size
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.report.training_log import read_log
-from fairseq_gist.sharing.history import Step, history_of
+from fairseq_gist.sharing.plan import Step
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 
 
@@ -41,7 +41,7 @@ def test_a_run_that_differentiated_twice(train, tmp_path, logged, log_format):
         recipe_changes={"--log-format": log_format},
     )
     plan = plan_in_state(run.load()["model"])
-    steps = history_of(plan)
+    steps = plan.steps
     assert [step.update for step in steps] == [4, 8]
     assert steps[1] == Step(8, plan)
     assert plan.refines(steps[0].plan)

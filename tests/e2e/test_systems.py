@@ -83,7 +83,7 @@ def test_a_system_trains_resumes_translates_and_counts(train, tmp_path, data, st
         assert counted == shared
     else:
         assert counted > shared
-        units = plan.provenance["unit_parameters"]
+        units = plan.sizes
         assert counted == plan.size(shared, units)
     if "random" in system or "gradient" in system:
         assert shared < counted <= 1.6 * shared
@@ -111,7 +111,7 @@ def test_a_plan_by_name_from_the_start(train, tmp_path, start):
     )  # fmt: skip
     state = from_start.load()["model"]
     assert "decoder.embed_tokens" in plan_in_state(state).units
-    assert parameters_in_state(state) == plan_in_state(state).provenance["parameters"]
+    assert parameters_in_state(state) == plan_in_state(state).parameters
 
 
 @pytest.mark.parametrize(
@@ -154,4 +154,4 @@ def test_a_policy_by_name_leaves_adapters(train, tmp_path, policy):
     plan = plan_in_state(run.load()["model"])
     adapters = [groups for name, groups in plan.units.items() if ".adapter." in name]
     assert [len(groups) for groups in adapters] == [8] * 12
-    assert plan.provenance["parameters"] == parameters_in_state(run.load()["model"])
+    assert plan.parameters == parameters_in_state(run.load()["model"])

@@ -9,7 +9,6 @@ import numpy as np
 from fairseq_gist.report.figure import Figure, Missing, Table
 from fairseq_gist.report.style import SEQUENTIAL, new_figure, readable_on
 from fairseq_gist.sharing.description import describe_groups
-from fairseq_gist.sharing.history import history_of
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["history_figure"]
@@ -19,7 +18,7 @@ HEADER = ("update", "unit", "copies", "groups", "is new")
 
 def history_figure(label: str, plan: SharingPlan) -> Optional[Union[Figure, Missing]]:
     """Draw units x moments, the number of copies in each cell; None for fewer than two moments."""
-    steps = history_of(plan)
+    steps = plan.steps
     if len(steps) < 2:
         return None
     rows: List[Tuple[Any, ...]] = []

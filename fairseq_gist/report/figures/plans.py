@@ -9,7 +9,6 @@ import numpy as np
 from fairseq_gist.report.figure import Figure, Missing, Table
 from fairseq_gist.report.figures.languages import language_order
 from fairseq_gist.report.style import NEUTRAL, PALETTE, new_figure, readable_on
-from fairseq_gist.sharing.description import known_sizes
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["plan_figure", "together"]
@@ -34,8 +33,8 @@ def plan_figure(
         return Missing(title, "the plan has no units")
     if order is None or set(order) != set(plan.languages):
         order = [plan.languages[place] for place in language_order(together(plan))]
-    sizes, shared = known_sizes(plan)
-    total = plan.size(shared, sizes) if sizes and shared else None
+    sizes = plan.sizes if set(plan.units) <= set(plan.sizes) else None
+    total = plan.parameters
     rows: List[Tuple[Any, ...]] = []
     for unit, groups in plan.units.items():
         size = sizes[unit] * len(groups) if sizes else None

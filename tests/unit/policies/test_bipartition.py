@@ -49,7 +49,7 @@ def test_the_farthest_apart_split_first_and_rounds_go_on(statistics):
     assert first.units[Q] == first.units[NORM] == first.units[LAST] == ALL
     assert [split["module"] for split in first.provenance["split"]] == [FC1, FC2]
     assert first.provenance["split"][0]["groups"] == [list(GERMANIC), list(ROMANCE)]
-    assert first.provenance["parameters"] == SHARED + 200
+    assert first.parameters == SHARED + 200
     second = bipartition_plan(statistics, first)
     assert second.refines(first)
     assert second.units[FC1] == (("de",), ("es",), ("fr", "it"), ("nl",))
@@ -81,7 +81,7 @@ def test_a_split_too_large_is_passed_over():
     )
     plan = bipartition_plan(statistics, splits=2, budget=str(SHARED + 400))
     assert [split["module"] for split in plan.provenance["split"]] == [FC2, Q]
-    assert plan.provenance["parameters"] == plan.size(SHARED, sizes) == SHARED + 130
+    assert plan.parameters == plan.size(SHARED, sizes) == SHARED + 130
     assert plan.provenance["size_budget"] == str(SHARED + 400)
     nothing = bipartition_plan(statistics, budget="1")
     assert nothing.is_shared
@@ -93,11 +93,11 @@ def test_modules_and_layers_split_as_one(statistics):
     assert module.units[FC1] == module.units[FC2] == (GERMANIC, ROMANCE)
     assert module.units[Q] == ALL
     assert module.provenance["split"][0]["module"] == f"{LAYER}.feed_forward"
-    assert module.provenance["parameters"] == SHARED + 200
+    assert module.parameters == SHARED + 200
     layer = bipartition_plan(statistics, splits=2, granularity="layer")
     assert all(layer.units[unit] == (GERMANIC, ROMANCE) for unit in (FC1, FC2, Q, NORM))
     assert layer.units[LAST] == ALL  # by itself, and of one mind
-    assert layer.provenance["parameters"] == SHARED + 400
+    assert layer.parameters == SHARED + 400
     assert [split["module"] for split in layer.provenance["split"]] == [LAYER]
 
 
@@ -155,10 +155,10 @@ def test_scale_and_order_do_not_matter_and_rounds_refine(seed, factors, random):
 
 def test_units_without_statistics_stay_as_they_were_and_count(statistics):
     embed = {"embed": [["de"], ["es", "fr", "it", "nl"]]}
-    within = SharingPlan(LANGUAGES, embed, {"unit_parameters": {"embed": 30}})
+    within = SharingPlan(LANGUAGES, embed, sizes={"embed": 30})
     plan = bipartition_plan(statistics, within)
     assert plan.units["embed"] == within.units["embed"]
-    assert plan.provenance["parameters"] == SHARED + 30 + 200
+    assert plan.parameters == SHARED + 30 + 200
     with pytest.raises(StatisticsError, match="splits 'embed', which the statistics lack"):
         bipartition_plan(statistics, SharingPlan(LANGUAGES, embed))
 

@@ -9,7 +9,7 @@ from fairseq_gist.policies.conflict import conflicts
 from fairseq_gist.policies.gdps import gdps_plan, own_count
 from fairseq_gist.policies.gdps_random import gdps_random_plan
 from fairseq_gist.policies.registry import decide
-from fairseq_gist.sharing.description import describe_plan, known_sizes
+from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
 from tests.unit.planted_hidden import (
     FEATURES,
@@ -28,7 +28,7 @@ PLANTED = tuple(range(0, HIDDEN, 4))
 
 
 def facts_of(plan):
-    return plan.provenance["blocks"][FIRST]
+    return plan.blocks[FIRST]
 
 
 @pytest.mark.parametrize("own", ["directions", "agreement"])
@@ -87,8 +87,8 @@ def test_several_blocks_are_judged_together():
         own[0].probe_tokens,
         hidden={first: hidden for each in own for first, hidden in each.hidden.items()},
     )
-    facts = gdps_plan(many).provenance["blocks"]
-    single = [gdps_plan(each).provenance["blocks"] for each in own]
+    facts = gdps_plan(many).blocks
+    single = [gdps_plan(each).blocks for each in own]
     for (first, fact), alone in zip(facts.items(), single):
         assert fact["p_differ"] >= alone[first]["p_differ"] - 0.03  # of draws of their own
     assert sum("shared" in fact for fact in facts.values()) <= 1
@@ -159,7 +159,7 @@ def test_what_cannot_be_told_is_null():
 
 def test_sizes_are_those_of_the_parts():
     plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), shared="0.75")
-    sizes = plan.provenance["unit_parameters"]
+    sizes = plan.sizes
     first, second = WIDTHS
     assert sizes == {
         f"{FIRST}.shared": 18 * first,
@@ -167,31 +167,28 @@ def test_sizes_are_those_of_the_parts():
         f"{FIRST}.own": 6 * first,
         f"{SECOND}.own": 6 * second,
     }
-    assert plan.provenance["parameters"] == 100_000 + 6 * (first + second)
-    assert plan.size(100_000, sizes) == plan.provenance["parameters"]
+    assert plan.parameters == 100_000 + 6 * (first + second)
+    assert plan.size(100_000, sizes) == plan.parameters
 
 
 def test_a_plan_says_what_it_decided_and_why():
     divided = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), shared="0.75")
-    text = describe_plan(divided, *known_sizes(divided))
+    text = describe_plan(divided)
     assert (
-        f"hidden units of {FIRST}: 18 of 24 shared (75%), the others aa bb | cc dd; groups found "
+        f"neurons of {FIRST}: 18 of 24 shared (75%), the others aa bb | cc dd; groups found "
         "(p = 0.001)"
     ) in text
     alike = gdps_plan(planted_block(ALL, (), noise=3.0))
-    text = describe_plan(alike, *known_sizes(alike))
-    assert f"hidden units of {FIRST}: all shared; languages aren't known to differ (p = " in text
-    for odd in ({"blocks": 3}, {"blocks": {FIRST: 3, "other": {"why": 1}}}):
-        plan = SharingPlan(alike.languages, alike.units, odd)
-        assert "aren't known" not in describe_plan(plan)
+    text = describe_plan(alike)
+    assert f"neurons of {FIRST}: all shared; languages aren't known to differ (p = " in text
 
 
 def test_the_control_has_the_same_size_and_another_choice():
     plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), shared="0.75")
     controls = [gdps_random_plan(plan, seed) for seed in range(12)]
     for control in controls:
-        sizes = control.provenance["unit_parameters"]
-        assert control.size(100_000, sizes) == plan.provenance["parameters"]
+        sizes = control.sizes
+        assert control.size(100_000, sizes) == plan.parameters
         assert [len(g) for g in control.units[f"{FIRST}.own"]] == [2, 2]
         assert control.units[f"{FIRST}.own"] == control.units[f"{SECOND}.own"]
         assert len(control.divisions[FIRST].own) == 6
@@ -221,10 +218,10 @@ def test_where_no_direction_tells_languages_apart_agreement_decides():
 
 def test_what_is_split_already_stays():
     within = SharingPlan(ALL[0], {FIRST: EACH, SECOND: [ALL[0]]},
-                         {"unit_parameters": {FIRST: 168, SECOND: 150}})  # fmt: skip
+                         sizes={FIRST: 168, SECOND: 150})  # fmt: skip
     plan = gdps_plan(planted_block(PAIRS, PLANTED), within=within)
     assert plan == within
-    assert plan.provenance["parameters"] == 100_000 + 3 * HIDDEN * WIDTHS[0]
+    assert plan.parameters == 100_000 + 3 * HIDDEN * WIDTHS[0]
 
 
 @pytest.mark.parametrize("policy", ["gdps", "gdps-random"])
@@ -234,7 +231,7 @@ def test_what_is_divided_already_stays_whatever_is_asked_for_now(policy):
     sizes = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
     plan = decide(policy, ALL[0], sizes, 100_000, statistics, within, shared="0.9", seed=3)
     assert plan == within
-    assert plan.provenance["parameters"] == within.provenance["parameters"]
+    assert plan.parameters == within.parameters
 
 
 @pytest.mark.parametrize(

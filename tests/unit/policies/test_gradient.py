@@ -39,7 +39,7 @@ def test_planted_groups_are_found(chunks, noise):
     plan = gradient_plan(statistics, budget_for(PLANTED))
     assert plan == SharingPlan(LANGUAGES, PLANTED), plan.to_json()
     assert plan.provenance["debiased"] is (chunks > 1)
-    assert plan.provenance["parameters"] == plan.size(SHARED, dict.fromkeys(PLANTED, 100))
+    assert plan.parameters == plan.size(SHARED, dict.fromkeys(PLANTED, 100))
     assert plan.provenance["statistics"] == {"update": 100}
 
 
@@ -126,7 +126,7 @@ def test_never_above_the_budget_and_within_one_merge_of_it(seed, budget, data):
     assert size <= limit
     everything = SHARED + 4 * sum(sizes.values())
     assert size == everything or size + max(sizes.values()) > limit
-    assert plan.provenance["parameters"] == size
+    assert plan.parameters == size
 
 
 @quick
@@ -229,7 +229,7 @@ def test_any_later_plan_refines_any_before(seed, before):
     within = gradient_plan(statistics_of(random_vectors(before)), "1.05")
     plan = gradient_plan(statistics_of(random_vectors(seed)), "1.1", within)
     assert plan.refines(within)
-    assert plan.provenance["parameters"] <= 1.1 * SHARED
+    assert plan.parameters <= 1.1 * SHARED
 
 
 def test_units_without_statistics_stay_as_they_were_and_count():
@@ -238,7 +238,7 @@ def test_units_without_statistics_stay_as_they_were_and_count():
     within = SharingPlan(
         LANGUAGES,
         {"embed": [["de"], ["es", "fr", "it", "nl"]], "other": [LANGUAGES]},
-        {"unit_parameters": sizes},
+        sizes=sizes,
     )
     plan = gradient_plan(statistics_of(vectors), str(SHARED + 250 + 120), within)
     assert {unit: len(groups) for unit, groups in plan.units.items()} == {
@@ -247,7 +247,7 @@ def test_units_without_statistics_stay_as_they_were_and_count():
         "fc1": 2,
     }
     assert plan.refines(within)
-    assert plan.size(SHARED, {**sizes, "fc1": 100}) == plan.provenance["parameters"]
+    assert plan.size(SHARED, {**sizes, "fc1": 100}) == plan.parameters
 
 
 def test_a_split_unit_of_unknown_size_is_named():

@@ -55,7 +55,7 @@ def test_what_is_shared_and_how_large_it_is(name, parameters, kinds):
     plan = plan_of(name)
     assert shared_kinds(plan) == kinds
     assert plan.size(MEDIUM_SHARED, MODEL) == parameters
-    assert plan.provenance["parameters"] == parameters
+    assert plan.parameters == parameters
     assert set(DECODER) <= set(plan.units)
     assert not any(unit.startswith("encoder") for unit in plan.units)
     assert len(plan.units["decoder.layer_norm"]) == 8
@@ -63,20 +63,20 @@ def test_what_is_shared_and_how_large_it_is(name, parameters, kinds):
     assert len(embeddings) == (2 if name == "encoder-only" else 0)
     assert all(len(plan.units[unit]) == 8 for unit in embeddings)
     assert plan.provenance["policy"] == name
-    assert plan.provenance["unit_parameters"] == {unit: MODEL[unit] for unit in plan.units}
+    assert plan.sizes == {unit: MODEL[unit] for unit in plan.units}
 
 
 def test_shared_names_all_that_a_model_demands():
     plan = plan_of("shared")
     assert plan.is_shared
     assert list(plan.units) == list(DECODER)
-    assert plan.provenance["parameters"] == MEDIUM_SHARED
+    assert plan.parameters == MEDIUM_SHARED
 
 
 def test_a_tied_output_projection_is_one_unit():
     tied = {unit: size for unit, size in MODEL.items() if unit != "decoder.output_projection"}
     plan = plan_of("encoder-only", tied)
-    assert plan.provenance["parameters"] == 324_584_448 - 7 * 5_120_000
+    assert plan.parameters == 324_584_448 - 7 * 5_120_000
 
 
 @pytest.mark.parametrize("name", sorted(set(HEURISTICS) - {"encoder-only"}))

@@ -63,7 +63,7 @@ def test_a_larger_budget_only_splits_further(seed):
     assert plans[-1] == SharingPlan.language_specific(LANGUAGES, SIZES)
     assert all(larger.refines(smaller) for smaller, larger in zip(plans, plans[1:]))
     sizes = [plan.size(SHARED, SIZES) for plan in plans]
-    assert sizes == [plan.provenance["parameters"] for plan in plans]
+    assert sizes == [plan.parameters for plan in plans]
     assert sizes == list(range(1000, 3500, 100))
 
 
@@ -81,14 +81,9 @@ def test_a_unit_is_not_drawn_more_often_than_another():
 
 
 def test_provenance_says_how_it_was_drawn():
-    assert dict(plan_for(7, "1.5").provenance) == {
-        "policy": "random",
-        "size_budget": "1.5",
-        "parameters": 1500,
-        "shared_parameters": SHARED,
-        "unit_parameters": SIZES,
-        "seed": 7,
-    }
+    plan = plan_for(7, "1.5")
+    assert dict(plan.provenance) == {"policy": "random", "size_budget": "1.5", "seed": 7}
+    assert (plan.parameters, plan.shared_parameters, dict(plan.sizes)) == (1500, SHARED, SIZES)
 
 
 @quick
@@ -97,17 +92,17 @@ def test_a_later_plan_refines_the_one_before(seed, before):
     within = plan_for(before, "1.5")
     plan = plan_for(seed, "2.5", within=within)
     assert plan.refines(within)
-    assert plan.provenance["parameters"] == 2500
+    assert plan.parameters == 2500
 
 
 def test_units_that_are_not_decided_on_stay_and_count():
     within = SharingPlan(
-        LANGUAGES, {"embed": [["de"], ["es", "fr", "it", "nl"]]}, {"unit_parameters": {"embed": 30}}
+        LANGUAGES, {"embed": [["de"], ["es", "fr", "it", "nl"]]}, sizes={"embed": 30}
     )
     plan = plan_for(1, "1.5", within=within)
     assert plan.units["embed"] == within.units["embed"]
-    assert plan.provenance["parameters"] == 1430
-    assert plan.size(SHARED, plan.provenance["unit_parameters"]) == 1430
+    assert plan.parameters == 1430
+    assert plan.size(SHARED, plan.sizes) == 1430
 
 
 def test_what_cannot_be_is_refused():

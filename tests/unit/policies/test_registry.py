@@ -54,9 +54,9 @@ def test_plans_name_all_that_a_model_demands(name, statistics):
     assert bool(divided) == POLICIES[name].needs_hidden_units
     assert plan.languages == LANGUAGES
     assert plan.provenance["policy"] == name
-    sizes = {**MODEL, **plan.provenance["unit_parameters"]}
-    assert plan.provenance["parameters"] == plan.size(MEDIUM_SHARED, sizes)
-    assert set(plan.units) <= set(plan.provenance["unit_parameters"])
+    sizes = {**MODEL, **plan.sizes}
+    assert plan.parameters == plan.size(MEDIUM_SHARED, sizes)
+    assert set(plan.units) <= set(plan.sizes)
 
 
 @pytest.mark.parametrize("name", ["gradient", "bipartition", "random"])
@@ -75,7 +75,7 @@ def test_units_that_are_not_decided_on_stay_as_they_were(name, statistics):
     plan = decided(name, statistics=statistics, budget="1.2", within=before, units=TOP)
     assert plan.refines(before)
     assert plan.units["decoder.embed_tokens"] == before.units["decoder.embed_tokens"]
-    assert plan.provenance["parameters"] == plan.size(MEDIUM_SHARED, MODEL)
+    assert plan.parameters == plan.size(MEDIUM_SHARED, MODEL)
     assert set(DECODER) <= set(plan.units)
 
 
@@ -83,10 +83,10 @@ def test_units_that_are_not_decided_on_stay_as_they_were(name, statistics):
 def test_sizes_are_the_models_not_those_of_the_plan_so_far(name, statistics):
     """A plan so far that was made with a smaller vocabulary says another size of embeddings."""
     apart = SharingPlan.language_specific(LANGUAGES, ["decoder.embed_tokens"])
-    before = SharingPlan(LANGUAGES, apart.units, {"unit_parameters": {"decoder.embed_tokens": 9}})
+    before = SharingPlan(LANGUAGES, apart.units, sizes={"decoder.embed_tokens": 9})
     plan = decided(name, statistics=statistics, budget="2.0", within=before, units=TOP)
-    assert plan.provenance["parameters"] == plan.size(MEDIUM_SHARED, MODEL)
-    assert plan.provenance["unit_parameters"]["decoder.embed_tokens"] == 5_120_000
+    assert plan.parameters == plan.size(MEDIUM_SHARED, MODEL)
+    assert plan.sizes["decoder.embed_tokens"] == 5_120_000
 
 
 def test_a_heuristic_splits_among_the_units_asked_for():
@@ -128,7 +128,7 @@ def test_a_heuristic_leaves_what_it_does_not_speak_of(name):
     alone = decided(name)
     assert {unit: plan.units[unit] for unit in alone.units} == dict(alone.units)
     added = (len(LANGUAGES) - 1) * sum(adapters.values())
-    assert plan.provenance["parameters"] == alone.provenance["parameters"] + added
+    assert plan.parameters == alone.parameters + added
     with pytest.raises(PlanError, match=r"splits 'encoder.layers.0.adapter.down', .* its size isn"):
         decided(name, within=before)
 
@@ -139,7 +139,7 @@ def test_a_heuristic_leaves_units_that_were_not_asked_for():
     plan = decided("language-specific", units=TOP, within=before)
     both = decided("language-specific", units=f"{bottom}|{TOP}")
     assert plan == both
-    assert plan.provenance["parameters"] == both.provenance["parameters"]
+    assert plan.parameters == both.parameters
 
 
 def test_what_is_missing_is_named(statistics):

@@ -44,10 +44,10 @@ def test_never_above_the_budget_and_within_one_merge_of_it(plan_of, budget):
     plan, limit = plan_of(budget), parse_budget(budget, MEDIUM_SHARED)
     size = plan.size(MEDIUM_SHARED, UNITS)
     assert size <= limit
-    assert plan.provenance["parameters"] == size
+    assert plan.parameters == size
     # the plan before the last merge is larger by one copy of one unit
     larger = [plan_of(str(size + own)) for own in sorted(set(UNITS.values()))]
-    before = min(p.provenance["parameters"] for p in larger if p != plan)
+    before = min(p.parameters for p in larger if p != plan)
     assert before - size in UNITS.values()
     assert before > limit, f"{before:,} would fit into {limit:,} too"
 

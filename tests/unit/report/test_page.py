@@ -25,7 +25,7 @@ from fairseq_gist.report.figures.layers import layers_figure
 from fairseq_gist.report.figures.plans import plan_figure
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.words import answers_of_similarity
-from fairseq_gist.sharing.plan import SharingPlan
+from fairseq_gist.sharing.plan import SharingPlan, Step
 from tests.unit.made_up import LANGUAGES, grouped, statistics_of
 from tests.unit.planted_hidden import FIRST, SECOND, planted_block
 
@@ -132,7 +132,7 @@ def test_the_plans_numbers_are_the_plans(large):
         assert int(row["copies"]) == len(groups)
         shares[row["unit"]] = float(row["share of the model"])
     copies = sum(len(groups) * (16 if "norm" in u else 1040) for u, groups in plan.units.items())
-    assert sum(shares.values()) == pytest.approx(copies / plan.provenance["parameters"])
+    assert sum(shares.values()) == pytest.approx(copies / plan.parameters)
 
 
 def test_every_figure_has_the_signature_of_what_it_shows(large):
@@ -320,7 +320,8 @@ def test_how_a_plan_came_about():
     plan = SharingPlan(
         ["de", "es", "nl"],
         {"fc1": [["de"], ["es"], ["nl"]], "fc2": [["de", "es", "nl"]]},
-        {"update": 20, "history": [{"update": 10, "units": first}]},
+        update=20,
+        history=[Step(10, SharingPlan(["de", "es", "nl"], first))],
     )
     figure = history_figure("a run", plan)
     assert figure.table.rows == [

@@ -27,7 +27,7 @@ def test_groups_in_words():
 
 def test_table_with_parameters_and_totals(plan):
     sizes = {FC1: 1000, NORM: 16, EMBED: 16}
-    assert describe_plan(plan, sizes, 10_000).splitlines() == [
+    assert describe_plan(plan.replaced(sizes=sizes, shared_parameters=10_000)).splitlines() == [
         "unit                               copies  parameters  groups",
         "-" * 67,
         "decoder.layers.0.fc1                    2       2,000  de nl | es",

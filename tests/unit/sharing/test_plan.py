@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_gist.errors import PlanError
-from fairseq_gist.sharing.plan import SharingPlan
+from fairseq_gist.sharing.division import Division
+from fairseq_gist.sharing.plan import SharingPlan, Step
 
 LANGUAGES = ["nl", "de", "es", "fr"]
 PAIRS = [["es", "fr"], ["nl", "de"]]
@@ -213,22 +214,28 @@ def test_malformed_languages_are_refused(languages, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(schema=2), "expected schema 1, found 2; .* newer fairseq-gist"),
-        (lambda c: c.pop("schema"), "expected schema 1, found None"),
+        (lambda c: c.update(schema=3), "expected schema 1 to 2, found 3; .* newer fairseq-gist"),
+        (lambda c: c.pop("schema"), "expected schema 1 to 2, found None"),
         (lambda c: c.pop("units"), "'units' is missing"),
         (lambda c: c.pop("languages"), "'languages' is missing"),
         (lambda c: c.update(units=[]), r"'units' must be a JSON object, found \[\]"),
         (lambda c: c.update(languages="de"), "'languages' must be a JSON array, found 'de'"),
         (lambda c: c.update(languages=[1, 2]), r"'languages' must be names, found \[1, 2\]"),
         (lambda c: c.update(provenance=[]), "'provenance' must be a JSON object"),
-        (lambda c: c.update(provenance={"unit_parameters": 7}), "must be an object, found 7"),
+        (lambda c: c.update(sizes=7), "'sizes' must be a JSON object, found 7"),
+        (lambda c: c.update(sizes={"a": "7"}), "a number of parameters of 'a', found '7'"),
+        (lambda c: c.update(shared_parameters=-1), "of 'shared_parameters', found -1"),
+        (lambda c: c.update(update="7"), "'update' must be a number of updates, found '7'"),
+        (lambda c: c.update(blocks={"a": 7}), "'blocks' of 'a' must be a JSON object, found 7"),
+        (lambda c: c.update(history=[{}]), "its 'history' can't be read: 'units'"),
+        (lambda c: c.update(history=[7]), "its 'history' can't be read: 'int' object"),
         (
-            lambda c: c.update(provenance={"unit_parameters": {"a": "7"}}),
-            "expected a number of parameters of 'a', found '7'",
+            lambda c: c.update(history=[{"update": 1, "units": {"a": [["xx"]]}}]),
+            "its 'history' can't be read: unit 'a': unknown language 'xx'",
         ),
         (
-            lambda c: c.update(provenance={"shared_parameters": -1}),
-            "expected a number of parameters of 'shared_parameters', found -1",
+            lambda c: c.update(schema=1, provenance={"unit_parameters": {"a": "7"}}),
+            "expected a number of parameters of 'a', found '7'",
         ),
         (lambda c: c["units"].update(a=7), "unit 'a': expected a list of groups, found 7"),
         (lambda c: c["units"]["b"][0].append("xx"), "unit 'b': unknown language 'xx'"),
@@ -250,6 +257,83 @@ def test_an_edited_plan_has_a_new_signature_and_needs_no_provenance(plan):
     again = SharingPlan.from_json(edited(plan, split))
     assert again.units["a"] == (("de", "fr"), ("es", "nl"))
     assert again.signature != plan.signature
+
+
+@pytest.fixture
+def grown():
+    """A plan that a run came to in two steps, with all that a plan can know."""
+    own = {"f": Division("g", 4, (1, 2))}
+    units = {"a": PAIRS, "f.own": [[one] for one in LANGUAGES]}
+    return SharingPlan(
+        LANGUAGES,
+        units,
+        {"policy": "gdps"},
+        own,
+        sizes={"a": 3, "f.own": 2},
+        shared_parameters=100,
+        update=20,
+        history=[Step(0, SharingPlan(LANGUAGES, {"a": PAIRS}, None, own))],
+        blocks={"f": {"why": "languages differ", "delta": 0.5}},
+        is_default=True,
+    )
+
+
+def test_all_that_a_plan_knows_survives_json_and_copies(grown):
+    for again in (SharingPlan.from_json(grown.to_json()), copy.deepcopy(grown), grown.replaced()):
+        assert again == grown
+        assert again.to_json() == grown.to_json()
+        assert again.steps == grown.steps
+        assert again.steps[0].plan.divisions == dict(grown.divisions)
+        assert [step.update for step in again.steps] == [0, 20]
+        assert again.parameters == 100 + 3 + 3 * 2
+        assert again.blocks["f"]["why"] == "languages differ"
+        assert again.is_default
+
+
+def test_a_plan_in_a_file_was_asked_for(grown, tmp_path):
+    """So that its adapters aren't joined again as those that nobody asked for."""
+    grown.save(tmp_path / "plan.json")
+    assert not SharingPlan.load(tmp_path / "plan.json").is_default
+
+
+def test_sizes_and_history_are_no_part_of_equality_or_signature(grown):
+    bare = SharingPlan(grown.languages, grown.units, None, grown.divisions)
+    assert bare == grown
+    assert bare.signature == grown.signature
+    assert bare.parameters is None
+    assert bare.steps == []
+
+
+def test_provenance_of_the_first_schema_becomes_fields(grown):
+    """What a checkpoint of then has in its plan."""
+    step = {"update": 10, "units": {"a": PAIRS}}
+    provenance = {
+        "policy": "adapters",
+        "parameters": 109,
+        "shared_parameters": 100,
+        "unit_parameters": {"a": 3, "f.own": 2},
+        "update": 20,
+        "history": [step],
+        "blocks": {"f": {"why": "languages differ", "delta": 0.5}},
+    }
+    own = {key: division.to_json() for key, division in grown.divisions.items()}
+    content = {"schema": 1, "languages": LANGUAGES, "provenance": provenance, "divisions": own}
+    text = json.dumps({**content, "units": dict(grown.units)})
+    plan = SharingPlan.from_json(text)
+    assert plan == grown
+    assert plan.signature == grown.signature
+    assert plan.parameters == 109
+    assert plan.is_default
+    assert [step.update for step in plan.steps] == [10, 20]
+    assert dict(plan.blocks) == dict(grown.blocks)
+    assert dict(plan.provenance) == {"policy": "adapters"}
+
+
+def test_prose_of_the_first_schema_stays_prose(plan):
+    prose = {"update": "later", "history": 3, "blocks": {"f": 3}, "unit_parameters": None}
+    again = SharingPlan.from_json(edited(plan, lambda c: c.update(schema=1, provenance=prose)))
+    assert again == plan
+    assert dict(again.provenance) == {"update": "later", "history": 3, "blocks": {"f": 3}}
 
 
 def test_a_unit_listed_twice_is_refused(plan):
@@ -290,5 +374,5 @@ def test_the_example_of_the_documentation_is_a_plan(repo_root):
     example = page.split("```json\n")[1].split("```")[0]
     plan = SharingPlan.from_json(example)
     assert plan.to_json() == example
-    sizes = plan.provenance["unit_parameters"]
-    assert plan.size(plan.provenance["shared_parameters"], sizes) == plan.provenance["parameters"]
+    sizes = plan.sizes
+    assert json.loads(example)["parameters"] == plan.parameters == plan.size(20_000, sizes)

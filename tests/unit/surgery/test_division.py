@@ -338,8 +338,8 @@ def test_policies_leave_divisions_as_they_are():
     assert later.divisions == plan.divisions
     assert later.refines(plan)
     apply_plan(model, later, model.routing)
-    assert count_parameters(model) == later.provenance["parameters"]
+    assert count_parameters(model) == later.parameters
 
 
 def test_a_plan_says_what_is_divided():
-    assert f"hidden units of {FC1}: 8 of 12 shared (67%)" in describe_plan(plan_for(zoo.plain()))
+    assert f"neurons of {FC1}: 8 of 12 shared (67%)" in describe_plan(plan_for(zoo.plain()))
