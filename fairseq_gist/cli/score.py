@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import logging
+from dataclasses import replace
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
-from fairseq_gist.cli.checkpoint_files import read_checkpoint
-from fairseq_gist.errors import OptionError
+from fairseq_gist.cli.dataclass_options import add_options, flags_of, options_from
+from fairseq_gist.cli.parameter_counts import Named, named, parameter_options, with_parameters
+from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.evaluation import (
     Run,
     System,
     check_comparable,
     collect,
     metric_tables,
+    metrics_of,
     pairs_of,
     read_scores,
     read_system,
@@ -26,11 +30,13 @@ from fairseq_gist.evaluation import (
     write_scores,
     write_tables,
 )
-from fairseq_gist.evaluation.sentences import WORD_ORDERS
+from fairseq_gist.evaluation.metrics import Metric, all_metrics, metric_called
 from fairseq_gist.files import check_output
 from fairseq_gist.languages.rows import LANGUAGE_KEYS, TARGET
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
+
+logger = logging.getLogger(__name__)
 
 EXAMPLE = """\
 A system is a name and the --results-path that fairseq-generate was given, or a scores file that
@@ -46,8 +52,6 @@ examples:
   fairseq-gist score joint=joint1.json joint=joint2.json random=random1.json random=random2.json \\
     gist=gist1.json gist=gist2.json --against gist=random --table paper/table1
 """
-
-Named = List[Tuple[str, str]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,12 +69,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=TARGET,
         help="score by target language, source language or both (default: %(default)s)",
     )
-    parser.add_argument(
-        "--chrf-word-order",
-        type=int,
-        choices=WORD_ORDERS,
-        help="count words in chrF too, up to n-grams of this length: 2 is chrF++ (default: 0)",
+    metrics = parser.add_argument_group("metrics")
+    known = all_metrics()
+    default = ",".join(name for name, metric in known.items() if metric.is_default)
+    summaries = "; ".join(f"{name}: {metric.summary}" for name, metric in known.items())
+    metrics.add_argument(
+        "--metrics",
+        metavar="NAME,NAME",
+        help=f"what to score by. {summaries} (default: {default}; of scores files all that every "
+        "one of them has)",
     )
+    for name, metric in known.items():
+        add_options(metrics, metric.Options, f"{name}-")
     parser.add_argument(
         "--parameters",
         nargs="+",
@@ -132,15 +142,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Optional[int]:
     """Score the systems, compare them, write what was asked for and print the comparison."""
-    paths = _named(args.systems, "NAME=PATH")
+    paths = named(args.systems, "NAME=PATH")
     names = list(dict.fromkeys(name for name, _ in paths))
     _check_options(args, paths)
     baseline = args.baseline or names[0]
-    pairs = pairs_of(names, baseline, _named(args.against, "--against NAME=OTHER"))
-    given, checkpoints = _parameter_options(args, names)
-    systems, runs = _read(args, paths)
+    pairs = pairs_of(names, baseline, named(args.against, "--against NAME=OTHER"))
+    given, checkpoints = parameter_options(args, names)
+    metrics = _metrics(args)
+    systems, runs = _read(args, paths, metrics)
     check_comparable(runs)
-    runs = _with_parameters(runs, given, checkpoints)
+    _warn_of_others(runs)
+    runs = with_parameters(runs, given, checkpoints)
     results = collect(runs, baseline, pairs, args.bootstrap_samples, args.bootstrap_seed)
 
     parts = [metric_tables(results), "\n".join(verdicts(results))]
@@ -184,11 +196,43 @@ def _check_translations(args: argparse.Namespace, translations: Sequence[str]) -
             if value is None or not str(value).strip(","):
                 raise OptionError(f"{option} is needed to score the translations {translations[0]}")
         return
-    for option, value in (("--samples", args.samples), ("--chrf-word-order", args.chrf_word_order)):
-        if value:
-            raise OptionError(
-                f"{option}: expected a system with translations, found scores files only"
-            )
+    given = ["--samples"] if args.samples else []
+    for name, metric in all_metrics().items():
+        given += flags_of(args, metric.Options, f"{name}-")
+    if given:
+        raise OptionError(
+            f"{given[0]}: expected a system with translations, found scores files only"
+        )
+
+
+def _metrics(args: argparse.Namespace) -> List[Metric]:
+    """Return what translations are to be scored by, with the options that were given."""
+    known = all_metrics()
+    names = [name for name, metric in known.items() if metric.is_default]
+    if args.metrics is not None:
+        names = list(dict.fromkeys(name for name in args.metrics.split(",") if name))
+        if not names:
+            raise OptionError(f"--metrics: expected some of {', '.join(known)}, found none")
+    chosen = [metric_called(name) for name in names]
+    for name, metric in known.items():
+        given = flags_of(args, metric.Options, f"{name}-")
+        if given and name not in names:
+            raise OptionError(f"{given[0]}: {name} is none of --metrics {', '.join(names)}")
+    return [metric(options_from(args, metric.Options, f"{metric.name}-")) for metric in chosen]
+
+
+def _warn_of_others(runs: Sequence[Run]) -> None:
+    """Say what is left out of the comparison, as not all systems were scored by it."""
+    common = metrics_of(runs)
+    for run in runs:
+        for name, scored in run.scores.by_metric.items():
+            if name not in common:
+                logger.warning(
+                    "%s of system '%s' (%s) is left out: not every system was scored by it",
+                    scored.metric.title,
+                    run.name,
+                    run.source,
+                )
 
 
 def _output(args: argparse.Namespace, paths: Named) -> Optional[Path]:
@@ -203,80 +247,38 @@ def _is_scores(path: str) -> bool:
     return Path(path).is_file() or (path.endswith(".json") and not Path(path).is_dir())
 
 
-def _read(args: argparse.Namespace, paths: Named) -> Tuple[List[System], List[Run]]:
+def _read(
+    args: argparse.Namespace, paths: Named, metrics: Sequence[Metric]
+) -> Tuple[List[System], List[Run]]:
     """Read and score every system; return also the translations, of the first seed each."""
     subsets = [subset for subset in (args.subset or "").split(",") if subset]
     systems: List[System] = []
     runs: List[Run] = []
+    if not all(_is_scores(path) for _, path in paths):
+        for metric in metrics:
+            metric.check()
     for name, path in tqdm(paths, desc="scoring", unit="system", disable=None, delay=2):
         if _is_scores(path):
-            runs += read_scores(Path(path), name)
+            found = read_scores(Path(path), name)
+            runs += [_chosen(run, metrics) for run in found] if args.metrics else found
             continue
         system = read_system(name, Path(path), args.data, subsets, args.language_key)
-        order = args.chrf_word_order or 0
-        scores = score_corpus(system.hypotheses, system.references, order)
+        scores = score_corpus(system.hypotheses, system.references, metrics)
         runs.append(Run(name, ",".join(subsets), None, scores, Path(path)))
         if name not in [other.name for other in systems]:
             systems.append(system)
     return systems, runs
 
 
-def _parameter_options(
-    args: argparse.Namespace, names: Sequence[str]
-) -> Tuple[Dict[str, int], Dict[str, List[Path]]]:
-    """Return the parameter counts that were given, and the checkpoints to count them in."""
-    given: Dict[str, int] = {}
-    checkpoints: Dict[str, List[Path]] = {}
-    for name, value in _named(args.parameters, "--parameters NAME=N"):
-        if name in given:
-            raise OptionError(f"--parameters NAME=N: '{name}' is given twice")
-        if not value.isdecimal():
-            raise OptionError(f"expected --parameters NAME=N, found '{name}={value}'")
-        given[name] = int(value)
-    for name, value in _named(args.checkpoint, "--checkpoint NAME=PATH"):
-        checkpoints.setdefault(name, []).append(Path(value))
-    for option, named in (("--parameters", list(given)), ("--checkpoint", list(checkpoints))):
-        for name in named:
-            if name not in names:
-                raise OptionError(f"{option}: '{name}' is none of the systems {', '.join(names)}")
-    return given, checkpoints
-
-
-def _with_parameters(
-    runs: Sequence[Run], given: Dict[str, int], checkpoints: Dict[str, List[Path]]
-) -> List[Run]:
-    """Complete the runs by the parameter counts that were given or can be counted."""
-    counted = {name: sum(map(_count, paths)) for name, paths in checkpoints.items()}
-    for name in counted:
-        if given.get(name, counted[name]) != counted[name]:
-            raise OptionError(
-                f"--parameters {name}={given[name]}: its checkpoint has {counted[name]}"
-            )
-    known = {**given, **counted}
-    for run in runs:
-        count = known.get(run.name, run.parameters)
-        if run.parameters not in (None, count):
-            raise OptionError(
-                f"system '{run.name}': {count} parameters by the options, {run.parameters} in "
-                f"{run.source}"
-            )
-    return [run._replace(parameters=known.get(run.name, run.parameters)) for run in runs]
-
-
-def _count(checkpoint: Path) -> int:
-    from fairseq_gist.surgery.state import parameters_in_state
-
-    return parameters_in_state(read_checkpoint(str(checkpoint))["model"])
-
-
-def _named(words: Sequence[str], form: str) -> Named:
-    """Split NAME=VALUE words; each may come once."""
-    named: Named = []
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not (name.strip() and name.isprintable() and equals and value):
-            raise OptionError(f"expected {form}, found '{word}'")
-        if (name, value) in named:
-            raise OptionError(f"{form}: '{word}' is given twice")
-        named.append((name, value))
-    return named
+def _chosen(run: Run, metrics: Sequence[Metric]) -> Run:
+    """Return a run of a scores file with the scores by ``metrics`` alone."""
+    names = [metric.name for metric in metrics]
+    there = run.scores.by_metric
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise DataError(
+            f"{run.source}: system '{run.name}' was scored by {', '.join(there)}, not by "
+            f"{missing[0]}; score its translations by --metrics {','.join(names)}"
+        )
+    chosen = {name: there[name] for name in names}
+    return run._replace(scores=replace(run.scores, by_metric=chosen))

@@ -3,7 +3,13 @@
 from fairseq_gist.evaluation.layouts import metric_tables, table_paths, write_tables
 from fairseq_gist.evaluation.outputs import output_path, read_hypotheses
 from fairseq_gist.evaluation.references import Reference, read_references
-from fairseq_gist.evaluation.results import Results, check_comparable, collect, pairs_of
+from fairseq_gist.evaluation.results import (
+    Results,
+    check_comparable,
+    collect,
+    metrics_of,
+    pairs_of,
+)
 from fairseq_gist.evaluation.samples import samples
 from fairseq_gist.evaluation.scores import CorpusScores, score_corpus
 from fairseq_gist.evaluation.scores_file import Run, read_all_scores, read_scores, write_scores
@@ -19,6 +25,7 @@ __all__ = [
     "check_comparable",
     "collect",
     "metric_tables",
+    "metrics_of",
     "output_path",
     "pairs_of",
     "read_all_scores",

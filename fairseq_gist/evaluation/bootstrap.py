@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fairseq_gist.evaluation.sentences import METRICS, SentenceStatistics, corpus_score
+from fairseq_gist.evaluation.metrics import Metric
+from fairseq_gist.evaluation.scores import CorpusScores
 
 __all__ = ["Difference", "compare", "interval", "resampled_averages", "resampled_scores"]
 
 Floats = NDArray[np.float64]
-Seeds = Sequence[Mapping[str, SentenceStatistics]]
-"""The sentence statistics of a system, by seed and language."""
+Seeds = Sequence[CorpusScores]
+"""The scores of a system, by seed, with the statistics that they follow from."""
 
 _CELLS = 2_000_000
 """Resamples times sentences that are drawn at once: 16 MB an array."""
@@ -39,35 +40,41 @@ class Difference(NamedTuple):
 
 
 def resampled_scores(
-    systems: Sequence[Seeds], samples: int, seed: int
+    systems: Sequence[Seeds], metrics: Sequence[Metric], samples: int, seed: int
 ) -> Dict[str, List[Dict[str, Floats]]]:
     """Return by metric each system's score in every language, its seeds' mean, on every resample.
 
     All systems have the same languages and sentences. The draws of the first language are those
     that sacreBLEU makes with the same seed.
 
+    Args:
+        systems: each with its seeds.
+        metrics: what all of them were scored by.
+        samples: how many resamples.
+        seed: of the draws.
+
     Returns:
         metric -> by system, in the order given: language -> an array `[samples]`.
     """
     generator = np.random.default_rng(seed)
-    languages = list(systems[0][0])
+    counts = {name: own.count for name, own in systems[0][0].sentences.items()}
     scores: Dict[str, List[Dict[str, Floats]]] = {
-        metric: [{language: np.zeros(samples) for language in languages} for _ in systems]
-        for metric in METRICS
+        metric.name: [{language: np.zeros(samples) for language in counts} for _ in systems]
+        for metric in metrics
     }
     bar = tqdm(
-        total=len(languages) * samples, desc="bootstrap", unit="resample", disable=None, delay=2
+        total=len(counts) * samples, desc="bootstrap", unit="resample", disable=None, delay=2
     )
     with bar:
-        for language in languages:
-            sentences = len(systems[0][0][language].bleu)
+        for language, sentences in counts.items():
             start = 0
             for weights in _draws(generator, sentences, samples):
                 stop = start + len(weights)
                 for place, seeds in enumerate(systems):
-                    for own, metric in itertools.product(seeds, METRICS):
-                        found = _scores(weights, metric, own[language])
-                        scores[metric][place][language][start:stop] += found / len(seeds)
+                    for own, metric in itertools.product(seeds, metrics):
+                        statistics = own.by_metric[metric.name].statistics[language]
+                        found = metric.corpus_scores(statistics, weights)
+                        scores[metric.name][place][language][start:stop] += found / len(seeds)
                 start = stop
                 bar.update(len(weights))
     return scores
@@ -113,11 +120,3 @@ def _draws(generator: np.random.Generator, sentences: int, samples: int) -> Iter
         drawn += sentences * np.arange(rows)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=rows * sentences)
         yield counts.reshape(rows, sentences).astype(np.float64)
-
-
-def _scores(weights: Floats, metric: str, statistics: SentenceStatistics) -> Floats:
-    """Score every resample of one language of one system, `[resamples]`."""
-    counts: NDArray[np.int32] = getattr(statistics, metric)
-    # Whole numbers below 2^53: the products are exact, and BLAS is what makes this fast.
-    sums = (weights @ counts.astype(np.float64)).astype(np.int64)
-    return np.array([corpus_score(metric, row) for row in sums.tolist()])

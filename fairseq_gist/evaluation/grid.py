@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Set, Tuple
 
+from fairseq_gist.evaluation.metrics import Metric
 from fairseq_gist.evaluation.results import Entry, Results
 from fairseq_gist.evaluation.scores import AVERAGE
-from fairseq_gist.evaluation.sentences import METRICS
 from fairseq_gist.evaluation.verdict import p_value
 
 __all__ = ["Grid", "comparison_grid", "metric_grid"]
@@ -24,7 +24,7 @@ class Grid(NamedTuple):
     """Row and column of the cells that stand out."""
 
 
-def metric_grid(results: Results, metric: str) -> Grid:
+def metric_grid(results: Results, metric: Metric) -> Grid:
     """Lay out every system's scores by one metric, the best average in bold."""
     compared = bool(results.comparisons)
     others = {
@@ -32,7 +32,7 @@ def metric_grid(results: Results, metric: str) -> Grid:
         for comparison in results.comparisons
         if comparison.against != results.baseline
     }
-    header = [results.title(metric), "seeds", "parameters"]
+    header = [metric.title, "seeds", "parameters"]
     header += ["times"] * compared + [*results.languages, AVERAGE]
     average = len(header) - 1
     header += [f"p vs {results.baseline}"] * compared + ["p vs others"] * bool(others)
@@ -41,7 +41,7 @@ def metric_grid(results: Results, metric: str) -> Grid:
         row = [entry.name, str(len(entry.runs)), _number(entry.parameters, ",.0f")]
         if compared:
             row.append(_number(results.times(entry, results.baseline), ".2f"))
-        row += [f"{entry.mean(metric, language):.2f}" for language in results.languages]
+        row += [metric.format(entry.mean(metric.name, one)) for one in results.languages]
         row.append(_average(entry, metric))
         if compared:
             row.append(_ps(results, entry.name, metric, baseline=True))
@@ -54,36 +54,38 @@ def metric_grid(results: Results, metric: str) -> Grid:
 def comparison_grid(results: Results) -> Grid:
     """Lay out every comparison: differences of the averages, their intervals and p."""
     header = ["comparison"]
-    for metric in METRICS:
-        header += [results.title(metric), "95 % interval", "p"]
+    for metric in results.metrics.values():
+        header += [metric.title, "95 % interval", "p"]
     rows = []
     for comparison in results.comparisons:
         row = [f"{comparison.system} - {comparison.against}"]
-        for metric in METRICS:
-            value, p, low, high = comparison.differences[metric]
-            row += [f"{value:+.2f}", f"{low:+.2f} to {high:+.2f}", p_value(p)]
+        for name, metric in results.metrics.items():
+            value, p, low, high = comparison.differences[name]
+            shown, lowest, highest = (metric.format(one, "+") for one in (value, low, high))
+            row += [shown, f"{lowest} to {highest}", p_value(p)]
         rows.append(row)
     return Grid(header, rows, set())
 
 
-def _average(entry: Entry, metric: str) -> str:
-    deviation = entry.deviation(metric)
-    mean = f"{entry.mean(metric):.2f}"
-    return mean if deviation is None else f"{mean} ± {deviation:.2f}"
+def _average(entry: Entry, metric: Metric) -> str:
+    deviation = entry.deviation(metric.name)
+    mean = metric.format(entry.mean(metric.name))
+    return mean if deviation is None else f"{mean} ± {metric.format(deviation)}"
 
 
-def _best(results: Results, metric: str) -> List[int]:
-    """Return the rows whose average is the highest as shown; none where there is one system."""
-    shown = [round(entry.mean(metric), 2) for entry in results.entries]
-    return [row for row, value in enumerate(shown) if value == max(shown)] if len(shown) > 1 else []
+def _best(results: Results, metric: Metric) -> List[int]:
+    """Return the rows whose average is the best as shown; none where there is one system."""
+    shown = [round(entry.mean(metric.name), metric.digits) for entry in results.entries]
+    best = max(shown) if metric.higher_is_better else min(shown)
+    return [row for row, value in enumerate(shown) if value == best] if len(shown) > 1 else []
 
 
-def _ps(results: Results, name: str, metric: str, baseline: bool) -> str:
+def _ps(results: Results, name: str, metric: Metric, baseline: bool) -> str:
     """Write the p of a system against the baseline, or those against others with their names."""
     cells = []
     for comparison in results.comparisons:
         if comparison.system == name and (comparison.against == results.baseline) == baseline:
-            p = p_value(comparison.differences[metric].p)
+            p = p_value(comparison.differences[metric.name].p)
             cells.append(p if baseline else f"{comparison.against}: {p}")
     return "; ".join(cells) or NONE
 

@@ -13,10 +13,17 @@ from fairseq_gist.errors import OptionError
 from fairseq_gist.evaluation.grid import Grid, comparison_grid, metric_grid
 from fairseq_gist.evaluation.results import Entry, Results
 from fairseq_gist.evaluation.scores import AVERAGE
-from fairseq_gist.evaluation.sentences import METRICS
 from fairseq_gist.files import replacing
 
-__all__ = ["as_csv", "as_latex", "as_markdown", "metric_tables", "table_paths", "write_tables"]
+__all__ = [
+    "as_csv",
+    "as_latex",
+    "as_markdown",
+    "metric_tables",
+    "signatures",
+    "table_paths",
+    "write_tables",
+]
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -55,7 +62,7 @@ def write_tables(prefix: str, results: Results) -> None:
 
 def metric_tables(results: Results) -> str:
     """Return a Markdown table a metric."""
-    return "\n\n".join(_markdown(metric_grid(results, metric)) for metric in METRICS)
+    return "\n\n".join(_markdown(metric_grid(results, one)) for one in results.metrics.values())
 
 
 def as_markdown(results: Results) -> str:
@@ -85,7 +92,7 @@ def as_latex(results: Results) -> str:
     """Return a tabular a metric, to be used with the package booktabs."""
     lines = ["% Needs \\usepackage{booktabs}."]
     lines += [f"% {note}" for note in _notes(results)]
-    for metric in METRICS:
+    for metric in results.metrics.values():
         lines += ["", _latex(metric_grid(results, metric))]
     return "\n".join(lines) + "\n"
 
@@ -133,8 +140,7 @@ def _entry_rows(results: Results, entry: Entry) -> Iterator[List[Any]]:
     times = results.times(entry, results.baseline)
     if times is not None:
         yield [entry.name, results.baseline, "", "", "", "times", repr(times)]
-    for metric in METRICS:
-        title = results.title(metric)
+    for metric, title in ((name, one.title) for name, one in results.metrics.items()):
         columns = list(entry.runs[0].scores.of(metric))
         for seed, run in enumerate(entry.runs, start=1):
             for column in columns:
@@ -149,16 +155,28 @@ def _entry_rows(results: Results, entry: Entry) -> Iterator[List[Any]]:
                 yield [entry.name, "", "", title, column, "deviation", deviation]
 
 
+def signatures(results: Results) -> str:
+    """Return every metric's title and signature, the same for all systems."""
+    scores = results.entries[0].runs[0].scores
+    return "; ".join(
+        f"{metric.title} {scores.by_metric[name].signature}"
+        for name, metric in results.metrics.items()
+    )
+
+
 def _notes(results: Results) -> List[str]:
     """Say how the numbers came about."""
     run = results.entries[0].runs[0]
-    counts = [f"{language} {len(own.bleu):,}" for language, own in run.scores.sentences.items()]
+    counts = [f"{language} {own.count:,}" for language, own in run.scores.sentences.items()]
+    titles = [metric.title for metric in results.metrics.values()]
     notes = [
-        f"sacreBLEU signatures: BLEU {run.scores.bleu_signature}; "
-        f"{results.title('chrf')} {run.scores.chrf_signature}.",
+        f"Signatures: {signatures(results)}.",
         f"Sentences of {run.subset}: {run.sentence_count:,} ({', '.join(counts)}). The average is "
         "the plain mean over the languages.",
     ]
+    lower = [one.title for one in results.metrics.values() if not one.higher_is_better]
+    if lower:
+        notes.append(f"Lower is better in {', '.join(lower)}.")
     if any(len(entry.runs) > 1 for entry in results.entries):
         notes.append(
             "With several seeds: means over the seeds, ± the standard deviation (n - 1) of their "
@@ -173,7 +191,8 @@ def _notes(results: Results) -> List[str]:
         )
         count = len(results.comparisons)
         notes.append(
-            f"{count} {'pair' if count == 1 else 'pairs'} of systems compared by BLEU and by "
-            f"{results.title('chrf')}; the {2 * count} p-values are not corrected for their number."
+            f"{count} {'pair' if count == 1 else 'pairs'} of systems compared by "
+            f"{' and by '.join(titles)}; the {len(titles) * count} p-values are not corrected for "
+            "their number."
         )
     return notes

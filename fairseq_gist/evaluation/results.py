@@ -16,11 +16,19 @@ from fairseq_gist.evaluation.bootstrap import (
     resampled_averages,
     resampled_scores,
 )
+from fairseq_gist.evaluation.metrics import Metric
 from fairseq_gist.evaluation.scores import AVERAGE
 from fairseq_gist.evaluation.scores_file import Run
-from fairseq_gist.evaluation.sentences import METRICS
 
-__all__ = ["Comparison", "Entry", "Results", "check_comparable", "collect", "pairs_of"]
+__all__ = [
+    "Comparison",
+    "Entry",
+    "Results",
+    "check_comparable",
+    "collect",
+    "metrics_of",
+    "pairs_of",
+]
 
 
 Resampled = Mapping[str, Mapping[str, Mapping[str, NDArray[np.float64]]]]
@@ -62,6 +70,8 @@ class Results(NamedTuple):
     """All that the tables show."""
 
     entries: List[Entry]
+    metrics: Dict[str, Metric]
+    """By name: what all systems were scored by."""
     baseline: str
     comparisons: List[Comparison]
     resamples: int
@@ -80,8 +90,8 @@ class Results(NamedTuple):
         return list(self.entries[0].runs[0].scores.sentences)
 
     def title(self, metric: str) -> str:
-        """Return how the metric is written, the same for all systems."""
-        return self.entries[0].runs[0].scores.title(metric)
+        """Return how the metric of that name is written, the same for all systems."""
+        return self.metrics[metric].title
 
     def entry(self, name: str) -> Entry:
         """Return the system of that name."""
@@ -115,7 +125,7 @@ def pairs_of(
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-    """Raise unless all were scored on the same references by the same metrics.
+    """Raise unless all were scored on the same references, by one metric at least, all alike.
 
     Raises:
         DataError: naming the two that differ, and in what.
@@ -123,13 +133,26 @@ def check_comparable(runs: Sequence[Run]) -> None:
     first = runs[0]
     for run in runs[1:]:
         _check_references(first, run)
-        for metric, title in METRICS.items():
-            own, others = (getattr(each.scores, f"{metric}_signature") for each in (run, first))
-            if own != others:
+        for name, other in first.scores.by_metric.items():
+            own = run.scores.by_metric.get(name)
+            if own is not None and own.signature != other.signature:
                 raise DataError(
-                    f"system '{run.name}' ({run.source}) has {title} of the signature {own}, "
-                    f"'{first.name}' ({first.source}) of {others}; score both with one sacreBLEU"
+                    f"system '{run.name}' ({run.source}) has {own.metric.title} of the signature "
+                    f"{own.signature}, '{first.name}' ({first.source}) of {other.signature}; score "
+                    "both with one version and one setting"
                 )
+    if not metrics_of(runs):
+        found = "; ".join(f"'{run.name}' by {', '.join(run.scores.by_metric)}" for run in runs)
+        raise DataError(f"the systems were scored by no metric in common: {found}")
+
+
+def metrics_of(runs: Sequence[Run]) -> Dict[str, Metric]:
+    """Return what all runs were scored by, by name."""
+    return {
+        name: scored.metric
+        for name, scored in runs[0].scores.by_metric.items()
+        if all(name in run.scores.by_metric for run in runs)
+    }
 
 
 def _check_references(first: Run, run: Run) -> None:
@@ -144,8 +167,8 @@ def _check_references(first: Run, run: Run) -> None:
         if own[language].references != others[language].references:
             raise DataError(
                 f"{pair}: expected the same references, found different ones for '{language}': "
-                f"{len(own[language].bleu)} of '{run.subset}' and "
-                f"{len(others[language].bleu)} of '{first.subset}'"
+                f"{own[language].count} of '{run.subset}' and "
+                f"{others[language].count} of '{first.subset}'"
             )
 
 
@@ -171,13 +194,14 @@ def collect(
     for run in runs:
         by_name.setdefault(run.name, []).append(run)
     entries = [Entry(name, own) for name, own in by_name.items()]
+    metrics = metrics_of(runs)
     resampled: Resampled = {}
     if pairs or with_intervals:
-        systems = [[run.scores.sentences for run in entry.runs] for entry in entries]
-        scores = resampled_scores(systems, resamples, seed)
+        systems = [[run.scores for run in entry.runs] for entry in entries]
+        scores = resampled_scores(systems, list(metrics.values()), resamples, seed)
         resampled = {metric: dict(zip(by_name, own)) for metric, own in scores.items()}
     comparisons = _comparisons(entries, pairs, resampled)
-    return Results(entries, baseline, comparisons, resamples, seed, resampled)
+    return Results(entries, metrics, baseline, comparisons, resamples, seed, resampled)
 
 
 def _comparisons(
@@ -194,7 +218,7 @@ def _comparisons(
                     resampled_averages(resampled[metric][name]),
                     resampled_averages(resampled[metric][other]),
                 )
-                for metric in METRICS
+                for metric in resampled
             },
         )
         for name, other in pairs

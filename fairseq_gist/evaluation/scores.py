@@ -1,75 +1,95 @@
-"""Corpus-level BLEU and chrF for every language, by sacreBLEU."""
+"""Corpus-level scores for every language, by every metric that was asked for."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
+from fairseq_gist.evaluation.metrics import Metric, Statistics, Texts, default_metrics
+from fairseq_gist.evaluation.packing import fingerprint
 from fairseq_gist.evaluation.references import Reference
-from fairseq_gist.evaluation.sentences import (
-    METRICS,
-    SentenceStatistics,
-    corpus_score,
-    count_sentences,
-)
 
-__all__ = ["AVERAGE", "CorpusScores", "score_corpus", "scores_of_sentences"]
+__all__ = ["AVERAGE", "CorpusScores", "Scored", "Sentences", "score_corpus"]
 
 AVERAGE = "average"
 """Key of the plain mean over the languages, beside the languages' own."""
 
 
-class CorpusScores(NamedTuple):
-    """Scores of one system, language -> score and :data:`AVERAGE` -> their plain mean."""
+@dataclass(frozen=True)
+class Sentences:
+    """The sentences of one language that were scored."""
 
-    bleu: Dict[str, float]
-    chrf: Dict[str, float]
-    bleu_signature: str
-    chrf_signature: str
-    sentences: Dict[str, SentenceStatistics]
-    """What the scores are computed from, by language in alphabetical order."""
+    count: int
+    references: str
+    """Fingerprint of the reference texts."""
 
-    def of(self, metric: str) -> Dict[str, float]:
-        """Return the scores by one of :data:`METRICS`."""
-        return self.bleu if metric == "bleu" else self.chrf
 
-    def title(self, metric: str) -> str:
-        """Return how the metric is written."""
-        return next(iter(self.sentences.values())).title(metric)
+@dataclass(frozen=True)
+class Scored:
+    """One system by one metric."""
+
+    metric: Metric
+    signature: str
+    statistics: Mapping[str, Statistics]
+    """By language: what the scores are computed from."""
+    scores: Mapping[str, float]
+    """By language, and :data:`AVERAGE` -> their plain mean."""
+
+    @classmethod
+    def of(cls, metric: Metric, signature: str, statistics: Mapping[str, Statistics]) -> Scored:
+        """Return the scores that follow from the statistics."""
+        scores = {language: metric.score(own) for language, own in statistics.items()}
+        scores[AVERAGE] = sum(scores.values()) / len(scores)
+        return cls(metric, signature, statistics, scores)
+
+
+@dataclass(frozen=True)
+class CorpusScores:
+    """One system by every metric."""
+
+    sentences: Mapping[str, Sentences]
+    """By language in alphabetical order."""
+    by_metric: Mapping[str, Scored]
+    """By the metric's name."""
+
+    def of(self, metric: str) -> Mapping[str, float]:
+        """Return the scores by the metric of that name, language -> score."""
+        return self.by_metric[metric].scores
 
 
 def score_corpus(
-    hypotheses: Sequence[str], references: Sequence[Reference], word_order: int = 0
+    hypotheses: Sequence[str],
+    references: Sequence[Reference],
+    metrics: Optional[Sequence[Metric]] = None,
 ) -> CorpusScores:
     """Score hypothesis ``i`` against reference ``i``, each language as a corpus of its own.
 
-    ``word_order`` is that of chrF, one of :data:`~fairseq_gist.evaluation.sentences.WORD_ORDERS`.
+    Args:
+        hypotheses: the translations.
+        references: as many.
+        metrics: what to score by; None for the default ones.
     """
-    sentences: Dict[str, SentenceStatistics] = {}
-    signatures: Dict[str, Dict[str, str]] = {metric: {} for metric in METRICS}
-    for language, (texts, rows) in _by_language(hypotheses, references).items():
-        targets = {row.target or language for row in rows}
-        written = targets.pop() if len(targets) == 1 else ""  # BLEU's usual tokeniser
-        plain = [row.text for row in rows]
-        sentences[language], found = count_sentences(written, texts, plain, word_order)
-        for metric in METRICS:
-            signatures[metric][language] = found[metric]
-    return CorpusScores(
-        scores_of_sentences("bleu", sentences),
-        scores_of_sentences("chrf", sentences),
-        _one_signature(signatures["bleu"]),
-        _one_signature(signatures["chrf"]),
-        sentences,
-    )
+    texts = {
+        language: _texts(language, own, rows)
+        for language, (own, rows) in _by_language(hypotheses, references).items()
+    }
+    sentences = {
+        language: Sentences(len(own.references), fingerprint(own.references))
+        for language, own in texts.items()
+    }
+    by_metric = {}
+    for metric in default_metrics() if metrics is None else metrics:
+        measured = {language: metric.measure(own) for language, own in texts.items()}
+        signature = _one_signature({key: found.signature for key, found in measured.items()})
+        statistics = {key: found.statistics for key, found in measured.items()}
+        by_metric[metric.name] = Scored.of(metric, signature, statistics)
+    return CorpusScores(sentences, by_metric)
 
 
-def scores_of_sentences(metric: str, sentences: Dict[str, SentenceStatistics]) -> Dict[str, float]:
-    """Return every language's corpus score and their average."""
-    scores: Dict[str, float] = {}
-    for language, statistics in sentences.items():
-        counts: Any = getattr(statistics, metric)
-        scores[language] = corpus_score(metric, counts.sum(axis=0, dtype="int64").tolist())
-    scores[AVERAGE] = sum(scores.values()) / len(scores)
-    return scores
+def _texts(language: str, hypotheses: List[str], rows: List[Reference]) -> Texts:
+    targets = {row.target or language for row in rows}
+    written = targets.pop() if len(targets) == 1 else ""
+    return Texts(written, hypotheses, [row.text for row in rows], [row.source for row in rows])
 
 
 def _by_language(

@@ -10,15 +10,16 @@ import math
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
-from fairseq_gist.errors import DataError
-from fairseq_gist.evaluation.scores import CorpusScores, scores_of_sentences
-from fairseq_gist.evaluation.sentences import METRICS, SentenceStatistics, pack, unpack
-from fairseq_gist.files import replacing
+from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.evaluation.metrics import metric_called
+from fairseq_gist.evaluation.packing import pack, unpack
+from fairseq_gist.evaluation.scores import CorpusScores, Scored, Sentences
+from fairseq_gist.files import read_object, replacing
 
 __all__ = ["SCHEMA", "Run", "read_all_scores", "read_scores", "write_scores"]
 
-SCHEMA = 1
-"""Version of the file's layout; a reader refuses newer ones."""
+SCHEMA = 2
+"""Version of the file's layout; a reader takes the first too and refuses newer ones."""
 
 
 class Run(NamedTuple):
@@ -34,7 +35,7 @@ class Run(NamedTuple):
     @property
     def sentence_count(self) -> int:
         """How many sentences were scored."""
-        return sum(len(each.bleu) for each in self.scores.sentences.values())
+        return sum(each.count for each in self.scores.sentences.values())
 
 
 def write_scores(path: Path, runs: Sequence[Run]) -> None:
@@ -60,7 +61,7 @@ def read_scores(path: Path, name: str) -> List[Run]:
             f"{path}: expected one system or one called '{name}', found "
             f"{', '.join(names) if names else 'none'}"
         )
-    return [_run(path, name, entry) for entry in own or found]
+    return [_run(path, entry, name) for entry in own or found]
 
 
 def read_all_scores(path: Path) -> List[Run]:
@@ -70,95 +71,129 @@ def read_all_scores(path: Path) -> List[Run]:
         DataError: when the file is none of scores, or was written before sentence statistics were.
     """
     return [
-        _run(path, str(entry.get("name")), entry)
+        _run(path, entry, str(entry.get("name")))
         for entry in _entries(path)
         if isinstance(entry, dict)
     ]
 
 
 def _entry(run: Run) -> Dict[str, Any]:
-    sentences = {
-        language: {
-            "count": len(statistics.bleu),
-            "references": statistics.references,
-            **{metric: pack(getattr(statistics, metric)) for metric in METRICS},
-        }
-        for language, statistics in run.scores.sentences.items()
-    }
+    by_metric = run.scores.by_metric
     return {
         "name": run.name,
         "subset": run.subset,
         "parameters": run.parameters,
         "hypotheses": run.sentence_count,
         "references": run.sentence_count,
-        "bleu": run.scores.bleu,
-        "chrf": run.scores.chrf,
-        "signature": run.scores.bleu_signature,
-        "chrf_signature": run.scores.chrf_signature,
-        "sentences": sentences,
+        "metrics": {
+            name: {
+                "title": scored.metric.title,
+                "options": scored.metric.plain_options(),
+                "signature": scored.signature,
+                "scores": dict(scored.scores),
+            }
+            for name, scored in by_metric.items()
+        },
+        "sentences": {
+            language: {
+                "count": sentences.count,
+                "references": sentences.references,
+                "statistics": {
+                    name: pack(scored.statistics[language], scored.metric)
+                    for name, scored in by_metric.items()
+                },
+            }
+            for language, sentences in run.scores.sentences.items()
+        },
     }
 
 
 def _entries(path: Path) -> List[Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: expected a scores file, found no JSON ({error})") from error
-    entries = content.get("systems") if isinstance(content, dict) else None
+    content = read_object(path, "a scores file")
+    entries = content.get("systems")
     if not isinstance(entries, list):
         raise DataError(f"{path}: expected a scores file, found JSON without a list 'systems'")
-    schema = content.get("schema", SCHEMA)
-    if schema != SCHEMA:
+    schema = content.get("schema", 1)
+    if schema not in (1, SCHEMA):
         raise DataError(
             f"{path}: expected scores of schema {SCHEMA}, found {schema}; read it with the "
             "version of fairseq-gist that wrote it, or a later one"
         )
-    return entries
+    return [_upgraded(entry) for entry in entries] if schema == 1 else entries
 
 
-def _run(path: Path, name: str, entry: Dict[str, Any]) -> Run:
+def _upgraded(entry: Any) -> Any:
+    """Return an entry of schema 1, which had BLEU and chrF and nothing else, as one of today's."""
+    if not isinstance(entry, dict) or "sentences" not in entry:
+        return entry
+    chrf = str(entry.get("chrf_signature"))
+    order = next((order for order in (1, 2) if f"|nw:{order}|" in chrf), 0)
+    metrics: Dict[str, Any] = {
+        "bleu": {"options": {}, "signature": entry.get("signature")},
+        "chrf": {"options": {"word_order": order}, "signature": entry.get("chrf_signature")},
+    }
+    for name, own in metrics.items():
+        own["scores"] = entry.get(name)
+    sentences = {
+        language: {**own, "statistics": {name: own.get(name) for name in metrics}}
+        for language, own in entry["sentences"].items()
+    }
+    return {**entry, "metrics": metrics, "sentences": sentences}
+
+
+def _run(path: Path, entry: Dict[str, Any], name: str) -> Run:
+    what = f"{path}: system '{entry.get('name')}'"
     if "sentences" not in entry:
         raise DataError(
-            f"{path}: system '{entry.get('name')}' has no sentence statistics, so no p can be "
+            f"{what} has no sentence statistics, so no p can be "
             "computed; an earlier version wrote the file, score the translations again"
         )
     try:
         sentences = {
-            str(language): SentenceStatistics(
-                **{metric: unpack(own[metric], metric, int(own["count"])) for metric in METRICS},
-                references=str(own["references"]),
-            )
+            str(language): Sentences(int(own["count"]), str(own["references"]))
             for language, own in sorted(entry["sentences"].items())
         }
+        by_metric = {
+            metric: _scored(metric, own, entry["sentences"], sentences)
+            for metric, own in sorted(entry["metrics"].items())
+        }
         parameters = entry["parameters"]
-        scores = CorpusScores(
-            scores_of_sentences("bleu", sentences),
-            scores_of_sentences("chrf", sentences),
-            str(entry["signature"]),
-            str(entry["chrf_signature"]),
-            sentences,
-        )
-        _check_scores(entry, scores)
         return Run(
             name,
             str(entry["subset"]),
             None if parameters is None else int(parameters),
-            scores,
+            CorpusScores(sentences, by_metric),
             path,
         )
+    except OptionError as error:
+        raise DataError(f"{what}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
         raise DataError(
-            f"{path}: system '{entry.get('name')}' is not as fairseq-gist score writes it "
-            f"({type(error).__name__}: {error})"
+            f"{what} is not as fairseq-gist score writes it ({type(error).__name__}: {error})"
         ) from error
 
 
-def _check_scores(entry: Dict[str, Any], scores: CorpusScores) -> None:
-    """Raise ValueError unless the stored scores follow from the sentence statistics."""
-    for metric, title in METRICS.items():
-        found = scores.of(metric)
-        stored = entry[metric]
-        if stored.keys() != found.keys() or not all(
-            math.isclose(float(stored[key]), found[key], abs_tol=1e-6) for key in found
-        ):
-            raise ValueError(f"{title} doesn't follow from the sentence statistics")
+def _scored(
+    name: str, own: Dict[str, Any], packed: Dict[str, Any], sentences: Dict[str, Sentences]
+) -> Scored:
+    """Return the scores that follow from the statistics, unless the stored ones are others."""
+    kind = metric_called(name)
+    metric = kind(kind.Options(**own["options"]))
+    statistics = {
+        language: unpack(packed[language]["statistics"][name], metric, each.count)
+        for language, each in sentences.items()
+    }
+    scored = Scored.of(metric, _text(own["signature"]), statistics)
+    stored = own["scores"]
+    if stored.keys() != scored.scores.keys() or not all(
+        math.isclose(float(stored[key]), score, abs_tol=1e-6)
+        for key, score in scored.scores.items()
+    ):
+        raise ValueError(f"{metric.title} doesn't follow from the sentence statistics")
+    return scored
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a signature, found {value!r}")
+    return value

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import List
 
 from fairseq_gist.evaluation.bootstrap import Difference
+from fairseq_gist.evaluation.metrics import Metric
 from fairseq_gist.evaluation.results import Comparison, Results
-from fairseq_gist.evaluation.sentences import METRICS
 
 __all__ = ["SIGNIFICANCE", "p_value", "verdicts"]
 
@@ -19,7 +19,10 @@ def verdicts(results: Results) -> List[str]:
     if not results.comparisons:
         return [
             f"{entry.name}: "
-            + ", ".join(f"{results.title(metric)} {entry.mean(metric):.2f}" for metric in METRICS)
+            + ", ".join(
+                f"{metric.title} {metric.format(entry.mean(name))}"
+                for name, metric in results.metrics.items()
+            )
             + "."
             for entry in results.entries
         ]
@@ -36,15 +39,19 @@ def p_value(p: float) -> str:
 
 
 def _verdict(results: Results, comparison: Comparison) -> str:
-    bleu, chrf = (comparison.differences[metric] for metric in ("bleu", "chrf"))
     entry, other = results.entry(comparison.system), results.entry(comparison.against)
+    first = next(iter(results.metrics.values()))
+    sign = 1 if first.higher_is_better else -1
     ahead = sum(
-        entry.mean("bleu", language) > other.mean("bleu", language)
+        sign * entry.mean(first.name, language) > sign * other.mean(first.name, language)
         for language in results.languages
     )
+    relations = [
+        _relation(comparison.differences[name], metric, other.name if metric is first else "it")
+        for name, metric in results.metrics.items()
+    ]
     line = (
-        f"{entry.name} is {_relation(bleu, 'BLEU', other.name)}, "
-        f"{_relation(chrf, results.title('chrf'), 'it')}, "
+        f"{entry.name} is {', '.join(relations)}, "
         f"ahead in {ahead} of {len(results.languages)} languages"
     )
     times = results.times(entry, other.name)
@@ -53,12 +60,13 @@ def _verdict(results: Results, comparison: Comparison) -> str:
     return line + "."
 
 
-def _relation(difference: Difference, title: str, other: str) -> str:
-    value = round(difference.value, 2)
+def _relation(difference: Difference, metric: Metric, other: str) -> str:
+    value = round(difference.value, metric.digits)
     if value:
-        relation = f"{abs(value):.2f} {title} {'above' if value > 0 else 'below'} {other}"
+        amount = metric.format(abs(value))
+        relation = f"{amount} {metric.title} {'above' if value > 0 else 'below'} {other}"
     else:
-        relation = f"level with {other} in {title}"
+        relation = f"level with {other} in {metric.title}"
     p = p_value(difference.p)
     chance = "significant" if difference.p < SIGNIFICANCE else "not significant"
     return f"{relation} (p {p if p[0] == '<' else '= ' + p}, {chance} at {SIGNIFICANCE})"

@@ -7,7 +7,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.evaluation import Results, Run, check_comparable, collect, pairs_of
-from fairseq_gist.evaluation.sentences import METRICS
+from fairseq_gist.evaluation.layouts import signatures
 from fairseq_gist.report.figure import Figure, Missing
 from fairseq_gist.report.figures.directions import directions_figure
 from fairseq_gist.report.figures.divergence import divergence_figure
@@ -169,19 +169,16 @@ def _results(contents: Sequence[Content]) -> List[Chapter]:
     runs = _named_apart(contents)
     if not runs:
         why = "no scores were found; fairseq-gist score -o scores.json writes them"
-        return [Chapter("Results", [], [], [Missing("BLEU and chrF", why)])]
+        return [Chapter("Results", [], [], [Missing("Scores by language and system", why)])]
     chapters = []
     groups = _comparable(runs)
     numbered = enumerate(groups, start=1)
     for number, seeds, group in ((n, s, part) for n, all_ in numbered for s, part in _fair(all_)):
         results = _resampled(group)
         first = group[0]
-        source = (
-            f"{first.sentence_count:,} sentences of {first.subset}; BLEU "
-            f"{first.scores.bleu_signature}; {results.title('chrf')} {first.scores.chrf_signature}"
-        )
+        source = f"{first.sentence_count:,} sentences of {first.subset}; {signatures(results)}"
         made: List[Union[Figure, Missing]] = []
-        for metric in METRICS:
+        for metric in results.metrics:
             made.append(languages_results_figure(results, metric, source))
             made.append(size_figure(results, metric, source))
         title = "Results" if len(groups) == 1 else f"Results, {first.subset} ({number})"
@@ -209,7 +206,7 @@ def _comparable(runs: Sequence[Run]) -> List[List[Run]]:
     for run in runs:
         for group in groups:
             try:
-                check_comparable([group[0], run])
+                check_comparable([*group, run])
             except DataError:
                 continue
             group.append(run)

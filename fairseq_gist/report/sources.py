@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
+import numpy as np
 from tqdm import tqdm
 
 from fairseq_gist.errors import DataError, GistError
 from fairseq_gist.evaluation import Run, read_all_scores
+from fairseq_gist.evaluation.scores import Scored
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.report.training_log import TrainingLog, read_log
 from fairseq_gist.sharing.plan import SharingPlan
@@ -182,10 +184,16 @@ def _each_once(runs: Sequence[Run]) -> List[Run]:
 
 
 def _is_same(run: Run, other: Run) -> bool:
-    one, two = run.scores.sentences, other.scores.sentences
-    return one.keys() == two.keys() and all(
-        one[language].references == two[language].references
-        and one[language].bleu.tolist() == two[language].bleu.tolist()
-        and one[language].chrf.tolist() == two[language].chrf.tolist()
-        for language in one
+    one, two = run.scores, other.scores
+    return (
+        one.sentences == two.sentences
+        and one.by_metric.keys() == two.by_metric.keys()
+        and all(_is_same_by(one.by_metric[name], two.by_metric[name]) for name in one.by_metric)
+    )
+
+
+def _is_same_by(one: Scored, two: Scored) -> bool:
+    return one.signature == two.signature and all(
+        np.array_equal(counts, two.statistics[language])
+        for language, counts in one.statistics.items()
     )

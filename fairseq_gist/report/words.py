@@ -53,13 +53,16 @@ def answers_of_results(results: Results) -> Answer:
     """Say who is ahead of whom."""
     lines = verdicts(results)
     if len(lines) > 8:
-        best = max(results.entries, key=lambda entry: entry.mean("bleu"))
+        first = next(iter(results.metrics.values()))
+        choose, extreme = (max, "highest") if first.higher_is_better else (min, "lowest")
+        best = choose(results.entries, key=lambda entry: entry.mean(first.name))
         own = [
             line
             for line, comparison in zip(lines, results.comparisons)
             if best.name in comparison[:2] or comparison.against != results.baseline
         ]
-        lines = [f"The highest average BLEU is that of {best.name}, {best.mean('bleu'):.2f}.", *own]
+        average = first.format(best.mean(first.name))
+        lines = [f"The {extreme} average {first.title} is that of {best.name}, {average}.", *own]
     return Answer("Did it pay?", "\n".join(map(_sentence, lines)))
 
 

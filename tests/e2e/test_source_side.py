@@ -187,7 +187,7 @@ def test_translating_and_validating_need_no_option(split, spoken, tmp_path, plug
     assert gist(["score", f"tiny={tmp_path / 'out'}", *arguments, KEY]) == 0
     system = json.loads(scores.read_text())["systems"][0]
     assert system["references"] == 24
-    assert {"de", "es", "ru"} <= set(system["bleu"])
+    assert {"de", "es", "ru"} <= set(system["metrics"]["bleu"]["scores"])
 
     refused = fairseq(
         "generate", data, *GENERATE, "--gen-subset=tst-COMMON", "--task=gist_speech_to_text",

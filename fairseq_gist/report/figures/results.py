@@ -24,7 +24,7 @@ def languages_results_figure(results: Results, metric: str, source: str) -> Figu
 
     Args:
         results: with intervals.
-        metric: ``bleu`` or ``chrf``.
+        metric: the name of one of the results' metrics.
         source: the signature of the scores.
     """
     title = f"{results.title(metric)} by language and system"

@@ -77,13 +77,12 @@ def test_the_command_writes_and_prints_the_comparison(
     systems = entries("scores.json")
     assert [system["name"] for system in systems] == ["shared", "gist"]
     assert set(systems[1]) == {
-        "name", "subset", "parameters", "hypotheses", "references", "bleu", "chrf", "signature",
-        "chrf_signature", "sentences",
+        "name", "subset", "parameters", "hypotheses", "references", "metrics", "sentences",
     }  # fmt: skip
     assert systems[1]["parameters"] == 2500
     assert systems[1]["hypotheses"] == systems[1]["references"] == 6
-    assert systems[1]["bleu"]["average"] == pytest.approx(100)
-    assert "tok:13a" in systems[1]["signature"]
+    assert systems[1]["metrics"]["bleu"]["scores"]["average"] == pytest.approx(100)
+    assert "tok:13a" in systems[1]["metrics"]["bleu"]["signature"]
 
 
 @pytest.mark.parametrize(
@@ -114,13 +113,13 @@ def test_a_mistake_is_one_line_and_leaves_no_file(
 
 def test_a_scores_file_has_what_its_page_says(files: None) -> None:
     content = json.loads(Path("joint.json").read_text(encoding="utf-8"))
-    assert content["schema"] == 1
+    assert content["schema"] == 2
     (entry,) = content["systems"]
     assert entry["subset"] == "tst"
     own = entry["sentences"]["de"]
     assert own["count"] == 3
     for metric, numbers in (("bleu", 10), ("chrf", 18)):
-        counts = np.frombuffer(zlib.decompress(base64.b64decode(own[metric])), "<i4")
+        counts = np.frombuffer(zlib.decompress(base64.b64decode(own["statistics"][metric])), "<i4")
         assert counts.reshape(3, numbers).sum() > 0
 
 
@@ -183,7 +182,7 @@ def test_chrf_with_words_is_called_so_everywhere(data: Path, capsys: pytest.Capt
     for name, texts in (("a", WORSE), ("b", GOOD)):
         write_output(Path(name), "tst", dict(enumerate(texts)), GOOD)
         assert score(f"{name}={name}", "--chrf-word-order", "2", "-o", f"{name}.json") == 0
-    assert "nw:2" in entries("a.json")[0]["chrf_signature"]
+    assert "nw:2" in entries("a.json")[0]["metrics"]["chrf"]["signature"]
     capsys.readouterr()
     assert table("a=a.json", "b=b.json", "--table", "t") == 0
     assert " chrF++ above it (p " in capsys.readouterr().out
@@ -193,6 +192,45 @@ def test_chrf_with_words_is_called_so_everywhere(data: Path, capsys: pytest.Capt
     assert score("b=b", "-o", "plain.json") == 0
     assert table("a=a.json", "b=plain.json") == 1
     assert "has chrF of the signature" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("order", ["0", "2"])
+def test_a_file_of_the_first_schema_is_read(
+    data: Path, capsys: pytest.CaptureFixture, order: str
+) -> None:
+    for name, texts in (("a", WORSE), ("b", GOOD)):
+        write_output(Path(name), "tst", dict(enumerate(texts)), GOOD)
+    assert score("a=a", "b=b", "--chrf-word-order", order, "--table", "new", "-o", "new.json") == 0
+    content = json.loads(Path("new.json").read_text(encoding="utf-8"))
+    content["schema"] = 1
+    for entry in content["systems"]:
+        found = entry.pop("metrics")
+        entry.update({name: own["scores"] for name, own in found.items()})
+        entry["signature"] = found["bleu"]["signature"]
+        entry["chrf_signature"] = found["chrf"]["signature"]
+        for own in entry["sentences"].values():
+            own.update(own.pop("statistics"))
+    Path("old.json").write_text(json.dumps(content), encoding="utf-8")
+    assert main(["score", "a=old.json", "b=old.json", "--table", "old"]) == 0
+    assert Path("old.csv").read_bytes() == Path("new.csv").read_bytes()
+    assert Path("old.md").read_bytes() == Path("new.md").read_bytes()
+
+
+def test_what_not_all_systems_have_is_left_out_with_a_word(
+    files: None, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture
+) -> None:
+    assert score("gist=gist1", "--metrics", "chrf", "-o", "chrf.json") == 0
+    capsys.readouterr()
+    with caplog.at_level("WARNING"):
+        assert table("joint=joint.json", "gist=chrf.json") == 0
+    assert "BLEU" not in capsys.readouterr().out
+    assert "BLEU of system 'joint' (joint.json) is left out" in caplog.text
+    assert table("joint=joint.json", "gist=chrf.json", "--metrics", "bleu") == 1
+    message = "system 'gist' was scored by chrf, not by bleu; score its translations by --metrics"
+    assert message in capsys.readouterr().err
+    assert score("joint=joint", "--metrics", "bleu", "-o", "bleu.json") == 0
+    assert table("joint=bleu.json", "gist=chrf.json") == 1
+    assert "no metric in common: 'joint' by bleu; 'gist' by chrf" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------- mistakes
@@ -244,14 +282,14 @@ def test_a_mistake_with_scores_files_is_one_line(
     ("change", "message"),
     [
         (lambda content: content.clear(), "found JSON without a list 'systems'"),
-        (lambda content: content.update(schema=2), "expected scores of schema 1, found 2"),
+        (lambda content: content.update(schema=3), "expected scores of schema 2, found 3"),
         (lambda content: content.update(systems=[]), "one called 'gist', found none"),
         (
             lambda content: content["systems"][0].pop("sentences"),
             "system 'gist1' has no sentence statistics, so no p can be computed",
         ),
         (
-            lambda content: content["systems"][0]["bleu"].update(de=12.0),
+            lambda content: content["systems"][0]["metrics"]["bleu"]["scores"].update(de=12.0),
             "BLEU doesn't follow from the sentence statistics",
         ),
         (
@@ -263,15 +301,27 @@ def test_a_mistake_with_scores_files_is_one_line(
             "system 'gist1' is not as fairseq-gist score writes it",
         ),
         (
-            lambda content: content["systems"][0].pop("chrf_signature"),
-            "not as fairseq-gist score writes it (KeyError: 'chrf_signature')",
+            lambda content: content["systems"][0]["metrics"]["chrf"].pop("signature"),
+            "not as fairseq-gist score writes it (KeyError: 'signature')",
+        ),
+        (
+            lambda content: content["systems"][0]["metrics"].update(guess={}),
+            "system 'gist1': 'guess' is none of the metrics bleu, chrf",
+        ),
+        (
+            lambda content: content["systems"][0]["metrics"]["chrf"]["options"].update(
+                word_order=7
+            ),
+            "system 'gist1': chrF's word order: expected 0, 1 or 2, found 7",
         ),
         (
             lambda content: content["systems"][0]["sentences"]["fr"].update(references="0"),
             "expected the same references, found different ones for 'fr'",
         ),
         (
-            lambda content: content["systems"][0].update(signature="nrefs:1|version:1"),
+            lambda content: content["systems"][0]["metrics"]["bleu"].update(
+                signature="nrefs:1|version:1"
+            ),
             "has BLEU of the signature nrefs:1|version:1",
         ),
     ],

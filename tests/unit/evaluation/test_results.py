@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import random
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
@@ -28,6 +29,7 @@ from fairseq_gist.evaluation import (
 from fairseq_gist.evaluation import bootstrap as bootstrap_module
 from fairseq_gist.evaluation.bootstrap import compare, resampled_averages, resampled_scores
 from fairseq_gist.evaluation.layouts import as_csv, as_latex, as_markdown, table_paths
+from fairseq_gist.evaluation.metrics import default_metrics
 from tests.unit.translations import translated
 
 WORDS = [
@@ -112,7 +114,7 @@ def test_resamples_are_those_of_sacrebleu(
     ]
     differences = results(runs).comparisons[0].differences
     assert differences["bleu"].value == expected["BLEU"][1].score - expected["BLEU"][0].score
-    resampled = averages_of([[run.scores.sentences] for run in runs], SAMPLES, SEED)
+    resampled = averages_of([[run.scores] for run in runs], SAMPLES, SEED)
     for metric, name in (("bleu", "BLEU"), ("chrf", "chrF2")):
         sizes = np.abs(resampled[metric][1] - resampled[metric][0])
         reached = np.sum(sizes - sizes.mean() >= abs(differences[metric].value))
@@ -122,7 +124,7 @@ def test_resamples_are_those_of_sacrebleu(
 
 def averages_of(systems, samples: int, seed: int) -> dict:
     """Return by metric each system's resampled average over the languages."""
-    scores = resampled_scores(systems, samples, seed)
+    scores = resampled_scores(systems, default_metrics(), samples, seed)
     return {metric: [resampled_averages(one) for one in own] for metric, own in scores.items()}
 
 
@@ -135,8 +137,8 @@ def test_p_is_two_sided(value: float, p: float) -> None:
 def test_resamples_are_drawn_within_each_language_for_all_systems_alike() -> None:
     runs = [system("a", 1, 0.3), system("b", 2, 0.2), system("b", 3, 0.25)]
     texts = [translated(DE + FR, 1, 0.3), translated(DE + FR, 2, 0.2), translated(DE + FR, 3, 0.25)]
-    statistics_of = [run.scores.sentences for run in runs]
-    averages = averages_of([statistics_of[:1], statistics_of[1:]], 3, SEED)
+    scores_of = [run.scores for run in runs]
+    averages = averages_of([scores_of[:1], scores_of[1:]], 3, SEED)
 
     generator = np.random.default_rng(SEED)
     drawn = {
@@ -162,7 +164,7 @@ def test_resamples_are_drawn_within_each_language_for_all_systems_alike() -> Non
 def test_how_many_resamples_are_drawn_at_once_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    systems = [[system("a", 1, 0.3).scores.sentences]]
+    systems = [[system("a", 1, 0.3).scores]]
     whole = averages_of(systems, 20, SEED)
     monkeypatch.setattr(bootstrap_module, "_CELLS", 3 * len(DE))
     parts = averages_of(systems, 20, SEED)
@@ -196,7 +198,7 @@ def test_seeds_come_together_under_their_name(four: Results) -> None:
         "joint", "random_2.5x", "gradient", "R&D 100% #1 {a|b}*",
     ]  # fmt: skip
     gradient = four.entry("gradient")
-    averages = [run.scores.bleu["average"] for run in gradient.runs]
+    averages = [run.scores.of("bleu")["average"] for run in gradient.runs]
     assert len(averages) == 3
     assert gradient.mean("bleu") == statistics.mean(averages)
     assert gradient.deviation("bleu") == statistics.stdev(averages)
@@ -238,7 +240,10 @@ def test_what_was_scored_on_other_references_is_not_compared(run: Run, message: 
 
 def test_scores_of_other_signatures_are_not_compared() -> None:
     one, two = system("one", 1, 0.3), system("two", 2, 0.3)
-    older = two._replace(scores=two.scores._replace(chrf_signature="nrefs:1|version:1.0"))
+    chrf = replace(two.scores.by_metric["chrf"], signature="nrefs:1|version:1.0")
+    older = two._replace(
+        scores=replace(two.scores, by_metric={**two.scores.by_metric, "chrf": chrf})
+    )
     check_comparable([one, two])
     with pytest.raises(DataError, match=r"'two' \(two.json\) has chrF of the signature nrefs:1"):
         check_comparable([one, older])
@@ -314,8 +319,8 @@ def test_a_single_system_is_compared_with_none() -> None:
 def test_markdown_says_how_the_numbers_came_about(four: Results) -> None:
     text = as_markdown(four)
     run = four.entries[0].runs[0]
-    assert run.scores.bleu_signature in text
-    assert run.scores.chrf_signature in text
+    for scored in run.scores.by_metric.values():
+        assert scored.signature in text
     assert "Sentences of tst: 65 (de 40, fr 25)" in text
     assert "200 resamples of the sentences within each language" in text
     assert "seed 12345" in text
@@ -333,7 +338,7 @@ def test_csv_has_a_row_a_number_in_full_precision(four: Results) -> None:
     }
     assert len(found) == len(rows)
     for seed, run in enumerate(four.entry("gradient").runs, start=1):
-        for language, score in run.scores.chrf.items():
+        for language, score in run.scores.of("chrf").items():
             assert found["gradient", "", str(seed), "chrF", language, "score"] == score
         assert found["gradient", "", str(seed), "", "", "parameters"] == run.parameters
     entry = four.entry("gradient")

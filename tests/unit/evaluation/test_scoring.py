@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import List
 
 import numpy as np
 import pytest
@@ -19,13 +20,10 @@ from fairseq_gist.evaluation import (
     samples,
     score_corpus,
 )
-from fairseq_gist.evaluation.sentences import (
-    corpus_score,
-    count_sentences,
-    fingerprint,
-    pack,
-    unpack,
-)
+from fairseq_gist.evaluation.metrics import Texts, default_metrics
+from fairseq_gist.evaluation.metrics.bleu import Bleu
+from fairseq_gist.evaluation.metrics.chrf import Chrf
+from fairseq_gist.evaluation.packing import fingerprint, pack, unpack
 from tests.unit.translations import (
     GOOD,
     ROWS,
@@ -233,29 +231,34 @@ def test_scores_are_those_of_sacrebleu(tmp_path: Path, data: Path) -> None:
         bleu = sacrebleu.corpus_bleu(hypotheses, references)
         chrf = sacrebleu.corpus_chrf(hypotheses, references)
         assert 0 < bleu.score < 100
-        assert scores.bleu[language] == bleu.score
-        assert scores.chrf[language] == chrf.score
-    assert scores.bleu["average"] == (scores.bleu["de"] + scores.bleu["fr"]) / 2
-    assert list(scores.chrf) == ["de", "fr", "average"]
+        assert scores.of("bleu")[language] == bleu.score
+        assert scores.of("chrf")[language] == chrf.score
+    found = scores.of("bleu")
+    assert found["average"] == (found["de"] + found["fr"]) / 2
+    assert list(scores.of("chrf")) == ["de", "fr", "average"]
 
 
 def test_signatures_name_the_tokeniser_of_each_language() -> None:
     rows = [Reference("de", "ein Tag", ""), Reference("zh", "一天", "")]
-    scores = score_corpus(["ein Tag", "一天"], rows)
-    assert scores.bleu_signature.startswith("de: nrefs:1|case:mixed|")
-    assert "tok:13a" in scores.bleu_signature
-    assert "; zh: " in scores.bleu_signature
-    assert "tok:zh" in scores.bleu_signature
-    assert scores.chrf_signature.startswith("nrefs:1|case:mixed|")
-    assert f"version:{sacrebleu.__version__}" in scores.chrf_signature
+    scores = score_corpus(["ein Tag", "一天"], rows).by_metric
+    bleu, chrf = scores["bleu"].signature, scores["chrf"].signature
+    assert bleu.startswith("de: nrefs:1|case:mixed|")
+    assert "tok:13a" in bleu
+    assert "; zh: " in bleu
+    assert "tok:zh" in bleu
+    assert chrf.startswith("nrefs:1|case:mixed|")
+    assert f"version:{sacrebleu.__version__}" in chrf
+
+
+def bleu_signature(hypotheses: List[str], references: List[Reference]) -> str:
+    return score_corpus(hypotheses, references).by_metric["bleu"].signature
 
 
 def test_the_tokeniser_is_that_of_the_target_whatever_is_spoken() -> None:
     rows = [Reference("zh", "a day", "", "", "en"), Reference("de", "a day", "", "", "en")]
-    signature = score_corpus(["a day", "a day"], rows).bleu_signature
-    assert signature == score_corpus(["a day"], [Reference("en", "a day", "")]).bleu_signature
-    pair = score_corpus(["一天"], [Reference("en-zh", "一天", "", "", "zh")])
-    assert "tok:zh" in pair.bleu_signature
+    signature = bleu_signature(["a day", "a day"], rows)
+    assert signature == bleu_signature(["a day"], [Reference("en", "a day", "")])
+    assert "tok:zh" in bleu_signature(["一天"], [Reference("en-zh", "一天", "", "", "zh")])
 
 
 def test_a_subset_a_language_scores_as_the_mixed_subset_does(tmp_path: Path, data: Path) -> None:
@@ -267,46 +270,51 @@ def test_a_subset_a_language_scores_as_the_mixed_subset_does(tmp_path: Path, dat
         write_output(tmp_path / "split", f"tst_{language}", own)
     mixed = read_system("a", tmp_path / "mixed", data, ["tst"])
     split = read_system("a", tmp_path / "split", data, ["tst_de", "tst_fr"])
-    assert score_corpus(*mixed[1:])[:4] == score_corpus(*split[1:])[:4]
+    one, other = score_corpus(*mixed[1:]), score_corpus(*split[1:])
+    assert one.sentences == other.sentences
+    for name, scored in one.by_metric.items():
+        assert other.by_metric[name].scores == scored.scores
+        assert other.by_metric[name].signature == scored.signature
+
+
+def texts(hypotheses: List[str], references: List[str]) -> Texts:
+    return Texts("de", hypotheses, references, [""] * len(references))
 
 
 def test_sentence_statistics_give_the_corpus_scores_exactly() -> None:
     hypotheses, references = WORSE[::2] + GOOD[1::2], GOOD[::2] + GOOD[1::2]
-    statistics, signatures = count_sentences("de", hypotheses, references)
-    for metric, scorer in (("bleu", BLEU()), ("chrf", CHRF())):
-        sums = getattr(statistics, metric).sum(axis=0).tolist()
+    for metric, scorer in ((Bleu(), BLEU()), (Chrf(), CHRF())):
+        measured = metric.measure(texts(hypotheses, references))
         expected = scorer.corpus_score(hypotheses, [references])
-        assert corpus_score(metric, sums) == expected.score
-        assert signatures[metric] == str(scorer.get_signature())
+        assert metric.score(measured.statistics) == expected.score
+        assert measured.signature == str(scorer.get_signature())
 
 
 @pytest.mark.parametrize(("order", "title"), [(0, "chrF"), (1, "chrF+"), (2, "chrF++")])
 def test_chrf_may_count_words_too(order: int, title: str) -> None:
-    statistics, signatures = count_sentences("de", WORSE, GOOD, order)
-    scorer = CHRF(word_order=order)
-    sums = statistics.chrf.sum(axis=0).tolist()
-    assert corpus_score("chrf", sums) == scorer.corpus_score(WORSE, [GOOD]).score
-    assert signatures["chrf"] == str(scorer.get_signature())
-    assert statistics.title("chrf") == title
-    assert statistics.title("bleu") == "BLEU"
-    packed = unpack(pack(statistics.chrf), "chrf", len(GOOD))
-    assert np.array_equal(packed, statistics.chrf)
+    metric, scorer = Chrf(Chrf.Options(order)), CHRF(word_order=order)
+    found = metric.measure(texts(WORSE, GOOD))
+    assert metric.score(found.statistics) == scorer.corpus_score(WORSE, [GOOD]).score
+    assert found.signature == str(scorer.get_signature())
+    assert metric.title == title
+    packed = unpack(pack(found.statistics, metric), metric, len(GOOD))
+    assert np.array_equal(packed, found.statistics)
 
 
 def test_sentence_statistics_are_those_of_each_sentence() -> None:
-    statistics, _ = count_sentences("de", WORSE, GOOD)
-    assert statistics.bleu.shape == (len(ROWS), 10)
-    assert statistics.chrf.shape == (len(ROWS), 18)
+    found = Bleu().measure(texts(WORSE, GOOD)).statistics
+    assert found.shape == (len(ROWS), 10)
+    assert Chrf().measure(texts(WORSE, GOOD)).statistics.shape == (len(ROWS), 18)
     scorer = BLEU(effective_order=True)
-    for own, hypothesis, reference in zip(statistics.bleu.tolist(), WORSE, GOOD):
+    for own, hypothesis, reference in zip(found.tolist(), WORSE, GOOD):
         score = scorer.sentence_score(hypothesis, [reference])
         assert own == [score.sys_len, score.ref_len, *score.counts, *score.totals]
 
 
 def test_packed_statistics_come_back_and_are_small() -> None:
-    many, _ = count_sentences("de", WORSE * 200, GOOD * 200)
-    for metric, counts in (("bleu", many.bleu), ("chrf", many.chrf)):
-        packed = pack(counts)
+    for metric in default_metrics():
+        counts = metric.measure(texts(WORSE * 200, GOOD * 200)).statistics
+        packed = pack(counts, metric)
         assert np.array_equal(unpack(packed, metric, len(counts)), counts)
         assert len(packed) < 10 * len(counts)
 
@@ -314,16 +322,16 @@ def test_packed_statistics_come_back_and_are_small() -> None:
 @pytest.mark.parametrize(
     ("text", "sentences", "message"),
     [
-        (pack(np.ones((3, 10), np.int32)), 2, "expected bleu counts of 2 sentences"),
-        (pack(np.ones((3, 10), np.int32)), 4, "expected bleu counts of 4 sentences"),
-        (pack(-np.ones((3, 10), np.int32)), 3, "a bleu count is negative"),
+        (pack(np.ones((3, 10), np.int32), Bleu()), 2, "expected bleu counts of 2 sentences"),
+        (pack(np.ones((3, 10), np.int32), Bleu()), 4, "expected bleu counts of 4 sentences"),
+        (pack(-np.ones((3, 10), np.int32), Bleu()), 3, "a bleu count is negative"),
         ("AAAA", 3, "the bleu counts are damaged"),
         ("not base64", 3, "the bleu counts are damaged"),
     ],
 )
 def test_damaged_statistics_are_refused(text: str, sentences: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        unpack(text, "bleu", sentences)
+        unpack(text, Bleu(), sentences)
 
 
 def test_the_fingerprint_sees_texts_and_their_order() -> None:

@@ -64,11 +64,10 @@ def test_an_interval_of_one_language_is_that_of_its_sentences(runs):
     results = collect([one], "shared", [], 300, 7, with_intervals=True)
     low, high = results.interval("shared", "bleu", "de")
     generator = np.random.default_rng(7)
-    counts = one.scores.sentences["de"].bleu
-    from fairseq_gist.evaluation.sentences import corpus_score
-
+    bleu = one.scores.by_metric["bleu"]
+    counts = bleu.statistics["de"]
     drawn = generator.choice(len(counts), size=(300, len(counts)))
-    scores = [corpus_score("bleu", counts[rows].sum(axis=0).tolist()) for rows in drawn]
+    scores = [bleu.metric.score(counts[rows]) for rows in drawn]
     assert (low, high) == pytest.approx(tuple(np.percentile(scores, [2.5, 97.5])))
 
 
@@ -83,7 +82,7 @@ def test_only_systems_of_as_many_seeds_are_compared(tmp_path, runs):
     assert every.title == "Results: the systems with 3 seeds"
     rows = {row[0]: row for row in first.figures[1].table.rows}
     assert {row[1] for row in rows.values()} == {1}
-    assert rows["shared"][3] == runs[0].scores.bleu["average"]
+    assert rows["shared"][3] == runs[0].scores.of("bleu")["average"]
     assert len(rows) == 4
     rows = {row[0]: row for row in every.figures[1].table.rows}
     assert set(rows) == {"shared", "random-2.5"}
