@@ -45,6 +45,7 @@ setup(
         "kaldi-native-fbank",
         "tqdm",
         "PyYAML",
+        "tomli; python_version < '3.11'",
     ],
     extras_require={
         # Two distributions own the import package `fairseq`: never a plain requirement, because

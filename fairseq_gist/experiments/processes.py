@@ -1,0 +1,104 @@
+"""Commands in processes of their own, which can all be stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import IO, Callable, Mapping, Optional, Sequence, Set
+
+__all__ = ["Processes", "last_lines"]
+
+_PATIENCE = 10.0
+"""Seconds that a process has to end when it is asked to."""
+
+
+class Processes:
+    """Runs commands, each with all that it starts as a group of processes.
+
+    Args:
+        environment: of the commands.
+        say: told the lines of output that are to be shown.
+    """
+
+    def __init__(self, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+        self._environment = dict(environment)
+        self._say = say
+        self._lock = threading.Lock()
+        self._running: Set[subprocess.Popen[str]] = set()
+        self._is_stopped = False
+
+    def run(self, command: Sequence[str], log: Path, shows: str = "") -> int:
+        """Run a command, its output to the end of the log; give its exit status.
+
+        ``shows`` is a regular expression: matching lines of the output are told, too.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            process = self._start(command, subprocess.PIPE if shows else file)
+            if process is None:
+                return -signal.SIGTERM
+            try:
+                if shows and process.stdout:
+                    self._copy(process.stdout, file, re.compile(shows))
+                return process.wait()
+            finally:
+                with self._lock:
+                    self._running.discard(process)
+
+    def stop(self) -> None:
+        """End all that runs, with what it started; start nothing more."""
+        with self._lock:
+            self._is_stopped = True
+            running = list(self._running)
+        for process in running:
+            _signal(process, signal.SIGTERM)
+        for process in running:
+            try:
+                process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                _signal(process, signal.SIGKILL)
+
+    def _start(
+        self, command: Sequence[str], output: int | IO[str]
+    ) -> Optional[subprocess.Popen[str]]:
+        with self._lock:
+            if self._is_stopped:
+                return None
+            process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            self._running.add(process)
+            return process
+
+    def _copy(self, output: IO[str], file: IO[str], shown: re.Pattern[str]) -> None:
+        for line in output:
+            file.write(line)
+            file.flush()
+            if shown.search(line):
+                self._say(line.rstrip("\n"))
+
+
+def last_lines(path: Path, count: int = 4) -> str:
+    """Return the end of a log."""
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - 10_000))
+        text = file.read().decode("utf-8", "replace")
+    return "\n".join(text.splitlines()[-count:])
+
+
+def _signal(process: subprocess.Popen[str], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

@@ -1,0 +1,202 @@
+"""From the tables of TOML to an experiment, checked."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, List, Mapping, Sequence, Tuple
+
+import fairseq_gist
+from fairseq_gist.errors import DataError
+from fairseq_gist.experiments.document import Document, merged
+from fairseq_gist.experiments.experiment import (
+    Closing,
+    Comparisons,
+    Costs,
+    Experiment,
+    Remark,
+    Results,
+    StepTemplate,
+    System,
+    Table,
+    Twins,
+)
+from fairseq_gist.experiments.fields import from_table
+from fairseq_gist.experiments.templates import Scope, combinations
+
+__all__ = ["experiment_of"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+_KEYS = (
+    "title", "out", "always", "only", "settings", "required", "at_least", "options", "defaults",
+    "kinds", "systems", "steps", "results", "comparisons", "twins", "remarks", "tables", "closing",
+    "costs", "environment",
+)  # fmt: skip
+
+
+def experiment_of(document: Document, name: str, out: str = "") -> Experiment:
+    """Return the experiment that a document describes, checked.
+
+    Args:
+        document: with its profiles and settings applied.
+        name: of the experiment.
+        out: the folder in place of the document's.
+
+    Raises:
+        DataError: naming what is wrong.
+    """
+    for key in document:
+        if key not in _KEYS:
+            raise DataError(f"{name}: expected some of {', '.join(_KEYS)}, found '{key}'")
+    _check_settings(document, name)
+    folder = Path(out or document.get("out") or f"runs/{name}").as_posix()
+    settings = document.get("settings", {})
+    builtin = {
+        "out": folder,
+        "plugin": str(Path(fairseq_gist.__file__).parent),
+        "first_seed": settings["seeds"][0],
+    }
+    scope = Scope({**settings, **builtin}, document.get("options", {}), name)
+    steps = {
+        step: from_table(StepTemplate, table, f"steps.{step}", name=step)
+        for step, table in document.get("steps", {}).items()
+    }
+    systems = tuple(_systems(document, scope, steps))
+    names = [system.name for system in systems]
+    comparisons = _comparisons(document, names, [system.origin for system in systems])
+    return Experiment(
+        name=name,
+        title=document.get("title", name),
+        scope=scope,
+        seeds=tuple(settings["seeds"]),
+        seeded=_known(settings.get("seeded", names), names, "seeded"),
+        always=_known(document.get("always", []), names, "always"),
+        only=_known(document.get("only", []), names, "only"),
+        systems=systems,
+        steps=steps,
+        results=from_table(Results, document.get("results", {}), "results"),
+        comparisons=comparisons,
+        twins=_each(Twins, document, "twins"),
+        remarks=_each(Remark, document, "remarks"),
+        tables=_each(Table, document, "tables"),
+        closing=_each(Closing, document, "closing"),
+        costs=from_table(Costs, document.get("costs", {}), "costs"),
+        environment={key: str(value) for key, value in document.get("environment", {}).items()},
+    )
+
+
+def _check_settings(document: Document, name: str) -> None:
+    settings = document.get("settings", {})
+    for key, what in document.get("required", {}).items():
+        if not settings.get(key):
+            raise DataError(f"{name}: give --set {key}=...: {what}")
+    for key, least in document.get("at_least", {}).items():
+        value = settings.get(key)
+        if isinstance(value, list):
+            if len(value) < least:
+                raise DataError(
+                    f"{key}: expected {least} or more, found {', '.join(map(str, value))}"
+                )
+        elif not isinstance(value, (int, float)) or value < least:
+            raise DataError(f"{key}: expected a number from {least} on, found {value!r}")
+    seeds = settings.get("seeds")
+    if not isinstance(seeds, list) or not seeds or not all(_is_seed(seed) for seed in seeds):
+        raise DataError(f"seeds: expected numbers from 0 on, found {seeds!r}")
+    if len(set(seeds)) < len(seeds):
+        raise DataError(f"seeds: expected each once, found {', '.join(map(str, seeds))}")
+
+
+def _is_seed(seed: Any) -> bool:
+    return isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0
+
+
+def _systems(document: Document, scope: Scope, steps: Mapping[str, StepTemplate]) -> List[System]:
+    found: List[System] = []
+    for origin, table in document.get("systems", {}).items():
+        own = _with_kind(document, origin, table)
+        each = own.pop("each", {})
+        _check_system(origin, own, each, document, steps)
+        for items in combinations(scope, each):
+            name = scope.child(f"systems.{origin}", items).text(origin)
+            if not _NAME.fullmatch(name):
+                raise DataError(
+                    f"systems: '{name}' can't be the name of a system and of its folder"
+                )
+            values = {
+                key: value for key, value in own.items() if key not in ("steps", "goals", "options")
+            }
+            made, goals = tuple(own["steps"]), tuple(own["goals"])
+            found.append(System(name, origin, items, made, goals, values, own.get("options", {})))
+    names = [system.name for system in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(f"systems: expected each name once, found '{name}' again")
+    return found
+
+
+def _with_kind(document: Document, origin: str, table: Document) -> Document:
+    """Return a system's table on top of its kind's and of the defaults."""
+    kinds = document.get("kinds", {})
+    kind = table.get("like")
+    if kind is not None and kind not in kinds:
+        known = ", ".join(kinds) or "none"
+        raise DataError(f"systems.{origin}.like: expected one of {known}, found {kind!r}")
+    own = merged(merged(document.get("defaults", {}), kinds.get(kind, {})), table)
+    own.pop("like", None)
+    return own
+
+
+def _check_system(
+    origin: str,
+    own: Mapping[str, Any],
+    each: Mapping[str, str],
+    document: Document,
+    steps: Mapping[str, StepTemplate],
+) -> None:
+    """Raise unless all that a system says is known elsewhere: what it says is a change."""
+    where = f"systems.{origin}"
+    settings, options = document.get("settings", {}), document.get("options", {})
+    for key in own:
+        if key not in ("steps", "goals", "options") and key not in settings:
+            raise DataError(f"{where}: expected one of the settings, found '{key}'")
+    for key in own.get("options", {}):
+        if key not in options:
+            raise DataError(f"{where}: expected one of the options, found '{key}'")
+    for key in ("steps", "goals"):
+        for step in own.get(key, ["none"]):
+            if step not in steps:
+                raise DataError(
+                    f"{where}.{key}: expected some of {', '.join(steps)}, found '{step}'"
+                )
+    for name in each.values():
+        if name not in settings:
+            raise DataError(f"{where}.each: expected the name of a setting, found '{name}'")
+
+
+def _known(names: Sequence[Any], systems: Sequence[str], what: str) -> Tuple[str, ...]:
+    for name in names:
+        if name not in systems:
+            raise DataError(f"{what}: expected some of {', '.join(systems)}, found '{name}'")
+    return tuple(names)
+
+
+def _each(kind: Any, document: Document, key: str) -> Tuple[Any, ...]:
+    tables = document.get(key, [])
+    return tuple(from_table(kind, table, f"{key}[{number}]") for number, table in enumerate(tables))
+
+
+def _comparisons(document: Document, names: Sequence[str], origins: Sequence[str]) -> Comparisons:
+    table = document.get("comparisons", {})
+    for key in table:
+        if key not in ("baseline", "pairs"):
+            raise DataError(f"comparisons: expected baseline and pairs, found '{key}'")
+    baseline = table.get("baseline", "")
+    if baseline:
+        _known([baseline], names, "comparisons.baseline")
+    pairs = []
+    for pair in table.get("pairs", []):
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise DataError(f"comparisons.pairs: expected two systems, found {pair!r}")
+        pairs.append((str(pair[0]), str(pair[1])))
+    return Comparisons(baseline, tuple(pairs))

@@ -1,0 +1,245 @@
+"""Steps are done once, in order, and once more when what they were made with has changed."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from fairseq_gist.errors import GistError
+from fairseq_gist.experiments import Conduct, dry_run
+from tests.unit.experiments.toy import TOML, Toy
+
+ALL = [
+    "data",
+    "base, seed 1: train", "base, seed 1: score",
+    "wide, seed 1: train", "wide, seed 1: score",
+    "wide-3, seed 1: train", "wide-3, seed 1: score",
+    "wide-5, seed 1: train", "wide-5, seed 1: score",
+    "base, seed 2: train", "base, seed 2: score",
+    "wide, seed 2: train", "wide, seed 2: score",
+]  # fmt: skip
+
+
+def records(toy):
+    lines = (toy.out / "runs.jsonl").read_text().splitlines()
+    return {(run["system"], run["seed"]): run for run in map(json.loads, lines)}
+
+
+def test_every_step_is_done_once(toy):
+    assert toy.do() == ALL
+    assert toy.do() == []
+    assert not list(toy.out.glob("*/left"))
+    assert (toy.out / "wide-1" / "model").read_text() == "--updates 2 --word plain --width 7\n"
+
+
+def test_a_run_is_a_line_of_the_record(toy):
+    toy.do()
+    toy.do()
+    found = records(toy)
+    assert len((toy.out / "runs.jsonl").read_text().splitlines()) == len(found) == 6
+    wide = found["wide", 2]
+    assert wide["figures"] == {"size": 35, "width": 7}
+    assert wide["seconds"] > 0
+    assert wide["signature"] == found["wide", 1]["signature"] or wide["seed"] == 2
+    assert len({run["signature"] for run in found.values()}) > 3
+
+
+def test_only_what_is_asked_for_and_what_it_needs(toy):
+    assert toy.do("seeds=1", only=["wide-5"]) == [
+        "data", "base, seed 1: train", "base, seed 1: score",
+        "wide-5, seed 1: train", "wide-5, seed 1: score",
+    ]  # fmt: skip
+    with pytest.raises(GistError, match="--only: expected some of base, wide.*, found 'narrow'"):
+        toy.do(only=["narrow"])
+
+
+def test_a_model_that_is_given_is_not_trained(toy, tmp_path):
+    (tmp_path / "given").write_text("x")
+    toy.file.write_text(TOML.replace('always = ["base"]', 'only = ["wide"]'))
+    done = toy.do(f"start={tmp_path / 'given'}", "seeds=1")
+    assert done == ["data", "wide, seed 1: train", "wide, seed 1: score"]
+    with pytest.raises(GistError, match="expected files that no step makes, found none of 1: nope"):
+        toy.do("start=nope", "seeds=1", again=True)
+
+
+def test_what_is_gone_is_made_again_and_nothing_else(toy):
+    toy.do()
+    (toy.out / "scores" / "wide-1.json").unlink()
+    assert toy.do() == ["wide, seed 1: score"]
+    # what is not needed any more may go
+    (toy.out / "base-1" / "model").unlink()
+    assert toy.do() == []
+
+
+def test_other_settings_are_refused_or_made_again(toy):
+    toy.do()
+    with pytest.raises(GistError, match="was '--updates 2', is '--updates 3'.*-o, or --again"):
+        toy.do("updates=3")
+    assert (toy.out / "wide-1" / "model").read_text().startswith("--updates 2 ")
+    done = toy.do("updates=3", again=True)
+    assert done == [step for step in ALL if step != "data"]
+    assert (toy.out / "wide-1" / "model").read_text() == "--updates 3 --word plain --width 7\n"
+    assert records(toy)["wide", 1]["figures"]["size"] == 35
+
+
+def test_what_stopped_half_way_is_not_gone_on_from_with_other_settings(toy):
+    toy.file.write_text(TOML.replace('"touch {folder}/left"', '"false"'))
+    with pytest.raises(GistError, match="base, seed 1: train failed with 1, see .*train.log"):
+        toy.do()
+    toy.file.write_text(TOML)
+    with pytest.raises(GistError, match="was '1 false', is '1 touch"):
+        toy.do()
+
+
+def test_other_content_of_what_a_step_needs_counts_and_its_time_does_not(toy):
+    toy.do()
+    data = toy.out / "data"
+    text = data.read_text()
+    data.write_text(text)
+    assert toy.do() == []
+    data.write_text("other")
+    with pytest.raises(GistError, match="base, seed 1: train: .*out/data is another one now"):
+        toy.do()
+    assert len(toy.do(again=True)) == len(ALL) - 1
+
+
+def test_a_folder_may_be_moved(toy):
+    toy.do()
+    toy.out = toy.out.rename(toy.folder / "elsewhere")
+    assert toy.do() == []
+
+
+def test_a_failure_stops_all_or_what_needs_it(toy):
+    toy.file.write_text(
+        TOML.replace('"touch {folder}/left"', "\"sh -c 'echo so; test {width} != 7'\"")
+    )
+    with pytest.raises(GistError, match="wide, seed 1: train failed .* the same command goes on"):
+        toy.do()
+    assert not (toy.out / "scores" / "wide-3-1.json").exists()
+    with pytest.raises(GistError, match="failed: wide, seed 1: train.*; wide, seed 2: train"):
+        toy.do(keep_going=True, jobs=2)
+    assert (toy.out / "scores" / "wide-3-1.json").exists()
+    assert "so" in toy.said  # the end of the log
+
+
+def test_a_step_that_makes_nothing_is_told(toy):
+    toy.file.write_text(TOML.replace("echo data > {out}/data", "true"))
+    with pytest.raises(GistError, match="data ended without .*/out/data, see"):
+        toy.do()
+
+
+def test_commands_that_there_are_not(toy):
+    toy.file.write_text(TOML.replace('"touch {folder}/left"', '"fairseq-teleport"'))
+    with pytest.raises(GistError, match="fairseq-teleport is not on the PATH"):
+        toy.do()
+    assert not toy.out.exists()
+
+
+def test_steps_go_side_by_side(tmp_path):
+    text = TOML.replace('"touch {folder}/left"', '"sleep 0.4"')
+    toy = Toy(tmp_path, text)
+    began = time.monotonic()
+    done = toy.do("widths=1,2,3,4,5,6", "seeds=1", only=[f"wide-{n}" for n in range(1, 7)], jobs=6)
+    assert len(done) == 1 + 2 * 7
+    assert time.monotonic() - began < 7 * 0.4
+    assert len(records(toy)) == 7
+
+
+def test_hundreds_of_runs_take_little_beside_their_commands(toy):
+    widths = ",".join(map(str, range(200)))
+    began = time.monotonic()
+    toy.do(f"widths={widths}", "seeds=1", jobs=4)
+    assert len(records(toy)) == 202
+    assert time.monotonic() - began < 60
+    began = time.monotonic()
+    assert toy.do(f"widths={widths}", "seeds=1", jobs=4) == []
+    assert time.monotonic() - began < 10
+
+
+def test_two_at_work_in_one_folder_are_refused(tmp_path):
+    toy = Toy(tmp_path, TOML.replace('"touch {folder}/left"', '"sleep 2"'))
+    thread = threading.Thread(target=toy.do, kwargs={"only": ["base"]})
+    thread.start()
+    while not (toy.out / ".lock").exists():
+        time.sleep(0.02)
+    time.sleep(0.2)
+    with pytest.raises(GistError, match="is at work in another process"):
+        Toy(tmp_path, toy.file.read_text()).do(only=["base"])
+    thread.join()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_stopped_it_leaves_nothing_behind_and_goes_on(tmp_path, number, status):
+    toy = Toy(tmp_path, TOML.replace('"touch {folder}/left"', '"sleep 4321.25"'))
+    command = [sys.executable, "-m", "fairseq_gist.cli.main", "experiment", str(toy.file)]
+    process = subprocess.Popen([*command, "-o", str(toy.out), "--jobs", "2"])
+    try:
+        for _ in range(200):
+            if len(_sleeping()) == 2:
+                break
+            time.sleep(0.1)
+        assert len(_sleeping()) == 2
+    finally:
+        process.send_signal(number)
+    assert process.wait(timeout=20) == status
+    assert not _sleeping()
+    toy.file.write_text(TOML.replace('"touch {folder}/left"', '"sleep 4321.25"'))
+    assert "base, seed 1: train" in dry_run(toy.experiment(), Conduct())
+
+
+def _sleeping():
+    listed = subprocess.run(["ps", "-eo", "args"], text=True, capture_output=True, check=True)
+    return [line for line in listed.stdout.splitlines() if re.match("sleep 4321.25", line)]
+
+
+def test_a_dry_run_prints_what_is_left_and_writes_nothing(toy):
+    text = dry_run(toy.experiment(), Conduct())
+    assert re.findall("^== (.*)$", text, re.MULTILINE) == ALL
+    assert not toy.out.exists()
+    toy.do(only=["base"])
+    assert "base" not in re.findall("^== (.*)$", dry_run(toy.experiment(), Conduct()), re.MULTILINE)
+    assert "== wide, seed 1: train" in dry_run(toy.experiment(), Conduct())
+
+
+def test_lines_of_the_output_that_are_wanted_are_shown(toy):
+    toy.file.write_text(
+        TOML.replace('makes = "{out}/data"', 'makes = "{out}/data"\nshows = "^lo+k"').replace(
+            "echo data >", "echo look; echo no; echo data >"
+        )
+    )
+    toy.do()
+    assert "look" in toy.said
+    assert "no" not in toy.said
+    assert (toy.out / "logs" / "data.log").read_text() == "look\nno\n"
+
+
+def test_a_record_that_was_being_written_is_completed(toy):
+    toy.do()
+    path = toy.out / "runs.jsonl"
+    whole = path.read_text()
+    path.write_text(whole[:-20])
+    toy.do()
+    assert sorted(path.read_text().splitlines()) == sorted(whole.splitlines())
+    path.write_text("{}\n")
+    with pytest.raises(GistError, match="runs.jsonl, line 1: expected a run"):
+        toy.do()
+
+
+def test_steps_that_need_each_other_or_make_the_same(toy):
+    toy.file.write_text(
+        TOML.replace(
+            'makes = "{out}/data"', 'makes = "{out}/data"\nneeds = "{out}/scores/wide-1.json"'
+        )
+    )
+    with pytest.raises(GistError, match="steps need each other"):
+        toy.do()
+    toy.file.write_text(TOML.replace('folder = "{out}/{system}-{seed}"', 'folder = "{out}/{seed}"'))
+    with pytest.raises(GistError, match="two steps make .*/out/1/model"):
+        toy.do()
