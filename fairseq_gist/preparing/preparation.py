@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import re
-import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,10 +17,10 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from fairseq_gist import __version__
 from fairseq_gist.errors import DataError, OptionError
-from fairseq_gist.files import replacing
 from fairseq_gist.preparing.alignment import TOLERANCE
 from fairseq_gist.preparing.configuration import SPECAUGMENT, follow_move, write_configuration
 from fairseq_gist.preparing.filterbank import BINS
+from fairseq_gist.preparing.making import Making
 from fairseq_gist.preparing.mustc import Layout
 from fairseq_gist.preparing.survey import Survey
 from fairseq_gist.preparing.talk_features import Span, Talk, compute_features, write_zip
@@ -134,16 +133,16 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
     if ":" in str(out.resolve()):
         raise DataError(f"{out.resolve()}: fairseq cannot read audio below a path with a colon")
     inputs = _digest(layout, options, vocabulary)
-    record = _finished(out, options, inputs)
+    make = Making(out, _RECORD, "prepared", "choose another --out or remove it")
+    record = _finished(make, options, inputs)
     if record is not None:
         logger.info("%s: already prepared, nothing to do", out)
         return record
-    work = out / ".work"
-    _begin(work, options, inputs)
+    make.begin(_unchangeable(options, inputs))
     _sweep(out)
     survey = Survey.of(layout, options.languages, options.splits)
-    compute_features(survey.talks(), work, workers)
-    places = _zip(out, survey, work, options)
+    compute_features(survey.talks(), make.work, workers)
+    places = _zip(out, survey, make.work, options)
     writer = TsvWriter(layout, survey, out, places, options.languages)
     counts = {split: writer.write(split) for split in options.splits}
     multiway = writer.write_multiway(options.multiway_from, options.tolerance)
@@ -168,9 +167,7 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
     }
     if options.asr:
         record["asr"] = {"counts": transcripts, "vocabulary": f"{stems[ASR]}.txt"}
-    with replacing(out / _RECORD) as path:
-        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(work)
+    make.finish(record)
     return record
 
 
@@ -252,36 +249,29 @@ def _digest(layout: Layout, options: Options, vocabulary: Optional[Vocabulary]) 
     return digest.hexdigest()
 
 
-def _finished(out: Path, options: Options, inputs: str) -> Optional[Dict[str, Any]]:
-    path = out / _RECORD
-    if path.is_file():
-        record: Dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        _same(out, record["options"], _plain(options))
+def _finished(make: Making, options: Options, inputs: str) -> Optional[Dict[str, Any]]:
+    """What finished data of these options and inputs say, or None where there are some to make."""
+    record = make.record({"options": dict, "inputs": str, "counts": dict, "multiway": dict})
+    out = make.folder
+    if record is not None:
+        make.check_same(record["options"], _plain(options))
         if record["inputs"] != inputs:
             raise DataError(
                 f"{out}: prepared from other text or vocabulary; choose another --out or remove it"
             )
         follow_move(out)
-        shutil.rmtree(out / ".work", ignore_errors=True)
+        make.sweep()
         return record
-    ours = out / ".work" / "options.json"
-    if not ours.is_file() and any(out.glob("*.tsv")):
+    if not make.is_begun and any(out.glob("*.tsv")):
         raise DataError(f"{out}: holds TSV files made otherwise; choose another --out")
     return None
 
 
-def _begin(work: Path, options: Options, inputs: str) -> None:
-    """Note what the unfinished files are for; what can still be changed is not compared."""
+def _unchangeable(options: Options, inputs: str) -> Dict[str, Any]:
+    """What the unfinished files are for, without what can still be changed."""
     plain = _plain(options)
     names = ("languages", "source", "target", "splits")
-    wanted = {name: plain[name] for name in names if name in plain}
-    wanted["inputs"] = inputs
-    path = work / "options.json"
-    if path.is_file():
-        _same(work.parent, json.loads(path.read_text(encoding="utf-8")), wanted)
-        return
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
+    return {**{name: plain[name] for name in names if name in plain}, "inputs": inputs}
 
 
 def _sweep(out: Path) -> None:
@@ -300,19 +290,6 @@ def _plain(options: Options) -> Dict[str, Any]:
     if not options.target:
         del plain["target_tag"]
     return plain
-
-
-def _same(out: Path, found: Dict[str, Any], wanted: Dict[str, Any]) -> None:
-    for key, value in wanted.items():
-        if found.get(key) != value:
-            raise DataError(
-                f"{out}: prepared with {key} {_short(found.get(key))}, wanted {_short(value)}; "
-                "choose another --out or remove it"
-            )
-
-
-def _short(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _zip(out: Path, survey: Survey, work: Path, options: Options) -> Places:

@@ -159,14 +159,12 @@ def _compute(job: _Job) -> None:
 def _is_done(job: _Job) -> bool:
     try:
         note = json.loads(Path(job.cache).with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        made_from = note["audio"], note["stamp"]
+        spans = [(start, length) for start, length, _, _, _ in note["entries"]]
+    except (KeyError, OSError, TypeError, ValueError):
         return False
-    return (
-        Path(job.cache).is_file()
-        and note["audio"] == job.audio
-        and note["stamp"] == job.stamp
-        and [(entry[0], entry[1]) for entry in note["entries"]] == job.spans
-    )
+    made = Path(job.cache).is_file()
+    return made and made_from == (job.audio, job.stamp) and spans == job.spans
 
 
 def _cache(work: Path, talk: Talk) -> Path:

@@ -10,154 +10,80 @@ where it stopped.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import shutil
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
 from fairseq_gist import __version__
+from fairseq_gist.corpora.base import making
 from fairseq_gist.corpora.cldr import speech
-from fairseq_gist.corpora.cldr.casting import (
-    SIX_VOICES,
-    TWELVE_VOICES,
-    Size,
-    english_talks,
-    talks_in,
-)
-from fairseq_gist.corpora.cldr.numbers import LANGUAGES
+from fairseq_gist.corpora.cldr.casting import english_talks, talks_in
+from fairseq_gist.corpora.cldr.options import CldrOptions, Size
 from fairseq_gist.corpora.cldr.phrases import Phrase, choose
 from fairseq_gist.corpora.cldr.talks import SpokenTalk, link_audio, speak_all
-from fairseq_gist.errors import DataError, OptionError
-from fairseq_gist.files import replacing
+from fairseq_gist.errors import DataError
+from fairseq_gist.preparing.making import Making
 from fairseq_gist.preparing.mustc import Layout, Segment, write_split
 
-__all__ = ["DIRECTIONS", "MANY_TO_ONE", "ONE_TO_MANY", "SIZES", "build"]
+__all__ = ["build"]
 
 logger = logging.getLogger(__name__)
 
-ONE_TO_MANY, MANY_TO_ONE = DIRECTIONS = ("one-to-many", "many-to-one")
 
-SIZES = {
-    "tiny": Size(40, 8, 8, voices=SIX_VOICES[:2], repeats=1, talk=8),
-    "small": Size(1200, 100, 300),
-    "full": Size(6000, 300, 600, names=True, voices=TWELVE_VOICES, repeats=4, talk=40),
-}
-"""``tiny`` is for trying out the tools; nothing can be learned from it."""
-
-
-def build(
-    out: Path,
-    size: str,
-    seed: int,
-    workers: int,
-    direction: str = ONE_TO_MANY,
-    languages: Sequence[str] = (),
-    sizes: Optional[Mapping[str, int]] = None,
-) -> Dict[str, Any]:
+def build(out: Path, options: CldrOptions, workers: int) -> Dict[str, Any]:
     """Write the corpus under ``out``, or finish it; gives what ``corpus.json`` says.
 
     Args:
         out: folder to write.
-        size: one of :data:`SIZES`.
-        seed: of the choice of phrases and voices.
+        options: what the corpus depends on.
         workers: processes that speak at a time.
-        direction: one of :data:`DIRECTIONS`.
-        languages: those spoken, of many to one; none means all.
-        sizes: of many to one: phrases of training in a language, where it has fewer than others.
 
     Raises:
         OptionError: for languages or sizes that can't be.
         DataError: where ``out`` holds anything else.
     """
-    chosen = _languages(direction, languages, sizes or {}, SIZES[size])
-    options: Dict[str, Any] = {"corpus": "cldr", "size": size, "seed": seed}
-    if direction == MANY_TO_ONE:
-        options.update(direction=direction, languages=chosen, sizes=dict(sizes or {}))
-    finished = _open(out, options)
+    options.validate()
+    make = making(out)
+    finished = _finished(make, options)
     if finished is not None:
         logger.info("%s: already there, nothing to do", out)
         return finished
-    plan = SIZES[size]
-    phrases = _split(plan, seed)
-    layout = Layout(out, target="en" if direction == MANY_TO_ONE else None)
+    plan, chosen = options.plan, options.chosen()
+    phrases = _split(plan, options.seed)
+    layout = Layout(out, target="en" if options.is_many_to_one else None)
     if layout.is_many_to_one:
-        most = {language: (sizes or {}).get(language, plan.train) for language in chosen}
-        talks = [t for one in chosen for t in talks_in(one, phrases, plan, seed, most[one])]
+        most = {language: options.sizes.get(language, plan.train) for language in chosen}
+        talks = [
+            talk for one in chosen for talk in talks_in(one, phrases, plan, options.seed, most[one])
+        ]
     else:
-        talks = english_talks(phrases, plan, seed)
+        talks = english_talks(phrases, plan, options.seed)
     libraries = {name: metadata.version(name) for name in ("babel", "num2words")}
     libraries["eSpeak NG"] = speech.version()
-    work = out / ".work"
-    _begin(work, {**options, "libraries": libraries, "fairseq_gist": __version__})
-    times = speak_all(talks, work, workers)
+    make.begin({**options.plain(), "libraries": libraries, "fairseq_gist": __version__})
+    times = speak_all(talks, make.work, workers)
     for language in tqdm(chosen, desc="writing languages", unit="language", disable=None):
         own = [talk for talk in talks if talk.language in ("en", language)]
-        _write_language(layout, language, own, times, work)
-    summary = _summary(options, plan, libraries, talks, times)
-    with replacing(out / "corpus.json") as path:
-        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(work)
-    return summary
+        _write_language(layout, language, own, times, make.work)
+    record = _record(options, libraries, talks, times)
+    make.finish(record)
+    return record
 
 
-def _languages(
-    direction: str, languages: Sequence[str], sizes: Mapping[str, int], plan: Size
-) -> List[str]:
-    """The languages of the corpus; raises for what can't be."""
-    if direction == ONE_TO_MANY and (languages or sizes):
-        raise OptionError(
-            f"--languages and --sizes are for --direction {MANY_TO_ONE}: English is spoken once "
-            "for all eight languages (fairseq-gist prepare --languages takes some of them)"
-        )
-    unknown = sorted({*languages, *sizes} - set(LANGUAGES))
-    if unknown:
-        raise OptionError(f"'{unknown[0]}' is none of the corpus's {', '.join(LANGUAGES)}")
-    chosen = sorted(set(languages) or set(LANGUAGES))
-    for language, size in sizes.items():
-        if language not in chosen:
-            raise OptionError(f"--sizes: '{language}' is none of --languages {', '.join(chosen)}")
-        if not 1 <= size <= plan.train:
-            raise OptionError(
-                f"--sizes: expected 1 to {plan.train} phrases, all that training has at this "
-                f"--size, found {language}={size}"
-            )
-    return chosen
-
-
-def _open(out: Path, options: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+def _finished(make: Making, options: CldrOptions) -> Optional[Dict[str, Any]]:
     """What a finished corpus of these options says, or None where there is one to make."""
-    done = out / "corpus.json"
-    if done.is_file():
-        found: Dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        _same(out, {key: found.get(key) for key in options}, options)
-        shutil.rmtree(out / ".work", ignore_errors=True)
+    found = make.record({"splits": dict, "libraries": dict})
+    if found is not None:
+        make.check_same(found, options.plain())
+        make.sweep()
         return found
-    begun = out / ".work" / "options.json"
-    if not begun.is_file() and out.exists() and any(p.name != ".work" for p in out.iterdir()):
+    out = make.folder
+    if not make.is_begun and out.exists() and any(p != make.work for p in out.iterdir()):
         raise DataError(f"{out}: holds other files; expected a new folder or a corpus of this kind")
     return None
-
-
-def _begin(work: Path, options: Dict[str, Any]) -> None:
-    path = work / "options.json"
-    if path.is_file():
-        _same(work.parent, json.loads(path.read_text(encoding="utf-8")), options)
-        return
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
-
-
-def _same(out: Path, found: Dict[str, Any], wanted: Dict[str, Any]) -> None:
-    for key, value in wanted.items():
-        if found.get(key) != value:
-            raise DataError(
-                f"{out}: holds a corpus made with {key} {found.get(key)}, wanted {value}; "
-                "choose another folder or remove it"
-            )
 
 
 def _split(plan: Size, seed: int) -> Dict[str, List[Phrase]]:
@@ -190,9 +116,8 @@ def _write_language(
         write_split(layout, language, split, rows)
 
 
-def _summary(
-    options: Dict[str, Any],
-    plan: Size,
+def _record(
+    options: CldrOptions,
     libraries: Dict[str, str],
     talks: Sequence[SpokenTalk],
     times: Dict[str, List[Tuple[float, float]]],
@@ -211,20 +136,19 @@ def _summary(
             "seconds": round(seconds, 2),
             "voices": sorted({talk.voice for talk in mine}),
         }
-        if options.get("direction") == MANY_TO_ONE:
+        if options.is_many_to_one:
             splits[split]["utterances_in"] = {
                 language: sum(len(talk.phrases) for talk in mine if talk.language == language)
-                for language in options["languages"]
+                for language in options.chosen()
             }
-    if options.get("direction") == MANY_TO_ONE:
-        languages: Dict[str, Any] = {"sources": options["languages"], "target": "en"}
-    else:
-        languages = {"source": "en", "targets": list(LANGUAGES)}
+    languages: Dict[str, Any] = {"source": "en", "targets": options.chosen()}
+    if options.is_many_to_one:
+        languages = {"sources": options.chosen(), "target": "en"}
     return {
-        **options,
+        **options.plain(),
         **languages,
         "splits": splits,
-        "plan": dataclasses.asdict(plan),
+        "plan": dataclasses.asdict(options.plan),
         "libraries": libraries,
         "fairseq_gist": __version__,
     }

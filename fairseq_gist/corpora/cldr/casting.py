@@ -2,48 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Dict, List, Mapping, Sequence
 
 from fairseq_gist.corpora.cldr import voices
+from fairseq_gist.corpora.cldr.options import Size
 from fairseq_gist.corpora.cldr.phrases import Phrase, ordered
 from fairseq_gist.corpora.cldr.talks import SpokenTalk
 
-__all__ = ["SIX_VOICES", "TWELVE_VOICES", "Size", "english_talks", "talks_in"]
+__all__ = ["english_talks", "talks_in"]
 
 Phrases = Mapping[str, Sequence[Phrase]]
 """The phrases of every split."""
-
-
-SIX_VOICES = ("en-us", "en-us+f2", "en-us+m5", "en-gb-x-rp+m3", "en-gb-x-gbclan+f3", "en-029+m1")
-TWELVE_VOICES = (
-    *SIX_VOICES,
-    "en-gb-scotland",
-    "en-us+m7",
-    "en-gb-x-rp+f3",
-    "en-gb-x-gbcwmd+m4",
-    "en-us+f5",
-    "en-gb-scotland+f2",
-)
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much of everything a corpus holds."""
-
-    train: int
-    dev: int
-    test: int
-    names: bool = False
-    """Names of the CLDR beside the compositional phrases."""
-    voices: Tuple[str, ...] = SIX_VOICES
-    """Voices of training."""
-    repeats: int = 2
-    """Voices that say a phrase of training."""
-    dev_voice: str = "en-us+f4"
-    test_voice: str = "en-us+m2"
-    talk: int = 20
-    """Utterances of a talk, at most."""
 
 
 def english_talks(phrases: Phrases, size: Size, seed: int) -> List[SpokenTalk]:

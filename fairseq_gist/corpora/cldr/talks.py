@@ -74,8 +74,9 @@ def speak_all(
 
 def _speak_talk(talk: SpokenTalk, work: Path) -> List[Tuple[float, float]]:
     audio, note = work / f"{talk.name}.wav", work / f"{talk.name}.json"
-    if note.is_file() and audio.is_file():  # the note is written last
-        return [(offset, duration) for offset, duration in json.loads(note.read_text())]
+    there = _times(note)
+    if audio.is_file() and len(there) == len(talk.phrases):  # the note is written last
+        return there
     pieces, times, position = [np.zeros(_SILENCE, np.int16)], [], _SILENCE
     texts = [phrase.text(talk.language) for phrase in talk.phrases]
     for samples in speech.speak(talk.voice, texts):
@@ -88,6 +89,15 @@ def _speak_talk(talk: SpokenTalk, work: Path) -> List[Tuple[float, float]]:
     with replacing(note) as path:
         path.write_text(json.dumps(times), encoding="utf-8")
     return times
+
+
+def _times(note: Path) -> List[Tuple[float, float]]:
+    """Return the times that were noted of a talk, none where the note isn't there or is damaged."""
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))
+        return [(float(offset), float(duration)) for offset, duration in found]
+    except (OSError, TypeError, ValueError):
+        return []
 
 
 def _at_16khz(samples: array.array[int]) -> np.ndarray:

@@ -14,8 +14,10 @@ pytest.importorskip("num2words")
 pytest.importorskip("espeakng_loader")
 
 from fairseq_gist.cli.main import main
-from fairseq_gist.corpora.cldr import build as cldr
+from fairseq_gist.corpora.cldr import build as building
 from fairseq_gist.corpora.cldr import casting, numbers, phrases, speech
+from fairseq_gist.corpora.cldr.build import build
+from fairseq_gist.corpora.cldr.options import SIZES, CldrOptions
 from fairseq_gist.errors import DataError
 from fairseq_gist.preparing.mustc import Layout, read_segments, read_wave
 
@@ -23,7 +25,7 @@ from fairseq_gist.preparing.mustc import Layout, read_segments, read_wave
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     out = tmp_path_factory.mktemp("corpus") / "one"
-    cldr.build(out, "tiny", seed=1, workers=1)
+    build(out, CldrOptions("tiny", seed=1), workers=1)
     return out
 
 
@@ -168,8 +170,8 @@ def test_names_have_every_translation_and_differ_somewhere():
 
 @pytest.mark.parametrize("size", ["small", "full"])
 def test_plans_keep_phrases_and_voices_of_the_splits_apart(size):
-    plan = cldr.SIZES[size]
-    split = cldr._split(plan, seed=1)
+    plan = SIZES[size]
+    split = building._split(plan, seed=1)
     english = {name: {p.english for p in chosen} for name, chosen in split.items()}
     assert {name: len(texts) for name, texts in english.items()} == {
         "train": plan.train,
@@ -202,23 +204,23 @@ def test_a_wrong_voice_is_an_error_and_not_another_voice(voice, reason):
 
 
 def test_every_voice_of_every_size_is_there():
-    voices = {voice for size in cldr.SIZES.values() for voice in size.voices}
-    voices |= {size.dev_voice for size in cldr.SIZES.values()}
-    voices |= {size.test_voice for size in cldr.SIZES.values()}
+    voices = {voice for size in SIZES.values() for voice in size.voices}
+    voices |= {size.dev_voice for size in SIZES.values()}
+    voices |= {size.test_voice for size in SIZES.values()}
     sounds = {voice: speech.speak(voice, ["nine"])[0].tobytes() for voice in voices}
     assert len(set(sounds.values())) == len(voices)  # and none is another under a new name
 
 
 # ----------------------------------------------------------------------------------- the corpus
 def test_two_workers_write_the_bytes_that_one_writes(tiny, tmp_path):
-    cldr.build(tmp_path / "two", "tiny", seed=1, workers=2)
+    build(tmp_path / "two", CldrOptions("tiny", seed=1), workers=2)
     first, second = digest(tiny), digest(tmp_path / "two")
     assert first == second
     assert len(first) == 8 * (8 + 9) + 1
 
 
 def test_another_seed_says_something_else(tiny, tmp_path):
-    cldr.build(tmp_path, "tiny", seed=2, workers=2)
+    build(tmp_path, CldrOptions("tiny", seed=2), workers=2)
     text = Path("en-de/data/train/txt/train.en")
     assert (tiny / text).read_text() != (tmp_path / text).read_text()
 
@@ -266,7 +268,7 @@ def test_without_hard_links_the_audio_is_copied(tiny, tmp_path, monkeypatch):
         raise OSError("no links here")
 
     monkeypatch.setattr(os, "link", refuse)
-    cldr.build(tmp_path / "copied", "tiny", seed=1, workers=2)
+    build(tmp_path / "copied", CldrOptions("tiny", seed=1), workers=2)
     assert digest(tmp_path / "copied") == digest(tiny)
 
 
@@ -281,15 +283,15 @@ def test_an_interrupted_build_is_finished(tiny, tmp_path, monkeypatch):
 
     monkeypatch.setattr(speech, "speak", three_talks)
     with pytest.raises(KeyboardInterrupt):
-        cldr.build(tmp_path / "out", "tiny", seed=1, workers=1)
+        build(tmp_path / "out", CldrOptions("tiny", seed=1), workers=1)
     assert not (tmp_path / "out" / "corpus.json").exists()
     said.clear()
     monkeypatch.setattr(
         speech, "speak", lambda voice, texts: said.append(voice) or speak(voice, texts)
     )
     with pytest.raises(DataError, match="made with seed 1, wanted 2"):
-        cldr.build(tmp_path / "out", "tiny", seed=2, workers=1)
-    cldr.build(tmp_path / "out", "tiny", seed=1, workers=1)
+        build(tmp_path / "out", CldrOptions("tiny", seed=2), workers=1)
+    build(tmp_path / "out", CldrOptions("tiny", seed=1), workers=1)
     assert len(said) == 5  # of eight talks, three were there
     assert digest(tmp_path / "out") == digest(tiny)
 
@@ -302,10 +304,38 @@ def test_the_command_says_when_nothing_is_to_do_and_refuses_other_options(tiny, 
     assert "made with size tiny, wanted small" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["corpus.json", ".work/options.json"])
+def test_damaged_records_are_one_line(tmp_path, capsys, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text('{"size": "tiny"')
+    assert main(["corpus", "cldr", str(tmp_path), "--size", "tiny"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{name}: expected what a run of this command wrote, found no JSON" in error
+
+
+def test_a_record_of_something_else_is_one_line(tmp_path, capsys):
+    record = {"corpus": "cldr", "size": "tiny", "seed": 1, "libraries": {}, "splits": {"dev": 7}}
+    (tmp_path / "corpus.json").write_text(json.dumps(record))
+    assert main(["corpus", "cldr", str(tmp_path), "--size", "tiny"]) == 1
+    assert "the record of the corpus is damaged (TypeError" in capsys.readouterr().err
+
+
+def test_a_talk_whose_times_are_damaged_is_spoken_again(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(building.Making, "finish", lambda *_: None)
+    build(tmp_path / "out", CldrOptions("tiny", seed=1), workers=1)
+    notes = sorted((tmp_path / "out" / ".work").glob("cldr_*.json"))
+    for note, content in zip(notes, ("[[1, 2", "[[1]]", "{}")):
+        note.write_text(content)
+    monkeypatch.undo()
+    build(tmp_path / "out", CldrOptions("tiny", seed=1), workers=1)
+    assert digest(tmp_path / "out") == digest(tiny)
+
+
 def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(DataError, match="holds other files"):
-        cldr.build(tmp_path, "tiny", seed=1, workers=1)
+        build(tmp_path, CldrOptions("tiny", seed=1), workers=1)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -322,4 +352,4 @@ def test_a_missing_library_is_named(module, monkeypatch, tmp_path):
 
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(DataError, match=r"pip install \"fairseq-gist\[corpora\]\""):
-        cldr.build(tmp_path / "out", "tiny", seed=1, workers=1)
+        build(tmp_path / "out", CldrOptions("tiny", seed=1), workers=1)

@@ -11,8 +11,10 @@ pytest.importorskip("num2words")
 pytest.importorskip("espeakng_loader")
 
 from fairseq_gist.cli.main import main
-from fairseq_gist.corpora.cldr import build as cldr
+from fairseq_gist.corpora.cldr import build as building
 from fairseq_gist.corpora.cldr import casting, numbers, speech, voices
+from fairseq_gist.corpora.cldr.build import build
+from fairseq_gist.corpora.cldr.options import SIZES, CldrOptions
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.preparing.alignment import Row
 from fairseq_gist.preparing.mustc import Layout, Segment, read_segments
@@ -75,7 +77,7 @@ def test_speech_and_speakers_are_each_languages_own(tiny):
 
 
 def test_another_number_of_workers_writes_the_same_bytes(tiny, tmp_path):
-    cldr.build(tmp_path, "tiny", 1, 1, "many-to-one", ["ru", "de", "es"], {"ru": 12})
+    build(tmp_path, CldrOptions("tiny", "many-to-one", ("ru", "de", "es"), {"ru": 12}), workers=1)
     for path in sorted(tmp_path.rglob("*")):
         if path.is_file():
             assert path.read_bytes() == (tiny / path.relative_to(tmp_path)).read_bytes(), path
@@ -91,8 +93,8 @@ def test_the_record_says_how_much_of_each_language(tiny):
 
 @pytest.mark.parametrize("size", ["small", "full"])
 def test_what_is_heard_in_dev_and_test_is_heard_in_no_training(size):
-    plan = cldr.SIZES[size]
-    phrases = cldr._split(plan, seed=1)
+    plan = SIZES[size]
+    phrases = building._split(plan, seed=1)
     for language in numbers.LANGUAGES:
         talks = casting.talks_in(language, phrases, plan, 1, plan.train)
         heard, speaking = {}, {}
@@ -127,21 +129,21 @@ def test_every_voice_is_there_and_is_one_of_its_own(language):
 )
 def test_what_can_not_be_is_refused(tmp_path, options, message):
     with pytest.raises(OptionError, match=message):
-        cldr.build(tmp_path / "out", "tiny", 1, 1, *options)
+        build(tmp_path / "out", CldrOptions("tiny", *options), workers=1)
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("sizes", ["ru", "ru=many", "ru=3,ru=4"])
+@pytest.mark.parametrize("sizes", ["ru", "ru=many", "ru=3,ru=4", "ru=²"])
 def test_sizes_that_are_none_are_refused(tmp_path, sizes, capsys):
     command = ["corpus", "cldr", str(tmp_path / "out"), "--direction=many-to-one"]
     with pytest.raises(SystemExit, match="2"):
         main([*command, f"--sizes={sizes}"])
-    assert "languages with their numbers of phrases, each once" in capsys.readouterr().err
+    assert "expected names with their numbers, each once" in capsys.readouterr().err
 
 
 def test_another_direction_in_the_same_folder_is_refused(tiny):
     with pytest.raises(DataError, match="made with sizes {'ru': 12}, wanted {}"):
-        cldr.build(tiny, "tiny", 1, 1, "many-to-one", LANGUAGES)
+        build(tiny, CldrOptions("tiny", "many-to-one", LANGUAGES), workers=1)
 
 
 # ----------------------------------------------------------------------------- the preparation

@@ -641,6 +641,26 @@ def test_other_options_are_refused(finished):
         prepare(finished.parent, finished, Options(vocab_size=90), workers=1)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("prepare.json", '{"options": ', "found no JSON"),
+        ("prepare.json", "[]", "found JSON that is no object"),
+        ("prepare.json", '{"options": {}, "inputs": "x"}', "found no 'counts' as it has"),
+        (".work/options.json", "{", "found no JSON"),
+    ],
+)
+def test_damaged_records_are_one_line(layout, capsys, name, content, found):
+    path = layout.root / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    assert main(["prepare", str(layout.root), "--out", str(layout.root / "out")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{name}: expected what a run of this command wrote, {found}" in error
+    assert "choose another --out or remove it" in error
+
+
 def test_changed_text_is_noticed(layout):
     prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
     edit(layout.text("fr", "train", "fr"), lambda text: text.replace("chat", "chien"))

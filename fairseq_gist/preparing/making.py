@@ -1,0 +1,104 @@
+"""A folder that is made in one go or in several: what it is made with, and whether it is done.
+
+``.work`` below it holds what is unfinished, with the options it is for; the record, written last,
+says that all is there. Another run with the same options goes on, or has nothing to do; one with
+others is refused, so that files of two runs are never mixed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional
+
+from fairseq_gist.errors import DataError
+from fairseq_gist.files import read_object, replacing
+
+__all__ = ["Making"]
+
+
+@dataclass(frozen=True)
+class Making:
+    """The making of one folder."""
+
+    folder: Path
+    record_name: str
+    """Name of the record, such as ``corpus.json``."""
+    made: str
+    """How the folder came about, for errors: "holds a corpus made"."""
+    way_out: str
+    """What to do where it is another one: "choose another folder or remove it"."""
+
+    @property
+    def work(self) -> Path:
+        """Where unfinished files are."""
+        return self.folder / ".work"
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there are unfinished files of ours."""
+        return self._options.is_file()
+
+    def record(self, required: Mapping[str, type]) -> Optional[Dict[str, Any]]:
+        """Return what the record says, None where the folder isn't finished.
+
+        Args:
+            required: keys that a record has, with the type of each.
+
+        Raises:
+            DataError: where the record is damaged, or none of ours.
+        """
+        path = self.folder / self.record_name
+        if not path.is_file():
+            return None
+        return self._read(path, required)
+
+    def check_same(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        """Raise DataError unless ``found`` has what is wanted."""
+        for key, value in wanted.items():
+            if found.get(key) != value:
+                raise DataError(
+                    f"{self.folder}: {self.made} with {key} {_short(found.get(key))}, wanted "
+                    f"{_short(value)}; {self.way_out}"
+                )
+
+    def begin(self, options: Mapping[str, Any]) -> None:
+        """Note what the unfinished files are for, or raise DataError where they are for others."""
+        if self.is_begun:
+            self.check_same(self._read(self._options, {}), options)
+            return
+        with replacing(self._options) as temporary:
+            temporary.write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
+
+    def finish(self, record: Mapping[str, Any]) -> None:
+        """Write the record and remove what is unfinished."""
+        with replacing(self.folder / self.record_name) as path:
+            path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what is unfinished."""
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    @property
+    def _options(self) -> Path:
+        return self.work / "options.json"
+
+    def _read(self, path: Path, required: Mapping[str, type]) -> Dict[str, Any]:
+        try:
+            found = read_object(path, "what a run of this command wrote")
+        except DataError as error:
+            raise DataError(f"{error}; {self.way_out}") from error
+        for key, kind in required.items():
+            if not isinstance(found.get(key), kind):
+                raise DataError(
+                    f"{path}: expected what a run of this command wrote, found no '{key}' as it "
+                    f"has; {self.way_out}"
+                )
+        return found
+
+
+def _short(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
