@@ -14,6 +14,7 @@ from fairseq_gist.cli.dataclass_options import add_options, flags_of, options_fr
 from fairseq_gist.cli.parameter_counts import Named, named, parameter_options, with_parameters
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.evaluation import (
+    Compared,
     Run,
     System,
     check_comparable,
@@ -146,7 +147,8 @@ def run(args: argparse.Namespace) -> Optional[int]:
     names = list(dict.fromkeys(name for name, _ in paths))
     _check_options(args, paths)
     baseline = args.baseline or names[0]
-    pairs = pairs_of(names, baseline, named(args.against, "--against NAME=OTHER"))
+    against = named(args.against, "--against NAME=OTHER")
+    pairs = pairs_of(names, baseline, against)
     given, checkpoints = parameter_options(args, names)
     metrics = _metrics(args)
     systems, runs = _read(args, paths, metrics)
@@ -160,7 +162,7 @@ def run(args: argparse.Namespace) -> Optional[int]:
         parts.insert(1, samples(systems, args.samples))
     output = _output(args, paths)
     if output:
-        write_scores(output, runs)
+        write_scores(output, runs, Compared(baseline, against) if pairs else None)
     if args.table:
         write_tables(args.table, results)
     print("\n\n".join(parts))

@@ -12,11 +12,19 @@ from fairseq_gist.evaluation.results import (
 )
 from fairseq_gist.evaluation.samples import samples
 from fairseq_gist.evaluation.scores import CorpusScores, score_corpus
-from fairseq_gist.evaluation.scores_file import Run, read_all_scores, read_scores, write_scores
+from fairseq_gist.evaluation.scores_file import (
+    Compared,
+    Run,
+    read_all_scores,
+    read_compared,
+    read_scores,
+    write_scores,
+)
 from fairseq_gist.evaluation.system import System, read_system
 from fairseq_gist.evaluation.verdict import verdicts
 
 __all__ = [
+    "Compared",
     "CorpusScores",
     "Reference",
     "Results",
@@ -29,6 +37,7 @@ __all__ = [
     "output_path",
     "pairs_of",
     "read_all_scores",
+    "read_compared",
     "read_hypotheses",
     "read_references",
     "read_scores",

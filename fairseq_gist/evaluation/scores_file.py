@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.evaluation.metrics import metric_called
@@ -16,7 +16,15 @@ from fairseq_gist.evaluation.packing import pack, unpack
 from fairseq_gist.evaluation.scores import CorpusScores, Scored, Sentences
 from fairseq_gist.files import read_object, replacing
 
-__all__ = ["SCHEMA", "Run", "read_all_scores", "read_scores", "write_scores"]
+__all__ = [
+    "SCHEMA",
+    "Compared",
+    "Run",
+    "read_all_scores",
+    "read_compared",
+    "read_scores",
+    "write_scores",
+]
 
 SCHEMA = 2
 """Version of the file's layout; a reader takes the first too and refuses newer ones."""
@@ -38,9 +46,21 @@ class Run(NamedTuple):
         return sum(each.count for each in self.scores.sentences.values())
 
 
-def write_scores(path: Path, runs: Sequence[Run]) -> None:
-    """Write the scores of systems, one entry a seed."""
-    content = {"schema": SCHEMA, "systems": [_entry(run) for run in runs]}
+class Compared(NamedTuple):
+    """Who was compared with whom when scores were written."""
+
+    baseline: str
+    pairs: List[Tuple[str, str]]
+    """Beside those of every system with the baseline."""
+
+
+def write_scores(path: Path, runs: Sequence[Run], compared: Optional[Compared] = None) -> None:
+    """Write the scores of systems, one entry a seed, and what they were compared with."""
+    content: Dict[str, Any] = {"schema": SCHEMA}
+    if compared:
+        content["baseline"] = compared.baseline
+        content["comparisons"] = [list(pair) for pair in compared.pairs]
+    content["systems"] = [_entry(run) for run in runs]
     with replacing(path) as temporary:
         text = json.dumps(content, indent=2, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -75,6 +95,27 @@ def read_all_scores(path: Path) -> List[Run]:
         for entry in _entries(path)
         if isinstance(entry, dict)
     ]
+
+
+def read_compared(path: Path) -> Optional[Compared]:
+    """Return who was compared with whom; None where the file doesn't say.
+
+    Raises:
+        DataError: when the file is none of scores, or its comparisons are no pairs of names.
+    """
+    content = read_object(path, "a scores file")
+    baseline, pairs = content.get("baseline"), content.get("comparisons", [])
+    if baseline is None:
+        return None
+    are_pairs = isinstance(pairs, list) and all(
+        isinstance(pair, list) and [type(name) for name in pair] == [str, str] for pair in pairs
+    )
+    if not isinstance(baseline, str) or not are_pairs:
+        raise DataError(
+            f"{path}: expected a baseline and comparisons of two systems each, found "
+            f"{baseline!r} and {pairs!r}"
+        )
+    return Compared(baseline, [(name, other) for name, other in pairs])
 
 
 def _entry(run: Run) -> Dict[str, Any]:

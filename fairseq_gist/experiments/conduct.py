@@ -48,7 +48,7 @@ def dry_run(experiment: Experiment, how: Conduct) -> str:
     marks = _marks(experiment)
     runs = chosen_runs(matrix, how.only)
     work = find_work(matrix, runs, marks, how.again)
-    lines = [f"# {experiment.title}", *(f"# {line}" for line in costs_of(matrix, runs))]
+    lines = [f"# {experiment.title}", *(f"# {line}" for line in costs_of(matrix, work.steps))]
     for step in work.steps:
         lines += ["", f"== {step}", *map(shlex.join, step.commands)]
     for table in experiment.tables:
@@ -82,8 +82,10 @@ def conduct(experiment: Experiment, how: Conduct, say: Say, show: Say) -> None:
     work = find_work(matrix, runs, marks, how.again)
     check_work(work, environment["PATH"])
     say(f"{experiment.title}: {len(runs)} runs, {len(work.steps)} steps to do, {work.done} done")
-    for line in costs_of(matrix, runs):
+    for line in costs_of(matrix, work.steps):
         say(line)
+    for check in experiment.checks:
+        _output_of(experiment.scope.words(check.command), environment, check.says)
     with _alone(experiment.out):
         records = Records(matrix, marks)
         processes = Processes(environment, say)
@@ -164,11 +166,11 @@ def _closing_commands(
             yield scope.text(closing.title) or words[1], words, scope.text(closing.log)
 
 
-def _output_of(words: Sequence[str], environment: Dict[str, str]) -> str:
+def _output_of(words: Sequence[str], environment: Dict[str, str], says: str = "") -> str:
     """Run a command; gives what it printed.
 
     Raises:
-        GistError: when it fails, with the end of what it said.
+        GistError: when it fails, beginning with ``says``, with the end of what it said.
     """
     done = subprocess.run(
         list(words),
@@ -179,5 +181,6 @@ def _output_of(words: Sequence[str], environment: Dict[str, str]) -> str:
         check=False,
     )
     if done.returncode:
-        raise GistError(f"{shlex.join(words[:2])} failed: {done.stderr.strip()[-500:]}")
+        said = says or f"{shlex.join(words[:2])} failed"
+        raise GistError(f"{said}: {done.stderr.strip()[-500:]}")
     return done.stdout

@@ -6,21 +6,22 @@ import math
 from typing import Dict, List, Sequence
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.experiments.steps import Matrix, Run
+from fairseq_gist.experiments.steps import Matrix, Run, Step
 from fairseq_gist.experiments.templates import Scope
 
 __all__ = ["costs_of"]
 
 
-def costs_of(matrix: Matrix, runs: Sequence[Run]) -> List[str]:
-    """Return what these runs cost, a sentence each.
+def costs_of(matrix: Matrix, steps: Sequence[Step]) -> List[str]:
+    """Return what these steps cost, a sentence each; nothing where no training is among them.
 
     An estimate counts operations: 6 for every parameter and position, forward and backward.
     Attention, validation and waiting for data aren't counted.
     """
     costs = matrix.experiment.costs
-    said = [costs.said] if costs.said else []
-    if not costs.parameters:
+    runs = list(dict.fromkeys(s.run for s in steps if s.run and s.template in costs.steps))
+    said = [costs.said] if costs.said and runs else []
+    if not costs.parameters or not runs:
         return said
     scope = matrix.experiment.scope
     parameters, kept = _number(scope, costs.parameters), _number(scope, costs.checkpoints)

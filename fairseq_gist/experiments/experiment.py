@@ -9,6 +9,7 @@ from typing import Any, Dict, Mapping, Tuple
 from fairseq_gist.experiments.templates import Scope
 
 __all__ = [
+    "Check",
     "Closing",
     "Comparisons",
     "Costs",
@@ -71,7 +72,7 @@ class Results:
 
     file: str
     figures: Dict[str, str] = field(default_factory=dict)
-    """Name -> place in the JSON file, such as ``systems.0.bleu.average``."""
+    """Name -> place in the JSON file, such as ``systems.0.metrics.bleu.scores.average``."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,20 @@ class Remark:
 
 
 @dataclass(frozen=True)
+class Check:
+    """A command that has to work before anything is started."""
+
+    command: str
+    says: str
+    """What is told when it doesn't."""
+
+
+@dataclass(frozen=True)
 class Closing:
     """A command at the end, over the files that are there."""
 
     command: str
-    files: Tuple[str, ...]
+    files: Tuple[str, ...] = ()
     """Without any of these it is left out; ``{files}`` in the command are those that are there."""
     each: Dict[str, str] = field(default_factory=dict)
     title: str = ""
@@ -112,6 +122,8 @@ class Closing:
 class Costs:
     """What a training costs at most; numbers, or names of settings, as text."""
 
+    steps: Tuple[str, ...] = ("train", "train-each")
+    """The trainings, of which a run has one."""
     said: str = ""
     """Said before the work, in words."""
     parameters: str = ""
@@ -168,6 +180,7 @@ class Experiment:
     comparisons: Comparisons
     twins: Tuple[Twins, ...]
     remarks: Tuple[Remark, ...]
+    checks: Tuple[Check, ...]
     tables: Tuple[Table, ...]
     closing: Tuple[Closing, ...]
     costs: Costs

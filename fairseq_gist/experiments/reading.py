@@ -10,6 +10,7 @@ import fairseq_gist
 from fairseq_gist.errors import DataError
 from fairseq_gist.experiments.document import Document, merged
 from fairseq_gist.experiments.experiment import (
+    Check,
     Closing,
     Comparisons,
     Costs,
@@ -30,8 +31,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 _KEYS = (
     "title", "out", "always", "only", "settings", "required", "at_least", "options", "defaults",
-    "kinds", "systems", "steps", "results", "comparisons", "twins", "remarks", "tables", "closing",
-    "costs", "environment",
+    "kinds", "systems", "steps", "results", "comparisons", "twins", "remarks", "checks", "tables",
+    "closing", "costs", "environment",
 )  # fmt: skip
 
 
@@ -79,6 +80,7 @@ def experiment_of(document: Document, name: str, out: str = "") -> Experiment:
         comparisons=comparisons,
         twins=_each(Twins, document, "twins"),
         remarks=_each(Remark, document, "remarks"),
+        checks=_each(Check, document, "checks"),
         tables=_each(Table, document, "tables"),
         closing=_each(Closing, document, "closing"),
         costs=from_table(Costs, document.get("costs", {}), "costs"),

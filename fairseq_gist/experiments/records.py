@@ -111,7 +111,7 @@ class Records:
 
 
 def json_value(path: Path, place: str) -> Any:
-    """Return what is at a place such as ``systems.0.bleu`` in a JSON file.
+    """Return what is at a place such as ``systems.0.name`` in a JSON file.
 
     Raises:
         DataError: when the file is no JSON, or has nothing there.

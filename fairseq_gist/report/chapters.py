@@ -6,7 +6,7 @@ import re
 from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.evaluation import Results, Run, check_comparable, collect, pairs_of
+from fairseq_gist.evaluation import Compared, Results, Run, check_comparable, collect, pairs_of
 from fairseq_gist.evaluation.layouts import signatures
 from fairseq_gist.report.figure import Figure, Missing
 from fairseq_gist.report.figures.directions import directions_figure
@@ -166,7 +166,7 @@ def _training(content: Content, prefix: str) -> Chapter:
 
 
 def _results(contents: Sequence[Content]) -> List[Chapter]:
-    runs = _named_apart(contents)
+    runs, compared = _named_apart(contents)
     if not runs:
         why = "no scores were found; fairseq-gist score -o scores.json writes them"
         return [Chapter("Results", [], [], [Missing("Scores by language and system", why)])]
@@ -174,7 +174,7 @@ def _results(contents: Sequence[Content]) -> List[Chapter]:
     groups = _comparable(runs)
     numbered = enumerate(groups, start=1)
     for number, seeds, group in ((n, s, part) for n, all_ in numbered for s, part in _fair(all_)):
-        results = _resampled(group)
+        results = _resampled(group, compared)
         first = group[0]
         source = f"{first.sentence_count:,} sentences of {first.subset}; {signatures(results)}"
         made: List[Union[Figure, Missing]] = []
@@ -187,17 +187,23 @@ def _results(contents: Sequence[Content]) -> List[Chapter]:
     return chapters
 
 
-def _named_apart(contents: Sequence[Content]) -> List[Run]:
-    """Return all scores, systems of one name in two runs told apart by the runs' names."""
+def _named_apart(contents: Sequence[Content]) -> Tuple[List[Run], List[Compared]]:
+    """Return scores and comparisons, systems of one name in two runs told apart by the runs'."""
     seen: Dict[str, List[str]] = {}
     for content in contents:
         for name in {run.name for run in content.scores}:
             seen.setdefault(name, []).append(content.name)
-    return [
-        run._replace(name=f"{content.name}: {run.name}") if len(seen[run.name]) > 1 else run
-        for content in contents
-        for run in content.scores
-    ]
+
+    def named(content: Content, name: str) -> str:
+        return f"{content.name}: {name}" if len(seen.get(name, [])) > 1 else name
+
+    runs, compared = [], []
+    for content in contents:
+        runs += [run._replace(name=named(content, run.name)) for run in content.scores]
+        for own in content.compared:
+            pairs = [(named(content, one), named(content, other)) for one, other in own.pairs]
+            compared.append(Compared(named(content, own.baseline), pairs))
+    return runs, compared
 
 
 def _comparable(runs: Sequence[Run]) -> List[List[Run]]:
@@ -234,14 +240,11 @@ def _fair(runs: Sequence[Run]) -> List[Tuple[str, List[Run]]]:
     return found
 
 
-def _resampled(runs: Sequence[Run]) -> Results:
+def _resampled(runs: Sequence[Run], compared: Sequence[Compared]) -> Results:
+    """Compare the systems as the files of scores say; where none does, with the first."""
     names = list(dict.fromkeys(run.name for run in runs))
-    baseline = next((name for name in names if name.endswith("shared")), names[0])
-    against: List[Tuple[str, str]] = [
-        (name, name.replace("gradient", "random", 1))
-        for name in names
-        if "gradient" in name and name.replace("gradient", "random", 1) in names
-    ]
+    baseline = next((own.baseline for own in compared if own.baseline in names), names[0])
+    against = [pair for own in compared for pair in own.pairs if set(pair) <= set(names)]
     pairs = pairs_of(names, baseline, against)
     runs = sorted(runs, key=lambda run: run.name != baseline)  # the others keep their order
     return collect(runs, baseline, pairs, RESAMPLES, RESAMPLE_SEED, with_intervals=True)

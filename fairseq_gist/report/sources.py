@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fairseq_gist.errors import DataError, GistError
-from fairseq_gist.evaluation import Run, read_all_scores
+from fairseq_gist.evaluation import Compared, Run, read_all_scores, read_compared
 from fairseq_gist.evaluation.scores import Scored
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.report.training_log import TrainingLog, read_log
@@ -43,6 +43,7 @@ class Content:
         plans: label -> plan.
         logs: of training.
         scores: of systems.
+        compared: who was compared with whom, as the files of scores say it.
         problems: files that looked right and could not be read, a sentence each.
     """
 
@@ -51,6 +52,7 @@ class Content:
     plans: Dict[str, SharingPlan] = field(default_factory=dict)
     logs: List[TrainingLog] = field(default_factory=list)
     scores: List[Run] = field(default_factory=list)
+    compared: List[Compared] = field(default_factory=list)
     problems: List[str] = field(default_factory=list)
 
     @property
@@ -168,6 +170,8 @@ def _take_json(content: Content, path: Path, label: str) -> bool:
         content.plans[label] = SharingPlan.load(path)
     elif "systems" in keys:
         content.scores += read_all_scores(path)
+        compared = read_compared(path)
+        content.compared += [compared] if compared else []
     else:
         return False
     return True

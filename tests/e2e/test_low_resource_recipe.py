@@ -1,17 +1,13 @@
-"""examples/low_resource/run.sh: from data in several spoken languages to a table of systems."""
+"""examples/low_resource: from data in several spoken languages to a table of systems."""
 
 import csv
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from fairseq_gist.cli.main import main as gist
 from fairseq_gist.sharing.plan import SharingPlan
 from tests.e2e.conftest import SMALL_MODEL
 
@@ -21,57 +17,59 @@ SYSTEMS = [
     "gdps-without-a", "gdps-without-c",
 ]  # fmt: skip
 MODEL = " ".join(["--arch=gist_s2t_conformer", *SMALL_MODEL[1:], "--depthwise-conv-kernel-size=7"])
-SETTINGS = f"""
-. "{RECIPE / "cldr.sh"}"
-prepare_data() {{ :; }}
-model=({MODEL})
-generation=(--batch-size 100 --max-len-a 0 --max-len-b 6)
+SMALL = f"""
+extends = "{RECIPE}/cldr.toml"
+
+[settings]
+languages = ["de", "es", "ru"]
+seeds = [1, 2]
+seeded = ["unified"]
+base_updates = 2
+updates = 2
+save_every = 1
+average = 2
+chunks = 4
+
+[options]
+model = "{MODEL}"
+generation = "--batch-size 100 --max-len-a 0 --max-len-b 6"
 """
-SMALL = {
-    "LANGUAGES": "de es ru",
-    "SEEDS": "1 2",
-    "SEEDED": "unified",
-    "JOBS": "2",
-    "BASE_UPDATES": "2",
-    "UPDATES": "2",
-    "SAVE_EVERY": "1",
-    "AVERAGE": "2",
-    "CHUNKS": "4",
-}
 
 
 @pytest.fixture
-def settings(tmp_path):
-    path = tmp_path / "settings.sh"
-    path.write_text(SETTINGS)
+def small(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
     return path
 
 
-def command(out, settings, **changes):
-    environment = {**os.environ, **SMALL, **changes}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    environment["PYTHONPATH"] = str(RECIPE.parents[1])
-    return {"args": [str(RECIPE / "run.sh"), str(out), str(settings)], "env": environment}
+@pytest.fixture
+def surroundings(monkeypatch):
+    """The package of this checkout, one thread a process."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(RECIPE.parents[1]))
 
 
-def run(out, settings, **changes):
-    return subprocess.run(
-        **command(out, settings, **changes),
-        text=True, capture_output=True, timeout=600, check=False,
-    )  # fmt: skip
+def dry_run(capsys, name, out, *changes):
+    command = ["experiment", str(RECIPE / name), "-o", str(out), "--dry-run", *changes]
+    assert gist(command) == 0
+    return capsys.readouterr().out
 
 
-def parameters(out, name):
-    return json.loads((out / "scores" / f"{name}.json").read_text())["systems"][0]["parameters"]
+def records(out):
+    lines = (out / "runs.jsonl").read_text().splitlines()
+    return {(run["system"], run["seed"]): run for run in map(json.loads, lines)}
 
 
 # ---------------------------------------------------------------------------------- the whole chain
 @pytest.mark.slow
-def test_systems_are_trained_from_one_model_and_compared(spoken, settings, tmp_path):
+def test_systems_are_trained_from_one_model_and_compared(
+    spoken, small, tmp_path, surroundings, capsys
+):
     out = tmp_path / "low-resource"
-    only = {"ONLY": "unified gdps gdps-random gdps-50", "DATA": str(spoken)}
-    first = run(out, settings, **only)
-    assert first.returncode == 0, first.stdout[-3000:] + first.stderr
+    command = ["experiment", str(small), "-o", str(out), "--set", f"data={spoken}", "--jobs", "2"]
+    command += ["--only", "unified", "gdps", "gdps-random", "gdps-50"]
+    assert gist(command) == 0
     with open(out / "table.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     names = list(dict.fromkeys(row["system"] for row in rows))
@@ -84,87 +82,38 @@ def test_systems_are_trained_from_one_model_and_compared(spoken, settings, tmp_p
     assert re.search(r"^\| unified +\| +2 \|", table, re.MULTILINE)
     assert "gdps" not in table
 
-    base = parameters(out, "base-1")
-    assert parameters(out, "unified-1") == parameters(out, "base-2") == base
-    assert parameters(out, "gdps-random-1") == parameters(out, "gdps-1")
+    sizes = {run: line["figures"]["parameters"] for run, line in records(out).items()}
+    base = sizes["base", 1]
+    assert sizes["unified", 1] == sizes["base", 2] == base
+    assert sizes["gdps-random", 1] == sizes["gdps", 1]
     divided = SharingPlan.load(out / "gdps-50-1" / "plan.json")
     assert {division.shared_fraction for division in divided.divisions.values()} == {0.5}
-    assert parameters(out, "gdps-50-1") > base
+    assert sizes["gdps-50", 1] > base
     if not SharingPlan.load(out / "gdps-1" / "plan.json").divisions:
         assert "- gdps, seed 1: shares everything" in (out / "table.md").read_text()
     assert (out / "report" / "index.html").is_file()
+    assert "== what gdps decided, seed 1" in capsys.readouterr().out
     assert not list(out.glob("*/checkpoint*.pt"))
 
     # a second run makes only what is missing, and the same of it
-    seconds = (out / "seconds").read_text().splitlines()
     table = (out / "table.md").read_text()
+    logs = {path: path.stat().st_mtime_ns for path in out.glob("*/train.log")}
     (out / "scores" / "unified-1.json").unlink()
-    second = run(out, settings, **only)
-    assert second.returncode == 0, second.stdout[-3000:] + second.stderr
-    assert "== unified, seed 1" in second.stdout
-    assert "== gdps, seed 1" not in second.stdout
-    assert len((out / "seconds").read_text().splitlines()) == len(seconds) + 1
+    assert gist(command) == 0
     assert (out / "table.md").read_text() == table
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*/train.log")} == logs
 
-    other = run(out, settings, **only, UPDATES="3")
-    assert other.returncode == 1
-    assert "was made with other settings (above)" in other.stderr
-
-
-@pytest.mark.slow
-def test_one_that_fails_stops_the_others_and_says_where(spoken, settings, tmp_path):
-    out = tmp_path / "low-resource"
-    # the second model can't be written; the first would go on for hours
-    (out / "base-2").parent.mkdir()
-    (out / "base-2").write_text("in the way")
-    result = run(out, settings, DATA=str(spoken), BASE_UPDATES="100000")
-    assert result.returncode == 1
-    assert "run.sh: stopped; what is done is kept" in result.stderr
-    assert not _processes_of(out)
-
-
-@pytest.mark.slow
-def test_stopped_it_leaves_no_training_behind(spoken, settings, tmp_path):
-    out = tmp_path / "low-resource"
-    changes = {"DATA": str(spoken), "BASE_UPDATES": "100000"}
-    process = subprocess.Popen(**command(out, settings, **changes), stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(300):
-            if len(_processes_of(out)) >= 2:
-                break
-            time.sleep(0.2)
-        assert len(_processes_of(out)) >= 2
-    finally:
-        process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 143
-    for _ in range(50):
-        if not _processes_of(out):
-            break
-        time.sleep(0.2)
-    assert not _processes_of(out)
-
-
-def _processes_of(out):
-    """Return the trainings that save below ``out``."""
-    listed = subprocess.run(
-        ["ps", "-ww", "-eo", "args"], text=True, capture_output=True, check=True
-    )
-    return [line for line in listed.stdout.splitlines() if f"--save-dir {out}/" in line]
+    assert gist([*command, "--set", "updates=3"]) == 1
+    assert "was made otherwise" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------- without training
-def test_a_dry_run_prints_every_step_and_writes_nothing(settings, tmp_path):
+def test_a_dry_run_prints_every_step_and_writes_nothing(small, tmp_path, capsys):
     out = tmp_path / "low-resource"
-    result = run(out, settings, DRY_RUN="1")
-    assert result.returncode == 0, result.stdout + result.stderr
-    flag = command(out, settings)
-    flag["args"].insert(1, "--dry-run")
-    by_flag = subprocess.run(**flag, text=True, capture_output=True, check=True)
-    assert by_flag.stdout == result.stdout
+    printed = dry_run(capsys, small, out)
     for name in ("base", *SYSTEMS):
-        assert f"== {name}, seed 1" in result.stdout
-    headings = re.findall("^== (.*), seed 2$", result.stdout, re.MULTILINE)
-    assert headings == ["base", "unified"]
+        assert f"== {name}, seed 1: train" in printed
+    assert re.findall("^== (.*), seed 2: train", printed, re.MULTILINE) == ["base", "unified"]
     for part in (
         f"record {out}/base-1/average.pt {out}/data --language-key src --hidden-units "
         "--subset multiway --chunks 4",
@@ -178,47 +127,52 @@ def test_a_dry_run_prints_every_step_and_writes_nothing(settings, tmp_path):
         "--language-key src --chrf-word-order 2",
         f"report {out}/statistics-1.npz",
     ):
-        assert part in result.stdout
-    unified = result.stdout.split("== unified, seed 1")[1].split("==")[0]
+        assert part in printed
+    unified = printed.split("== unified, seed 1: train")[1].split("==")[0]
     assert f"--finetune-from-model {out}/base-1/average.pt" in unified
     assert "--sharing-plan" not in unified
     assert not out.exists()
 
 
-def test_the_settings_for_the_paper_s_languages(tmp_path):
+def test_the_settings_for_the_paper_s_languages(tmp_path, capsys):
     out = tmp_path / "iwslt"
-    corpus = {"CORPUS": str(tmp_path), "DRY_RUN": "1"}
-    for name in SMALL:
-        corpus.setdefault(name, "")
-    result = run(out, RECIPE / "iwslt.sh", **corpus)
-    assert result.returncode == 0, result.stderr
+    printed = dry_run(capsys, "iwslt.toml", out, "--set", f"corpus={tmp_path}")
     for part in (
-        '--target "$TARGET"',
-        "3 base models of at most 11.0 GPU hours, 9 systems of 2.2",
+        f"prepare {tmp_path} --out {out}/data --target en --languages aeb,bem,est,gle",
+        "3 of at most 11.0 GPU hours each (base); 9 of at most 2.2 GPU hours each (unified,",
         "--arch gist_s2t_conformer --encoder-layers 12",
-        r"--units encoder\\.conformer_layers\\.11\\.ffn2\\..\*",
+        r"--units 'encoder\.conformer_layers\.11\.ffn2\..*'",
         "--subset dev",
-        "--valid-subset dev_aeb\\,dev_bem\\,dev_est\\,dev_gle",
+        "--valid-subset dev_aeb,dev_bem,dev_est,dev_gle",
         "--patience 10",
         "--gen-subset test",
     ):
-        assert part in result.stdout
-    missing = run(out, RECIPE / "iwslt.sh", **{**corpus, "DRY_RUN": ""})
-    assert missing.returncode == 1
-    assert f"CORPUS: expected {tmp_path}/aeb-en/data/train/txt/train.yaml, found none" in (
-        missing.stderr
+        assert part in printed
+    command = ["experiment", str(RECIPE / "iwslt.toml"), "-o", str(out)]
+    assert gist([*command, "--set", f"corpus={tmp_path}"]) == 1
+    missing = "expected files that no step makes, found none of 36: "
+    assert f"{missing}{tmp_path}/aeb-en/data/train/txt/train.yaml (prepare)" in (
+        capsys.readouterr().err
     )
+    assert gist(command) == 1
+    assert "give --set corpus=...: the folder with the corpora" in capsys.readouterr().err
     assert not out.exists()
 
 
-def test_the_paper_s_own_model(tmp_path):
+def test_a_base_that_is_given_costs_nothing(tmp_path, capsys):
+    changes = ["--set", f"corpus={tmp_path}", "start=given.pt"]
+    printed = dry_run(capsys, "iwslt.toml", tmp_path / "out", *changes)
+    assert "TFLOPS: 9 of at most 2.2 GPU hours" in printed
+    assert "== base, seed 1: train" not in printed
+    assert "== base, seed 1: score" in printed
+    assert "--finetune-from-model given.pt" in printed
+
+
+def test_the_paper_s_own_model(tmp_path, capsys):
     out, folder = tmp_path / "seamless", tmp_path / "hf-seamless-m4t-medium"
-    changes = {"CORPUS": str(tmp_path), "MODEL": "seamless", "SEAMLESS": str(folder)}
-    for name in SMALL:
-        changes.setdefault(name, "")
-    result = run(out, RECIPE / "iwslt.sh", **changes, DRY_RUN="1")
-    assert result.returncode == 0, result.stderr
-    lines = [line for line in result.stdout.splitlines() if f"--seamless-path {folder}" in line]
+    given = ["--set", f"corpus={tmp_path}", f"seamless={folder}"]
+    printed = dry_run(capsys, "seamless.toml", out, *given)
+    lines = [line for line in printed.splitlines() if f"--seamless-path {folder}" in line]
     training = [line for line in lines if line.startswith("fairseq-train")]
     assert len(training) == 3 + 3 * 3
     assert all("--arch gist_seamless_m4t" in line for line in training)
@@ -226,75 +180,26 @@ def test_the_paper_s_own_model(tmp_path):
     translating = [line for line in lines if line.startswith("fairseq-generate")]
     assert len(translating) == len(training)
     assert all("--prefix-size 1" in line for line in translating)
-    assert r"--units encoder\\.layers\\.11\\.ffn2\\..\*" in result.stdout
-    assert "--target eng" in result.stdout or '--target "$TARGET"' in result.stdout
-    assert "3 base models of at most 7.9 GPU hours, 9 systems of 2.4" in result.stdout
-    assert "821 million parameters, 13 GB of memory" in result.stdout
-    missing = run(out, RECIPE / "iwslt.sh", **changes)
-    assert missing.returncode == 1
-    assert f"SEAMLESS: expected {folder}/config.json, found none" in missing.stderr
-    wrong = run(out, RECIPE / "iwslt.sh", **{**changes, "MODEL": "whisper"})
-    assert "MODEL: expected conformer or seamless, found 'whisper'" in wrong.stderr
+    assert r"--units 'encoder\.layers\.11\.ffn2\..*'" in printed
+    assert "--target eng" in printed
+    assert "3 of at most 7.9 GPU hours each (base); 9 of at most 2.4" in printed
+    assert "821 million parameters, 13 GB of memory" in printed
+    assert gist(["experiment", str(RECIPE / "seamless.toml"), "-o", str(out), *given]) == 1
     assert not out.exists()
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"ONLY": "best"}, "ONLY: expected some of base unified gdps"),
-        ({"SEEDED": "best"}, "SEEDED: expected some of unified gdps"),
-        ({"SYSTEMS": "gdps-60"}, "SYSTEMS: expected unified, gdps, gdps-random, gdps-25,"),
-        ({"LANGUAGES": "de"}, "LANGUAGES: expected two or more, found 'de'"),
-        ({"SEEDS": "1,2"}, "SEEDS: expected numbers with spaces between, found '1,2'"),
-        ({"SEEDS": "1 2 1"}, "SEEDS: expected each once, found 1 again"),
-        ({"UPDATES": "many"}, "UPDATES: expected a number from 1 on, found 'many'"),
-        ({"AVERAGE": "0"}, "AVERAGE: expected a number from 1 on, found '0'"),
-        ({"JOBS": "many"}, "JOBS: expected how many to run at a time, found 'many'"),
-        ({"START": "nowhere.pt"}, "START: there is no checkpoint nowhere.pt"),
+        (["--only", "best"], "--only: expected some of base, unified, gdps"),
+        (["--set", "seeded=best"], "seeded: expected some of base, unified, gdps"),
+        (["--set", "languages=de"], "languages: expected 2 or more, found de"),
+        (["--set", "average=0"], "average: expected a number from 1 on, found 0"),
+        (["--set", "start=nowhere.pt"], "expected files that no step makes, found none of 1"),
     ],
 )
-def test_what_cannot_work_is_told(settings, tmp_path, changes, message):
+def test_what_cannot_work_is_told(small, tmp_path, capsys, changes, message):
     out = tmp_path / "low-resource"
-    result = run(out, settings, **changes)
-    assert result.returncode == 1
-    assert f"run.sh: {message}" in result.stderr
+    assert gist(["experiment", str(small), "-o", str(out), *changes]) == 1
+    assert message in capsys.readouterr().err
     assert not out.exists()
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["out", "--dry-run"], ["out", "a.sh", "b"]])
-def test_other_arguments_are_refused(tmp_path, arguments):
-    result = subprocess.run(
-        [str(RECIPE / "run.sh"), *arguments],
-        cwd=tmp_path, text=True, capture_output=True, check=False,
-    )  # fmt: skip
-    assert result.returncode == 1
-    assert result.stderr.startswith("run.sh: expected [--dry-run] [OUT] [SETTINGS.sh], found")
-    assert not list(tmp_path.iterdir())
-
-
-def test_settings_that_cannot_be_read_or_lack_something(tmp_path):
-    out = tmp_path / "out"
-    result = run(out, tmp_path / "nothing.sh")
-    assert result.returncode == 1
-    assert "run.sh: cannot read the settings" in result.stderr
-    for text, message in (
-        ("LANGUAGES='de es'", "don't set SYSTEMS"),
-        (f'. "{RECIPE / "cldr.sh"}"; unset -f prepare_data', "don't define prepare_data"),
-    ):
-        (tmp_path / "some.sh").write_text(f"{text}\n")
-        result = run(out, tmp_path / "some.sh")
-        assert result.returncode == 1
-        assert f"run.sh: the settings {tmp_path / 'some.sh'} {message}" in result.stderr
-    assert not out.exists()
-
-
-def test_equal_settings_are_equal_wherever_they_come_from(settings, tmp_path):
-    out = tmp_path / "out"
-    settings.write_text(f"{settings.read_text()}prepare_data() {{ exit 0; }}\n")
-    assert run(out, settings).returncode == 0  # by the environment
-    facts = (out / "settings").read_text()
-    settings.write_text(f"declare +x CHUNKS UPDATES\n{settings.read_text()}")
-    for folder in (out, f"{out}/"):
-        result = run(folder, settings)
-        assert result.returncode == 0, result.stderr
-        assert (out / "settings").read_text() == facts

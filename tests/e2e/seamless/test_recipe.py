@@ -1,37 +1,55 @@
-"""examples/low_resource/run.sh with SeamlessM4T: every stage, from the folder to the table."""
+"""examples/low_resource with SeamlessM4T: every stage, from the folder to the table."""
 
 import csv
 import sys
 
 import pytest
 
+from fairseq_gist.cli.main import main as gist
 from fairseq_gist.sharing.plan import SharingPlan
-from tests.e2e.test_low_resource_recipe import RECIPE, run
+from tests.e2e.test_low_resource_recipe import RECIPE
 
 if sys.version_info < (3, 11):
     pytest.importorskip("transformers")
 
-SETTINGS = f"""
-. "{RECIPE / "iwslt.sh"}"
-check_data() {{ :; }}
-prepare_data() {{ :; }}
-batches=(--max-tokens 600 --update-freq 1)
-generation=(--max-tokens 4000 --max-len-a 0 --max-len-b 12)
+SMALL = f"""
+extends = "{RECIPE}/seamless.toml"
+
+[settings]
+seeds = [1]
+languages = ["de", "es", "ru"]
+units = 'encoder\\.layers\\.1\\.ffn2\\..*'
+valid = "dev"
+test = ["dev"]
+base_updates = 2
+updates = 2
+save_every = 1
+average = 2
+chunks = 4
+workers = 0
+patience = -1
+
+[options]
+device = "--cpu"
+batches = "--max-tokens 600 --update-freq 1"
+generation = "--max-tokens 4000 --max-len-a 0 --max-len-b 12"
 """
 
 
 @pytest.mark.slow
-def test_all_stages_work_with_a_tiny_model(folder, seamless_data, tmp_path):
-    out, settings = tmp_path / "out", tmp_path / "settings.sh"
-    settings.write_text(SETTINGS)
-    done = run(
-        out, settings, CORPUS=str(tmp_path), MODEL="seamless", SEAMLESS=str(folder),
-        DATA=str(seamless_data), SYSTEMS="unified gdps gdps-random gdps-50", SEEDS="1", JOBS="1",
-        UNITS=r"encoder\.layers\.1\.ffn2\..*", VALID="dev", TEST="dev", MEASURE_ON="dev",
-        DEVICE="--cpu", NUM_WORKERS="0", PATIENCE="-1",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    assert "821 million parameters" in done.stdout
+def test_all_stages_work_with_a_tiny_model(
+    folder, seamless_data, tmp_path, monkeypatch, caplog, capsys
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(RECIPE.parents[1]))
+    out, description = tmp_path / "out", tmp_path / "small.toml"
+    description.write_text(SMALL)
+    command = ["experiment", str(description), "-o", str(out), "--set", f"corpus={tmp_path}"]
+    command += [f"seamless={folder}", f"data={seamless_data}"]
+    command += ["--only", "unified", "gdps", "gdps-random", "gdps-50"]
+    with caplog.at_level("INFO"):
+        assert gist(command) == 0, capsys.readouterr().err
+    assert "821 million parameters" in caplog.text
     plan = SharingPlan.load(out / "gdps-50-1" / "plan.json")
     first = "encoder.layers.1.ffn2.intermediate_dense"
     assert {name: own.shared_fraction for name, own in plan.divisions.items()} == {first: 0.5}

@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairseq_gist.evaluation import Run, collect, pairs_of, score_corpus, write_scores
+from fairseq_gist.errors import DataError
+from fairseq_gist.evaluation import (
+    Compared,
+    Run,
+    collect,
+    pairs_of,
+    read_compared,
+    score_corpus,
+    write_scores,
+)
 from fairseq_gist.evaluation.references import Reference
 from fairseq_gist.report.chapters import chapters_of
 from fairseq_gist.report.figures.labels import place_labels
@@ -87,6 +96,39 @@ def test_only_systems_of_as_many_seeds_are_compared(tmp_path, runs):
     rows = {row[0]: row for row in every.figures[1].table.rows}
     assert set(rows) == {"shared", "random-2.5"}
     assert {row[1] for row in rows.values()} == {3}
+
+
+def test_systems_are_compared_as_their_scores_say(tmp_path, runs):
+    one_seed = runs[:4]
+    pairs = [("gradient-2.5", "random-2.5"), ("gradient-2.5", "elsewhere")]
+    stated = tmp_path / "stated"
+    stated.mkdir()
+    write_scores(stated / "table.json", one_seed, Compared("gradient-1.5", pairs))
+    unstated = tmp_path / "unstated"
+    unstated.mkdir()
+    write_scores(unstated / "table.json", one_seed)
+
+    def lines(folder):
+        chapters = chapters_of(find_content([folder], no_plan))
+        (results,) = (chapter for chapter in chapters if chapter.title == "Results")
+        return results.answers[0].text.splitlines()
+
+    with_first = lines(unstated)
+    assert len(with_first) == 3
+    assert all("shared" in line for line in with_first)
+    with_named = lines(stated)
+    assert len(with_named) == 4
+    assert sum("gradient-1.5" in line for line in with_named) == 3
+    assert with_named[3].startswith("Gradient-2.5 is ")
+    assert "random-2.5 (p" in with_named[3]
+
+
+def test_comparisons_that_are_none_are_refused(tmp_path, runs):
+    path = tmp_path / "scores.json"
+    write_scores(path, runs[:2], Compared("shared", [("gradient-1.5", "shared")]))
+    path.write_text(path.read_text().replace('"baseline": "shared"', '"baseline": 3'))
+    with pytest.raises(DataError, match="expected a baseline and comparisons of two systems each"):
+        read_compared(path)
 
 
 def test_results_of_several_runs_are_told_apart(tmp_path, runs):
