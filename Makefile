@@ -11,7 +11,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 OUT ?= runs/quickstart
-SHELL_SCRIPTS = .ci/run $(wildcard examples/*.sh examples/*/*.sh)
+SHELL_SCRIPTS = .ci/run $(wildcard examples/*/*.sh)
 PYTEST_ARGS ?= -q -n 2
 
 # $(call find-python,VERSION...): the first interpreter of these versions that runs and can make

@@ -112,21 +112,8 @@ translation() {
 
 # average NAME SCRIPT: NAME/average.pt of the last epochs that SCRIPT has trained
 average() {
-  local name=$1 path
-  local -a checkpoints=()
-  needs "$OUT/done/$name" "$2"
-  while IFS= read -r path; do
-    checkpoints+=("$path")
-  done < <(find "$OUT/$name" -regex '.*/checkpoint[0-9]+\.pt' 2>/dev/null | sort -V | tail -n "$AVERAGE")
-  if [ "${#checkpoints[@]}" = 0 ]; then
-    if [ "$dry_run" = yes ]; then
-      note "(checkpoint_last.pt stands here for those of the last $AVERAGE epochs)"
-    else
-      note "$name ended within its first epoch: its last checkpoint is taken"
-    fi
-    checkpoints=("$OUT/$name/checkpoint_last.pt")
-  fi
-  run "$name.average" fairseq-gist average "${checkpoints[@]}" -o "$OUT/$name/average.pt"
+  needs "$OUT/done/$1" "$2"
+  run "$1.average" fairseq-gist average "$OUT/$1" --num-epoch-checkpoints "$AVERAGE" -o "$OUT/$1/average.pt"
 }
 
 # start_checkpoint: print where the systems start

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import List, Optional
 
 from fairseq_gist.experiments import (
-    Conduct,
+    Choices,
     conduct,
     dry_run,
     experiment_of,
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
     """Go through the experiment, or print what would be run."""
     document = with_profiles(read_document(args.file), args.profile)
     experiment = experiment_of(with_settings(document, args.set), args.file.stem, args.output)
-    how = Conduct(_separate(args.only), args.jobs, args.again, args.keep_going)
+    how = Choices(_separate(args.only), args.jobs, args.again, args.keep_going)
     if args.dry_run:
         print(dry_run(experiment, how))
         return

@@ -7,13 +7,13 @@ steps with files between them (:mod:`~fairseq_gist.experiments.steps`), of which
 ``docs/experiments.md`` describes the TOML.
 """
 
-from fairseq_gist.experiments.conduct import Conduct, conduct, dry_run
+from fairseq_gist.experiments.conduct import Choices, conduct, dry_run
 from fairseq_gist.experiments.document import read_document, with_profiles, with_settings
 from fairseq_gist.experiments.experiment import Experiment
 from fairseq_gist.experiments.reading import experiment_of
 
 __all__ = [
-    "Conduct",
+    "Choices",
     "Experiment",
     "conduct",
     "dry_run",

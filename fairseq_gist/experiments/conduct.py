@@ -24,12 +24,12 @@ from fairseq_gist.experiments.templates import combinations
 from fairseq_gist.experiments.work import check_work, chosen_runs, find_work
 from fairseq_gist.files import replacing
 
-__all__ = ["Conduct", "conduct", "dry_run"]
+__all__ = ["Choices", "conduct", "dry_run"]
 
 Say = Callable[[str], None]
 
 
-class Conduct(NamedTuple):
+class Choices(NamedTuple):
     """How an experiment is gone through."""
 
     only: Sequence[str] = ()
@@ -42,7 +42,7 @@ class Conduct(NamedTuple):
     """Whether a failure leaves the steps alone that don't need what failed."""
 
 
-def dry_run(experiment: Experiment, how: Conduct) -> str:
+def dry_run(experiment: Experiment, how: Choices) -> str:
     """Return the commands that are left to be run, as a shell would have them; write nothing."""
     matrix = Matrix(experiment)
     marks = _marks(experiment)
@@ -61,7 +61,7 @@ def dry_run(experiment: Experiment, how: Conduct) -> str:
     return "\n".join(lines)
 
 
-def conduct(experiment: Experiment, how: Conduct, say: Say, show: Say) -> None:
+def conduct(experiment: Experiment, how: Choices, say: Say, show: Say) -> None:
     """Do what is left, then write the tables and run the closing commands.
 
     Args:

@@ -40,8 +40,8 @@ class StepTemplate:
     """Files by which the step is known to be done."""
     removes: Tuple[str, ...] = ()
     """Patterns of files that aren't needed once it is done."""
-    log: str = "{out}/logs/{step}.log"
-    """Where the output of its commands goes."""
+    log: str = ""
+    """Where the output of its commands goes; empty: a file of its own in ``{out}/logs``."""
     shows: str = ""
     """A regular expression: lines of the output that are shown, too."""
 

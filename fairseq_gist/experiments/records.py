@@ -95,7 +95,7 @@ class Records:
         return {name: json_value(path, place) for name, place in figures.items()}
 
     def _seconds(self, run: Run) -> float:
-        steps = [step for step in self._matrix.steps.values() if step.run == run]
+        steps = self._matrix.own_steps(run)
         return round(sum(map(self._marks.seconds, steps)), 3)
 
     def _remarks(self, run: Run, twin: Optional[Run]) -> List[str]:

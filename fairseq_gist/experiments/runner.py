@@ -77,6 +77,9 @@ class Runner:
                             self._end(self._running.pop(future), future)
             finally:
                 self._processes.stop()
+        for run, twin in self._twins.items():
+            if self._goals.get(twin):
+                self._failed.append(f"{run}, which is the same model as {twin}")
         if self._failed:
             raise GistError(f"failed: {'; '.join(self._failed)}; all else is done")
 
@@ -223,7 +226,7 @@ class Runner:
         """Tell whether a run's scores are there, or will be, and its training is under way."""
         if run not in self._goals or self._goals[run] & self._failed_keys():
             return all(self._marks.state(goal).is_done for goal in self._matrix.goals_of(run))
-        steps = [s for s in self._matrix.steps.values() if s.run == run and s.template == template]
+        steps = [step for step in self._matrix.own_steps(run) if step.template == template]
         running = {step.key for step in self._running.values()}
         return all(
             step.key in running or step.key in self._ended or self._marks.state(step).is_done

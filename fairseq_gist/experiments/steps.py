@@ -48,6 +48,11 @@ class Step:
     def __str__(self) -> str:
         return f"{self.run}: {self.name}" if self.run else self.name
 
+    @property
+    def folder(self) -> str:
+        """The first part of the key: the run's, the seed's, or that of all."""
+        return self.key.split("/")[0]
+
 
 class Matrix:
     """Systems times seeds, and the steps of all of them.
@@ -69,8 +74,10 @@ class Matrix:
         ]
         self.steps: Dict[str, Step] = {}
         self._producers: Dict[str, Step] = {}
+        self._by_folder: Dict[str, List[Step]] = {}
         for step in self._all_steps():
             self.steps[step.key] = step
+            self._by_folder.setdefault(step.folder, []).append(step)
             for path in step.makes:
                 other = self._producers.setdefault(path, step)
                 if other is not step:
@@ -84,17 +91,15 @@ class Matrix:
         """Return the path of a run's scores."""
         return self.scope_of(run).text(self.experiment.results.file)
 
+    def own_steps(self, run: Run) -> List[Step]:
+        """Return the steps that are a run's alone."""
+        return list(self._by_folder.get(run.key, []))
+
     def goals_of(self, run: Run) -> List[Step]:
-        """Return the steps for whose sake a run is there."""
-        system = self.experiment.system(run.system)
-        seed_wide = [s for s in system.goals if self.experiment.steps[s].per == "seed"]
-        own = [s for s in system.goals if self.experiment.steps[s].per == "run"]
-        return [
-            step
-            for step in self.steps.values()
-            if (step.template in own and step.run == run)
-            or (step.template in seed_wide and step.key.startswith(f"seed-{run.seed}/"))
-        ]
+        """Return the steps for whose sake a run is there, its own and those of its seed."""
+        goals = self.experiment.system(run.system).goals
+        for_seed = self._by_folder.get(_seed_folder(run.seed), [])
+        return [step for step in [*self.own_steps(run), *for_seed] if step.template in goals]
 
     def producers_of(self, step: Step) -> List[Step]:
         """Return the steps that make what a step needs."""
@@ -126,17 +131,21 @@ class Matrix:
         templates = experiment.steps.values()
         for template in templates:
             if template.per == "experiment":
-                yield from _steps(template, scope, "all", None)
+                yield from _steps(template, scope, "_all", None)
             elif template.per == "seed":
                 for seed in experiment.seeds:
                     own = scope.child(f"steps.{template.name}", {"seed": seed})
-                    yield from _steps(template, own, f"seed-{seed}", None)
+                    yield from _steps(template, own, _seed_folder(seed), None)
         for run in self.runs:
             system = experiment.system(run.system)
             own = _run_scope(experiment, system, run)
             for name in system.steps:
                 if experiment.steps[name].per == "run":
                     yield from _steps(experiment.steps[name], own, run.key, run)
+
+
+def _seed_folder(seed: int) -> str:
+    return f"_seed-{seed}"  # no system's name begins like that
 
 
 def _run_scope(experiment: Experiment, system: System, run: Run) -> Scope:
@@ -159,7 +168,7 @@ def _steps(template: StepTemplate, scope: Scope, folder: str, run: Optional[Run]
             needs=_paths(own, template.needs),
             makes=_paths(own, template.makes),
             removes=_paths(own, template.removes),
-            log=own.text(template.log),
+            log=own.text(template.log or f"{{out}}/logs/{folder}/{key}.log"),
             shows=template.shows,
         )
 

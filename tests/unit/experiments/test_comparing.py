@@ -8,7 +8,7 @@ import re
 import pytest
 
 from fairseq_gist.errors import GistError
-from fairseq_gist.experiments import Conduct, dry_run
+from fairseq_gist.experiments import Choices, dry_run
 from fairseq_gist.experiments.costs import costs_of
 from fairseq_gist.experiments.steps import Matrix, Run
 from fairseq_gist.experiments.tables import compared_pairs, score_command
@@ -117,6 +117,16 @@ def test_a_twin_that_was_made_before_counts(tmp_path):
     assert records(toy)["wide", 1]["remarks"] != []
 
 
+def test_a_twin_of_what_fails_is_told(tmp_path):
+    text = PLANNED.replace("sh -c 'echo", "sh -c 'sleep 0.2; test {width} != 7 && echo")
+    toy = Toy(tmp_path, text)
+    with pytest.raises(
+        GistError, match=r"failed: wide(-7)?, seed 1: score.*wide.* the same model as"
+    ):
+        toy.do("widths=7,4", "seeds=1", jobs=3, keep_going=True)
+    assert set(scores(toy)) == {"base-1", "wide-4-1"}
+
+
 def test_what_a_plan_lacks_is_remarked(tmp_path):
     toy = Toy(tmp_path, PLANNED)
     toy.do("widths=0", "seeds=1")
@@ -146,7 +156,7 @@ files = "{out}/nothing"
     assert len(toy.shown) == 2
     assert toy.shown[1].startswith("\n== models of seed 2\n--updates 2")
     assert (toy.out / "counted").read_text().split()[3] == f"{toy.out}/data"
-    printed = dry_run(toy.experiment(), Conduct())
+    printed = dry_run(toy.experiment(), Choices())
     assert f"wc {toy.out}/data {toy.out}/nothing" in printed
 
 

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from fairseq_gist.errors import GistError
-from fairseq_gist.experiments import Conduct, dry_run
+from fairseq_gist.experiments import Choices, dry_run
 from tests.unit.experiments.toy import TOML, Toy
 
 ALL = [
@@ -191,7 +191,7 @@ def test_stopped_it_leaves_nothing_behind_and_goes_on(tmp_path, number, status):
     assert process.wait(timeout=20) == status
     assert not _sleeping()
     toy.file.write_text(TOML.replace('"touch {folder}/left"', '"sleep 4321.25"'))
-    assert "base, seed 1: train" in dry_run(toy.experiment(), Conduct())
+    assert "base, seed 1: train" in dry_run(toy.experiment(), Choices())
 
 
 def _sleeping():
@@ -200,12 +200,12 @@ def _sleeping():
 
 
 def test_a_dry_run_prints_what_is_left_and_writes_nothing(toy):
-    text = dry_run(toy.experiment(), Conduct())
+    text = dry_run(toy.experiment(), Choices())
     assert re.findall("^== (.*)$", text, re.MULTILINE) == ALL
     assert not toy.out.exists()
     toy.do(only=["base"])
-    assert "base" not in re.findall("^== (.*)$", dry_run(toy.experiment(), Conduct()), re.MULTILINE)
-    assert "== wide, seed 1: train" in dry_run(toy.experiment(), Conduct())
+    assert "base" not in re.findall("^== (.*)$", dry_run(toy.experiment(), Choices()), re.MULTILINE)
+    assert "== wide, seed 1: train" in dry_run(toy.experiment(), Choices())
 
 
 def test_lines_of_the_output_that_are_wanted_are_shown(toy):
@@ -217,7 +217,7 @@ def test_lines_of_the_output_that_are_wanted_are_shown(toy):
     toy.do()
     assert "look" in toy.said
     assert "no" not in toy.said
-    assert (toy.out / "logs" / "data.log").read_text() == "look\nno\n"
+    assert (toy.out / "logs" / "_all" / "data.log").read_text() == "look\nno\n"
 
 
 def test_a_record_that_was_being_written_is_completed(toy):

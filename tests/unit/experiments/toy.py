@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fairseq_gist.experiments import (
-    Conduct,
+    Choices,
     conduct,
     experiment_of,
     read_document,
@@ -92,5 +92,5 @@ class Toy:
     def do(self, *changes, **how):
         """Go through it; gives the steps that were done."""
         self.said.clear()
-        conduct(self.experiment(*changes), Conduct(**how), self.said.append, self.shown.append)
+        conduct(self.experiment(*changes), Choices(**how), self.said.append, self.shown.append)
         return [line[3:] for line in self.said if line.startswith("== ")]
