@@ -8,6 +8,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairseq_gist.nn.wrapping import Forward, Wrapper, wrap
+
 __all__ = ["Adapter", "attach_adapter", "is_in_adapter"]
 
 _NAME = "adapter"
@@ -46,7 +48,7 @@ def attach_adapter(layer: nn.Module, width: int, bottleneck: int) -> None:
     that is put round it later, have it inside. Names of what the layer has stay the same.
     """
     layer.add_module(_NAME, Adapter(width, bottleneck))
-    layer.forward = functools.partial(_forward_adapted, layer)
+    wrap(layer, _Adapted())
 
 
 def is_in_adapter(path: str) -> bool:
@@ -54,8 +56,17 @@ def is_in_adapter(path: str) -> bool:
     return _NAME in path.split(".")
 
 
-def _forward_adapted(layer: nn.Module, *args: Any, **kwargs: Any) -> Any:
-    output = type(layer).forward(layer, *args, **kwargs)
+class _Adapted(Wrapper):
+    """Runs a layer's output through its adapter."""
+
+    level = 0
+
+    def around(self, module: nn.Module, forward: Forward) -> Forward:
+        return functools.partial(_forward_adapted, module, forward)
+
+
+def _forward_adapted(layer: nn.Module, forward: Forward, *args: Any, **kwargs: Any) -> Any:
+    output = forward(*args, **kwargs)
     if isinstance(output, tuple):
         return (layer.adapter(output[0]), *output[1:])
     return layer.adapter(output)

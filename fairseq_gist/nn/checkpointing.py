@@ -10,27 +10,45 @@ frozen none is, and the layer's own parameters would silently get no gradient ei
 from __future__ import annotations
 
 import functools
+import types
 from typing import Any, Callable, Optional
 
 import torch
 from torch import nn
 
 from fairseq_gist.nn.routing import LanguageBatch, Routing
+from fairseq_gist.nn.wrapping import Forward, Wrapper, wrap
 
 __all__ = ["checkpoint_routed"]
 
-Forward = Callable[..., Any]
-
 
 def checkpoint_routed(
-    layer: nn.Module, routing: Routing, checkpoint: Callable[[nn.Module], nn.Module]
+    layer: nn.Module, routing: Routing, checkpoint: Callable[[Any], Any]
 ) -> nn.Module:
-    """Apply ``checkpoint``, which replaces ``layer.forward``, and route the recomputation too."""
-    plain = layer.forward
-    layer.forward = functools.partial(_with_batch, layer.forward, routing)
-    layer = checkpoint(layer)
-    layer.forward = functools.partial(_pass_batch, layer, plain, layer.forward, routing)
+    """Put ``checkpoint`` round all else that is round ``layer``, and route the recomputation too.
+
+    Args:
+        layer: to be recomputed.
+        routing: of the model.
+        checkpoint: replaces the ``forward`` of what it is given.
+
+    Returns:
+        The layer.
+    """
+    wrap(layer, _Checkpointed(routing, checkpoint))
     return layer
+
+
+class _Checkpointed(Wrapper):
+    level = 2
+
+    def __init__(self, routing: Routing, checkpoint: Callable[[Any], Any]) -> None:
+        self.routing, self.checkpoint = routing, checkpoint
+
+    def around(self, module: nn.Module, forward: Forward) -> Forward:
+        inner = types.SimpleNamespace(forward=functools.partial(_with_batch, forward, self.routing))
+        self.checkpoint(inner)
+        return functools.partial(_pass_batch, module, forward, inner.forward, self.routing)
 
 
 def _pass_batch(

@@ -10,7 +10,7 @@ from torch import Tensor
 from fairseq_gist.errors import SurgeryError
 from fairseq_gist.nn.routing import GradientSink, RowPartition
 
-__all__ = ["Destination", "custom_bwd", "custom_fwd"]
+__all__ = ["Destination", "custom_bwd", "custom_fwd", "sum_rows"]
 
 if hasattr(torch.amp, "custom_fwd"):
     custom_fwd: Callable[..., Any] = torch.amp.custom_fwd(device_type="cuda")
@@ -66,3 +66,8 @@ class Destination:
         if not totals:
             raise SurgeryError(f"{self.unit}: a batch without rows has no gradient")
         return totals
+
+
+def sum_rows(grad: Tensor, _: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return the gradient of what is added to every row, of that shape."""
+    return grad.reshape(-1, *shape).sum(0)

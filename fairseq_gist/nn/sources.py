@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import LanguageBatch, Routing
-from fairseq_gist.nn.shared import is_watched
+from fairseq_gist.nn.watching import is_watched
 
 __all__ = ["SourceRows", "partitions_in"]
 

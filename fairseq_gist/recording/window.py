@@ -11,7 +11,7 @@ from fairseq_gist.errors import OptionError
 from fairseq_gist.host.trainer import is_first_process, sum_over_processes
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
-from fairseq_gist.nn.shared import watch
+from fairseq_gist.nn.watching import watch
 from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.surgery.apply import use_module_calls
 from fairseq_gist.surgery.units import Unit, module_at

@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn import Parameter
 
 from fairseq_gist.errors import PlanError
-from fairseq_gist.nn.batch_norm import GroupedBatchNorm
 from fairseq_gist.nn.grouped import GroupedModule
+from fairseq_gist.nn.leaves import leaf_of
 from fairseq_gist.nn.routing import Routing
-from fairseq_gist.nn.shared import release
+from fairseq_gist.nn.wrapping import unwrap
 from fairseq_gist.sharing.plan import Partition, SharingPlan
 from fairseq_gist.surgery.divide import check_divisions, divide, units_after
 from fairseq_gist.surgery.lineage import Lineage
@@ -64,7 +64,7 @@ def apply_plan(model: nn.Module, plan: SharingPlan, routing: Routing) -> Lineage
     ]
     for unit in split:
         for path in unit.paths:
-            release(module_at(model, path))
+            unwrap(module_at(model, path))
         _split(model, unit, plan, routing, replacements, lineage)
     for path, module in replacements.items():
         replace_module(model, path, module)
@@ -175,7 +175,8 @@ def _split(
             taken.add(id(parent))
             copies.append(child)
             _tie(parent, child, group, tied, lineage)
-        kind = GroupedBatchNorm if isinstance(copies[0], nn.BatchNorm1d) else GroupedModule
+        leaf = leaf_of(copies[0])
+        kind = GroupedModule if leaf is None or leaf.grouped is None else leaf.grouped
         built[id(old)] = replacements[path] = kind(
             copies,
             group_of,

@@ -22,9 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from fairseq_gist.errors import OptionError, PlanError
+from fairseq_gist.errors import OptionError, PlanError, SurgeryError
 from fairseq_gist.nn.divided import DividedInput, DividedOutput
-from fairseq_gist.nn.shared import release
+from fairseq_gist.nn.leaves import Leaf, leaf_of
+from fairseq_gist.nn.wrapping import unwrap
 from fairseq_gist.sharing.division import OWN, SHARED, Division
 from fairseq_gist.sharing.unit_names import feed_forward_blocks
 from fairseq_gist.surgery.lineage import Lineage
@@ -61,9 +62,9 @@ def divisible_blocks(model: nn.Module, units: Iterable[str]) -> Dict[str, Tuple[
     names = list(units)
     found: Dict[str, Tuple[str, int]] = {}
     for first, second in feed_forward_blocks(names).items():
-        modules = [_module(model, path) for path in (first, second)]
-        if all(type(module) is nn.Linear for module in modules):
-            found[first] = (second, module_at(model, second).in_features)
+        made, read = _neurons(model, first, True), _neurons(model, second, False)
+        if made is not None and read is not None:
+            found[first] = (second, read)
     if not found:
         raise OptionError(
             f"--units: none of the {len(names)} units, '{names[0]}' first, are the two projections "
@@ -96,14 +97,14 @@ def check_divisions(
                 "expected the two projections of one feed-forward block, in their order"
             )
         for path, kind in ((first, "makes"), (division.second, "reads")):
-            module = _module(model, path)
-            if module is None or type(module) is not nn.Linear:
+            width = _neurons(model, path, kind == "makes")
+            if width is None:
+                module = _module(model, path)
                 found = "nothing" if module is None else type(module).__name__
                 raise PlanError(
                     f"the plan divides the hidden units of '{first}': expected a plain projection "
                     f"at '{path}', found {found}; a unit that is split as a whole can't be divided"
                 )
-            width = module.out_features if kind == "makes" else module.in_features
             if width != division.hidden:
                 raise PlanError(
                     f"the plan divides {division.hidden} hidden units of '{first}', but '{path}' "
@@ -125,11 +126,10 @@ def units_after(
         if name not in pieces:
             after[name] = unit
             continue
-        cuts = _cuts(module_at(model, name), *pieces[name])
+        parameters = _parameters(module_at(model, name))
+        cuts = _cuts(parameters, *pieces[name])
         for part in (SHARED, OWN):
-            size = sum(
-                _size_after(getattr(module_at(model, name), cut.name), cut, part) for cut in cuts
-            )
+            size = sum(_size_after(parameters[cut.name], cut, part) for cut in cuts)
             after[f"{name}.{part}"] = Unit(f"{name}.{part}", (f"{name}.{part}",), size)
     return after
 
@@ -145,8 +145,9 @@ def divide(model: nn.Module, divisions: Mapping[str, Division]) -> Lineage:
         parts: Dict[str, Dict[str, nn.Module]] = {}
         for path in (first, division.second):
             whole = module_at(model, path)
-            release(whole)
-            parts[path] = _parts_of(whole, _cuts(whole, division, path == first), lineage)
+            unwrap(whole)
+            cuts = _cuts(_parameters(whole), division, path == first)
+            parts[path] = _parts_of(whole, cuts, lineage)
         replace_module(model, first, DividedOutput(**parts[first]))
         second = DividedInput(**parts[division.second], shared_width=len(division.shared))
         replace_module(model, division.second, second)
@@ -156,10 +157,8 @@ def divide(model: nn.Module, divisions: Mapping[str, Division]) -> Lineage:
 def divide_state(state: MutableMapping[str, Tensor], divisions: Mapping[str, Division]) -> None:
     """Divide the blocks of a state dict likewise; entries of projections it lacks are left out."""
     for path, division, is_first in _paths(divisions):
-        for cut in _cuts(None, division, is_first):
-            tensor = state.pop(f"{path}.{cut.name}", None)
-            if tensor is None:
-                continue
+        for cut in _cuts(_entries(state, path), division, is_first):
+            tensor = state.pop(f"{path}.{cut.name}")
             for part, positions in cut.positions.items():
                 state[f"{path}.{part}.{cut.name}"] = _take(tensor, cut, positions)
 
@@ -170,18 +169,28 @@ def join_state(state: MutableMapping[str, Tensor], divisions: Mapping[str, Divis
     Every part must be there once: of one language's export, or never split.
     """
     for path, division, is_first in _paths(divisions):
-        for cut in _cuts(None, division, is_first):
-            pieces = {part: state.pop(f"{path}.{part}.{cut.name}", None) for part in cut.positions}
-            if any(piece is None for piece in pieces.values()):
-                continue
-            tensors = [piece for piece in pieces.values() if piece is not None]
-            if len(tensors) == 1:
-                state[f"{path}.{cut.name}"] = tensors[0]
-                continue
-            order = torch.cat([cut.positions[part] for part in pieces])
-            joined = torch.empty_like(torch.cat(tensors, cut.dim))
-            joined.index_copy_(cut.dim, order, torch.cat(tensors, cut.dim))
-            state[f"{path}.{cut.name}"] = joined
+        pieces = {part: _entries(state, f"{path}.{part}") for part in (SHARED, OWN)}
+        for part, entries in pieces.items():
+            for name in entries:
+                del state[f"{path}.{part}.{name}"]
+        order = torch.tensor(division.shared + division.own)
+        for name, shared in pieces[SHARED].items():
+            state[f"{path}.{name}"] = shared
+            if name in pieces[OWN]:
+                both = torch.cat([shared, pieces[OWN][name]], _dim(is_first))
+                joined = torch.empty_like(both).index_copy_(
+                    _dim(is_first), order.to(both.device), both
+                )
+                state[f"{path}.{name}"] = joined
+
+
+def _neurons(model: nn.Module, path: str, is_first: bool) -> Optional[int]:
+    """Return how many neurons the module at ``path`` makes, if it is the first, or reads."""
+    module = _module(model, path)
+    leaf = None if module is None else leaf_of(module)
+    if module is None or leaf is None:
+        return None
+    return leaf.neurons_made(module) if is_first else leaf.neurons_read(module)
 
 
 def _module(model: nn.Module, path: str) -> Optional[nn.Module]:
@@ -197,14 +206,39 @@ def _paths(divisions: Mapping[str, Division]) -> Iterator[Tuple[str, Division, b
         yield division.second, division, False
 
 
-def _cuts(whole: Optional[nn.Module], division: Division, is_first: bool) -> List[_Cut]:
-    """Say where the parameters of a projection go; of a module only those that it has."""
+def _parameters(module: nn.Module) -> Dict[str, Tensor]:
+    return dict(module.named_parameters(recurse=False))
+
+
+def _entries(state: Mapping[str, Tensor], path: str) -> Dict[str, Tensor]:
+    """Return what a state dict has of the very module at ``path``."""
+    start = f"{path}."
+    return {
+        key[len(start) :]: tensor
+        for key, tensor in state.items()
+        if key.startswith(start) and "." not in key[len(start) :]
+    }
+
+
+def _dim(is_first: bool) -> int:
+    """Return the dimension of parameters along which neurons lie; see :class:`Leaf`."""
+    return 0 if is_first else 1
+
+
+def _cuts(parameters: Mapping[str, Tensor], division: Division, is_first: bool) -> List[_Cut]:
+    """Say where the parameters of a projection go; those without neurons stay with the shared."""
     positions = {SHARED: torch.tensor(division.shared), OWN: torch.tensor(division.own)}
-    if is_first:
-        cuts = [_Cut("weight", 0, positions), _Cut("bias", 0, positions)]
-    else:
-        cuts = [_Cut("weight", 1, positions), _Cut("bias", 0, {SHARED: torch.tensor([])})]
-    return [cut for cut in cuts if whole is None or getattr(whole, cut.name) is not None]
+    dim = _dim(is_first)
+    return [
+        _Cut(
+            name,
+            dim,
+            positions
+            if tensor.dim() > dim and tensor.size(dim) == division.hidden
+            else {SHARED: torch.tensor([])},
+        )
+        for name, tensor in parameters.items()
+    ]
 
 
 def _size_after(parameter: Tensor, cut: _Cut, part: str) -> int:
@@ -237,15 +271,12 @@ def _parts_of(whole: nn.Module, cuts: List[_Cut], lineage: Lineage) -> Dict[str,
                 lineage.add(parameter, original)
             else:
                 lineage.add_part(parameter, original, cut.dim, cut.positions[part])
-        parts[part] = _linear(made)
+        parts[part] = _leaf(whole).part(whole, made)
     return parts
 
 
-def _linear(made: Mapping[str, Parameter]) -> nn.Linear:
-    features_out, features_in = made["weight"].shape
-    linear: nn.Linear = torch.nn.utils.skip_init(
-        nn.Linear, features_in, features_out, bias="bias" in made
-    )
-    for name, parameter in made.items():
-        setattr(linear, name, parameter)
-    return linear
+def _leaf(module: nn.Module) -> Leaf:
+    leaf = leaf_of(module)
+    if leaf is None:
+        raise SurgeryError(f"a {type(module).__name__} can't be divided")
+    return leaf

@@ -11,7 +11,7 @@ from torch.nn import Parameter
 
 from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.grouped import GroupedModule
-from fairseq_gist.nn.per_language import RECORDABLE
+from fairseq_gist.nn.leaves import leaf_names, leaf_of
 from fairseq_gist.sharing.unit_names import (
     DEFAULT_UNITS,
     chosen_units,
@@ -49,8 +49,6 @@ _COMMON = re.compile(r".+\.self_attn\.linear_pos")
 
 Stock attention gives them one row, which a model has to repeat where languages differ on the unit.
 """
-
-_KINDS = "Linear, LayerNorm, Embedding, Conv1d or BatchNorm1d"
 
 FAST_PATH_COPIES = tuple(
     f"{projection}_{kind}"
@@ -138,7 +136,7 @@ def select_units(
         OptionError: when the pattern is no regular expression, or matches nothing.
     """
     if not units:
-        raise OptionError(f"the model has no {_KINDS} that could be a unit")
+        raise OptionError(f"the model has no {_kinds()} that could be a unit")
     if pattern and refused and not matching(pattern, units):
         name = next(iter(matching(pattern, refused)), None)
         if name is not None:
@@ -153,13 +151,13 @@ def no_units(model: nn.Module) -> Dict[str, str]:
     found: Dict[str, str] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         own = dict(module.named_parameters(recurse=False))
-        if isinstance(module, GroupedModule) or ".copies." in path or type(module) in RECORDABLE:
+        if isinstance(module, GroupedModule) or ".copies." in path or leaf_of(module) is not None:
             continue
         if hasattr(module, "can_use_fastpath"):
             own = {name: p for name, p in own.items() if name not in FAST_PATH_COPIES}
         if own and next(module.children(), None) is None:
             kind = type(module).__name__
-            found[path] = f"it is a {kind}, and those that can be are {_KINDS}"
+            found[path] = f"it is a {kind}, and those that can be are {_kinds()}"
         else:
             for name in own:
                 found[f"{path}.{name}" if path else name] = (
@@ -196,6 +194,11 @@ def _unique_parameters(model: nn.Module) -> Iterator[Parameter]:
                 yield parameter
 
 
+def _kinds() -> str:
+    *names, last = leaf_names()
+    return f"{', '.join(names)} or {last}"
+
+
 def _leaves(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
     """Yield the candidates: plain leaves and grouped modules, not the copies inside them.
 
@@ -209,7 +212,7 @@ def _leaves(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
         if isinstance(module, GroupedModule):
             grouped.append(path)
             yield path, module
-        elif type(module) in RECORDABLE and module.weight is not None:
+        elif leaf_of(module) is not None and module.weight is not None:
             yield path, module
 
 

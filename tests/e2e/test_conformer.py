@@ -10,8 +10,8 @@ import torch
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.gradients.statistics import GradientStatistics
-from fairseq_gist.nn.batch_norm import GroupedBatchNorm
 from fairseq_gist.nn.grouped import GroupedModule
+from fairseq_gist.nn.leaves.batch_norm import GroupedBatchNorm
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import plan_in_state

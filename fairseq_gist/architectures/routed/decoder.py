@@ -13,7 +13,7 @@ from fairseq_gist.languages.rows import TARGET, language_tags
 from fairseq_gist.nn.adapters import attach_adapter
 from fairseq_gist.nn.checkpointing import checkpoint_routed
 from fairseq_gist.nn.routing import Routing
-from fairseq_gist.nn.shared import read_source_once
+from fairseq_gist.nn.source_once import read_source_once
 from fairseq_gist.nn.tags import check_tags
 
 __all__ = ["GistS2TDecoder"]

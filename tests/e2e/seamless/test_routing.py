@@ -5,8 +5,8 @@ import sys
 import pytest
 import torch
 
-from fairseq_gist.nn.batch_norm import GroupedBatchNorm
 from fairseq_gist.nn.grouped import GroupedModule
+from fairseq_gist.nn.leaves.batch_norm import GroupedBatchNorm
 from fairseq_gist.surgery.apply import apply_plan
 from tests.e2e.helpers import batch_of, build, differentiate_at_random, random_plan, translate
 from tests.e2e.seamless.generating import rows_of_language

@@ -9,7 +9,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from fairseq_gist.nn.checkpointing import checkpoint_routed
-from fairseq_gist.nn.shared import watch
+from fairseq_gist.nn.watching import watch
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import Unit, find_units, module_at, select_units
 from tests.unit import zoo

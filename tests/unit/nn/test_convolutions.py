@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from fairseq_gist.errors import SurgeryError
-from fairseq_gist.nn.batch_norm import GroupedBatchNorm
 from fairseq_gist.nn.grouped import GroupedModule
+from fairseq_gist.nn.leaves.batch_norm import GroupedBatchNorm
 from fairseq_gist.nn.per_language import forward_recorded
 from fairseq_gist.nn.routing import LanguageBatch, Routing
 from fairseq_gist.sharing.plan import SharingPlan

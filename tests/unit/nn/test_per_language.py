@@ -12,7 +12,8 @@ from torch import nn
 from fairseq_gist.errors import RoutingError, SurgeryError
 from fairseq_gist.nn.per_language import forward_recorded
 from fairseq_gist.nn.routing import LanguageBatch, Routing
-from fairseq_gist.nn.shared import release, watch
+from fairseq_gist.nn.watching import watch
+from fairseq_gist.nn.wrapping import unwrap
 from fairseq_gist.surgery.units import Unit, find_units, module_at
 from tests.unit import zoo
 from tests.unit.zoo import LANGUAGES, Sink
@@ -158,7 +159,7 @@ def test_scaling_the_output_in_place_changes_nothing():
 )
 def test_other_modules_are_refused(module):
     batch = LanguageBatch(torch.tensor([0]), LANGUAGES)
-    with pytest.raises(SurgeryError, match=r"fc1: .* for plain Linear, LayerNorm, .* not for"):
+    with pytest.raises(SurgeryError, match=r"fc1: .* for plain BatchNorm1d, .*, Linear, not for"):
         forward_recorded(module, torch.zeros(1, 2, 2), batch, 0, "fc1", Sink())
 
 
@@ -238,9 +239,9 @@ def test_unwatching_gives_the_forward_back():
     model = watched(zoo.plain())
     for unit in find_units(model).values():
         for path in unit.paths:
-            release(module_at(model, path))
+            unwrap(module_at(model, path))
             assert "forward" not in vars(module_at(model, path))
-            release(module_at(model, path))
+            unwrap(module_at(model, path))
     model.routing.sink = Sink()
     tokens, targets = zoo.batch(IDS)
     zoo.loss(model, tokens, targets, IDS).backward()
@@ -252,7 +253,7 @@ def test_a_forward_that_other_code_replaced_is_left_alone():
     theirs = leaf.forward = functools.partial(nn.Linear.forward, leaf)
     with pytest.raises(SurgeryError, match=r"fc1: its forward was replaced by functools\.partial"):
         watch(leaf, routing, "fc1", "fc1", 1)
-    release(leaf)
+    unwrap(leaf)
     assert leaf.forward is theirs
 
 

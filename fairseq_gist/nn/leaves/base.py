@@ -1,0 +1,75 @@
+"""What recording and surgery have to know of a kind of module."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Mapping, Optional, Type
+
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from fairseq_gist.errors import SurgeryError
+from fairseq_gist.nn.destination import Destination
+
+__all__ = ["Leaf"]
+
+
+class Leaf:
+    """A class of modules with parameters of their own and none below.
+
+    A kind has to say how it is recorded. It can be split by what is here; it can be divided where
+    it says how many neurons its modules make or read.
+
+    Attributes:
+        module: the class.
+        grouped: the :class:`~fairseq_gist.nn.grouped.GroupedModule` that takes the place of a
+            module which is split; None for the common one.
+    """
+
+    module: ClassVar[Type[nn.Module]]
+    grouped: ClassVar[Optional[Type[nn.Module]]] = None
+
+    @property
+    def name(self) -> str:
+        """What the kind is called."""
+        return self.module.__name__
+
+    def is_plain(self, module: nn.Module) -> bool:
+        """Whether :meth:`forward` knows the gradients of a module with its options."""
+        return True
+
+    def forward(
+        self, module: nn.Module, x: Tensor, to: Destination, source_of: Optional[Tensor] = None
+    ) -> Tensor:
+        """Run ``module`` on ``x`` so that its backward hands each language's gradient on.
+
+        Args:
+            module: of this kind.
+            x: its input, its rows along ``to.batch_dim``.
+            to: where the gradients go.
+            source_of: where the input has one row a source and the output is to have one a row,
+                each row's source, `[rows]`; a kind that never reads the encoder's output may take
+                no notice.
+        """
+        raise NotImplementedError
+
+    def neurons_made(self, module: nn.Module) -> Optional[int]:
+        """Return how many neurons ``module`` makes; None: it can't be divided.
+
+        They lie along the first dimension of those of its parameters that have them.
+        """
+        return None
+
+    def neurons_read(self, module: nn.Module) -> Optional[int]:
+        """Return how many neurons ``module`` reads; None: it can't be divided.
+
+        They lie along the second dimension of those of its parameters that have them.
+        """
+        return None
+
+    def part(self, module: nn.Module, parameters: Mapping[str, Parameter]) -> nn.Module:
+        """Return a module like ``module`` that has ``parameters`` instead: some of its neurons.
+
+        Parameters that ``module`` has and that aren't given are left out: the module for the other
+        neurons has them.
+        """
+        raise SurgeryError(f"a {self.name} can't be divided")

@@ -1,0 +1,66 @@
+"""Norms over the channels of a row."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Callable, Dict, Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_gist.nn.destination import Destination, custom_bwd, custom_fwd, sum_rows
+from fairseq_gist.nn.leaves.base import Leaf
+
+__all__ = ["LEAF"]
+
+
+class _LayerNormLeaf(Leaf):
+    module = nn.LayerNorm
+
+    def forward(
+        self, module: nn.Module, x: Tensor, to: Destination, source_of: Optional[Tensor] = None
+    ) -> Tensor:
+        return _LayerNorm.apply(
+            x, module.weight, module.bias, module.normalized_shape, module.eps, to
+        )
+
+
+class _LayerNorm(torch.autograd.Function):
+    @staticmethod
+    @custom_fwd
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Optional[Tensor],
+        shape: Tuple[int, ...],
+        eps: float,
+        to: Destination,
+    ) -> Tensor:
+        y: Tensor
+        y, mean, rstd = torch.native_layer_norm(x, shape, weight, bias, eps)
+        ctx.save_for_backward(x, weight, bias, mean, rstd)
+        ctx.shape, ctx.to = shape, to
+        return y
+
+    @staticmethod
+    @custom_bwd
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        x, weight, bias, mean, rstd = ctx.saved_tensors
+        grad_x = torch.ops.aten.native_layer_norm_backward(
+            grad.contiguous(), x, ctx.shape, mean, rstd, weight, bias, [True, False, False]
+        )[0]
+        wanted: Dict[str, Callable[..., Tensor]] = {}
+        if ctx.needs_input_grad[1]:
+            wanted["weight"] = functools.partial(_sum_products, shape=ctx.shape)
+        if ctx.needs_input_grad[2]:
+            wanted["bias"] = functools.partial(sum_rows, shape=ctx.shape)
+        totals = ctx.to.add_up(wanted, grad, (x - mean) * rstd)
+        return grad_x, totals.get("weight"), totals.get("bias"), None, None, None
+
+
+def _sum_products(grad: Tensor, normalised: Tensor, shape: Tuple[int, ...]) -> Tensor:
+    return (grad * normalised).reshape(-1, *shape).sum(0)
+
+
+LEAF = _LayerNormLeaf()

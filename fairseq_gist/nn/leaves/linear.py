@@ -1,0 +1,88 @@
+"""Projections."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from fairseq_gist.nn.destination import Destination, custom_bwd, custom_fwd, sum_rows
+from fairseq_gist.nn.leaves.base import Leaf
+
+__all__ = ["LEAF"]
+
+
+class _LinearLeaf(Leaf):
+    module = nn.Linear
+
+    def forward(
+        self, module: nn.Module, x: Tensor, to: Destination, source_of: Optional[Tensor] = None
+    ) -> Tensor:
+        return _Linear.apply(x, module.weight, module.bias, source_of, to)
+
+    def neurons_made(self, module: nn.Module) -> Optional[int]:
+        return int(module.out_features)
+
+    def neurons_read(self, module: nn.Module) -> Optional[int]:
+        return int(module.in_features)
+
+    def part(self, module: nn.Module, parameters: Mapping[str, Parameter]) -> nn.Module:
+        features_out, features_in = parameters["weight"].shape
+        linear: nn.Linear = torch.nn.utils.skip_init(
+            nn.Linear, features_in, features_out, bias="bias" in parameters
+        )
+        for name, parameter in parameters.items():
+            setattr(linear, name, parameter)
+        return linear
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    @custom_fwd
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Optional[Tensor],
+        source_of: Optional[Tensor],
+        to: Destination,
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, source_of)
+        ctx.has_bias, ctx.to = bias is not None, to
+        y = F.linear(x, weight, bias)
+        if source_of is not None:
+            return y.index_select(to.batch_dim, source_of)
+        # fairseq scales queries in place, which autograd allows unless they are a view
+        return y.clone() if y._is_view() else y  # noqa: SLF001
+
+    @staticmethod
+    @custom_bwd
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        x, weight, source_of = ctx.saved_tensors
+        to: Destination = ctx.to
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            of_source = grad
+            if source_of is not None:
+                shape = [*x.shape[:-1], grad.size(-1)]
+                of_source = grad.new_zeros(shape).index_add_(to.batch_dim, source_of, grad)
+            grad_x = of_source.matmul(weight)
+        wanted: Dict[str, Callable[..., Tensor]] = {}
+        if ctx.needs_input_grad[1]:
+            wanted["weight"] = _outer
+        if ctx.has_bias and ctx.needs_input_grad[2]:
+            wanted["bias"] = functools.partial(sum_rows, shape=grad.shape[-1:])
+        x_rows = () if source_of is None else to.rows.source_rows
+        totals = to.add_up(wanted, grad, x.to(grad.dtype), x_rows)
+        return grad_x, totals.get("weight"), totals.get("bias"), None, None
+
+
+def _outer(grad: Tensor, x: Tensor) -> Tensor:
+    return grad.reshape(-1, grad.size(-1)).t().matmul(x.reshape(-1, x.size(-1)))
+
+
+LEAF = _LinearLeaf()
