@@ -93,7 +93,7 @@ def test_a_pattern_chooses_whole_names():
         select_units(units, "decoder")
     with pytest.raises(OptionError, match=r"'\(' is no regular expression"):
         select_units(units, "(")
-    with pytest.raises(OptionError, match="the model has no BatchNorm1d, Conv1d, .* or Linear"):
+    with pytest.raises(OptionError, match="the model has no BatchNorm1d, Conv1d, .*Linear"):
         select_units({})
 
 
