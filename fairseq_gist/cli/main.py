@@ -10,7 +10,7 @@ from typing import List, Optional
 from fairseq_gist import __version__
 from fairseq_gist.errors import GistError
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "parser_of"]
 
 COMMANDS = {
     "corpus": "write an open corpus in the MuST-C release layout",
@@ -27,7 +27,8 @@ COMMANDS = {
 }
 
 
-def _parser(command: Optional[str]) -> argparse.ArgumentParser:
+def parser_of(command: Optional[str]) -> argparse.ArgumentParser:
+    """Return the parser of the command line; of the options only those of one subcommand."""
     parser = argparse.ArgumentParser(
         prog="fairseq-gist",
         description="Gradient-informed sharing for multilingual speech translation.",
@@ -57,7 +58,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     """Run one subcommand; 0 when it worked, 1 with one line on an error, 130 on ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
     command = next((word for word in argv if word in COMMANDS), None)
-    args = _parser(command).parse_args(argv)
+    args = parser_of(command).parse_args(argv)
     logging.basicConfig(
         format="%(message)s", level=os.environ.get("LOGLEVEL", "INFO").upper(), stream=sys.stderr
     )

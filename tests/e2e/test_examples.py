@@ -1,0 +1,49 @@
+"""The described experiments say nothing that the commands they call don't know."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from fairseq import options
+
+from fairseq_gist.cli.main import COMMANDS, parser_of
+from fairseq_gist.experiments import (
+    Choices,
+    dry_run,
+    experiment_of,
+    read_document,
+    with_profiles,
+    with_settings,
+)
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+GIVEN = {
+    "table1/table1.toml": [],
+    "table1/mustc.toml": ["data=mustc"],
+    "low_resource/cldr.toml": [],
+    "low_resource/iwslt.toml": ["corpus=iwslt"],
+    "low_resource/seamless.toml": ["corpus=iwslt", "seamless=folder"],
+}
+
+
+def test_every_description_is_looked_at():
+    found = {path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.glob("*/*.toml")}
+    assert found == {*GIVEN, "low_resource/gdps.toml"}  # that one says neither data nor model
+
+
+@pytest.mark.parametrize("name", list(GIVEN))
+def test_every_command_is_one(name, tmp_path):
+    document = with_settings(with_profiles(read_document(EXAMPLES / name), []), GIVEN[name])
+    experiment = experiment_of(document, "example", str(tmp_path / "out"))
+    called = set()
+    for line in dry_run(experiment, Choices()).splitlines():
+        tool, *words = shlex.split(line, comments=True) or [""]
+        called.add(tool)
+        if tool == "fairseq-gist":
+            assert words[0] in COMMANDS
+            parser_of(words[0]).parse_args(words)  # ends the test where an option is unknown
+        elif tool == "fairseq-train":
+            options.parse_args_and_arch(options.get_training_parser(), words)
+        elif tool == "fairseq-generate":
+            options.parse_args_and_arch(options.get_generation_parser(), words)
+    assert {"fairseq-gist", "fairseq-train", "fairseq-generate"} <= called
