@@ -16,7 +16,7 @@ import soundfile
 from tqdm import tqdm
 
 from benchmarks.figures import Figure, compare
-from fairseq_gist.preparing.filterbank import SAMPLE_RATE
+from fairseq_gist.preparing.audio import SAMPLE_RATE
 from fairseq_gist.preparing.talk_features import Talk, compute_features, write_zip
 
 __all__ = ["filterbanks"]

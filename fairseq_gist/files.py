@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Union
 
 from fairseq_gist.errors import DataError, OptionError
 
-__all__ = ["check_output", "read_lines", "read_object", "replacing"]
+__all__ = ["check_output", "read_lines", "read_object", "read_table", "replacing"]
 
 
 def read_lines(path: Union[str, Path]) -> List[str]:
@@ -27,6 +27,19 @@ def read_lines(path: Union[str, Path]) -> List[str]:
             return [line.rstrip("\r\n") for line in file]
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 ({error})") from error
+
+
+def read_table(path: Union[str, Path]) -> List[Dict[str, str]]:
+    """Return the rows of a tab-separated file, column -> cell, by the names in its first line.
+
+    As fairseq reads and writes them: quotes are text. A row lacks the columns it has no cell for,
+    and cells without a column are left out.
+
+    Raises:
+        DataError: where there is no such file, or it isn't UTF-8.
+    """
+    header, *rows = [line.split("\t") for line in read_lines(path) if line] or [[]]
+    return [dict(zip(header, cells)) for cells in rows]
 
 
 def read_object(path: Union[str, Path], expected: str) -> Dict[str, Any]:

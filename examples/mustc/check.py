@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from fairseq_gist.errors import GistError
-from fairseq_gist.preparing.mustc import Layout, read_segments, read_wave
+from fairseq_gist.preparing.audio import read_wave
+from fairseq_gist.preparing.layouts.mustc import MustC
 from fairseq_gist.preparing.survey import span_of
 from fairseq_gist.preparing.vocabulary import Vocabulary
 
@@ -19,7 +20,7 @@ def main() -> int:
     """Print a table, and all that is wrong at the end."""
     args = arguments()
     languages, splits = args.languages.split(), args.splits.split()
-    layout, problems, places = Layout(args.root), [], {}
+    layout, problems, places = MustC(args.root), [], {}
     print(f"{'':14}{'segments':>10}{'hours':>9}{'talks':>7}  sample rates (first and last talk)")
     for split in splits:
         for language in languages:
@@ -52,15 +53,15 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def describe(layout: Layout, language: str, split: str, places: dict) -> str:
+def describe(layout: MustC, language: str, split: str, places: dict) -> str:
     """Give one line of the table; raises GistError for what is missing or can't be read."""
-    segments = read_segments(layout, language, split)
+    segments = layout.segments(language, split)
     talks = list(dict.fromkeys(segment.wav for segment in segments))
     waves = {}
     for name in talks:
         path = layout.wav(language, split, name)
         if not path.is_file():
-            raise GistError(f"{layout.text(language, split, 'yaml')} names {name}: no {path}")
+            raise GistError(f"{layout.listing(language, split)} names {name}: no {path}")
         if name in (talks[0], talks[-1]):
             waves[name] = read_wave(path)
     for segment in segments:

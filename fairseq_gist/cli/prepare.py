@@ -6,8 +6,9 @@ import argparse
 import logging
 import os
 from pathlib import Path
-from typing import Any, Mapping, Tuple
+from typing import Any, Mapping
 
+from fairseq_gist.cli.dataclass_options import add_options, options_from
 from fairseq_gist.errors import OptionError
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
@@ -26,87 +27,19 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the subcommand."""
-    add = parser.add_argument
-    add(
+    from fairseq_gist.preparing.options import Options
+
+    parser.add_argument(
         "root",
         type=Path,
         metavar="ROOT",
         help="folder that holds en-XX/data/SPLIT/{txt,wav}, or XX-en with --target en",
     )
-    add("--out", type=Path, metavar="DIR", help="where the data go (default: ROOT/fairseq)")
-    add("--vocab-size", type=int, default=10000, help="joint vocabulary (default: %(default)s)")
-    add(
-        "--vocab-type",
-        default="unigram",
-        choices=["unigram", "bpe", "char"],
-        help="default: %(default)s",
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where the data go (default: ROOT/fairseq)"
     )
-    add("--languages", type=_names, default=(), metavar="XX,XX", help="default: all there are")
-    add("--source", default="en", metavar="XX", help="source language (default: %(default)s)")
-    add(
-        "--target",
-        metavar="XX",
-        help="many languages are spoken and all translated into this one, such as en; --source "
-        "doesn't count then",
-    )
-    add(
-        "--target-tag",
-        action="store_true",
-        help="with --target: put its tag before every translation (default: none)",
-    )
-    add(
-        "--splits",
-        type=_names,
-        default=("train", "dev", "tst-COMMON"),
-        metavar="NAME,NAME",
-        help="default: train,dev,tst-COMMON",
-    )
-    add(
-        "--max-frames",
-        type=int,
-        default=3000,
-        help="longer utterances (10 ms a frame) are left out of training (default: %(default)s)",
-    )
-    add(
-        "--specaugment",
-        default="ld",
-        choices=["ld", "lb", "none"],
-        help="SpecAugment policy of training (default: %(default)s)",
-    )
-    add(
-        "--multiway-from",
-        type=_names,
-        default=("dev",),
-        metavar="SPLIT,SPLIT",
-        help="splits whose utterances with all languages make multiway.tsv (default: dev)",
-    )
-    add(
-        "--multiway-tolerance",
-        type=float,
-        default=0.1,
-        metavar="SECONDS",
-        help="how far offset and duration of one utterance may differ between languages "
-        "(default: %(default)s)",
-    )
-    add(
-        "--vocabulary",
-        metavar="PREFIX",
-        help="take PREFIX.model (SentencePiece) and PREFIX.txt (fairseq dictionary) instead of "
-        "training a joint vocabulary; --vocab-size is not used then",
-    )
-    add(
-        "--asr",
-        action="store_true",
-        help="write speech recognition data of the source language too, to pre-train an encoder "
-        "on: SPLIT_asr.tsv, config_asr.yaml",
-    )
-    add(
-        "--asr-vocab-size",
-        type=int,
-        default=5000,
-        help="vocabulary of --asr (default: %(default)s)",
-    )
-    add(
+    add_options(parser, Options)
+    parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="default: every core (%(default)s)"
     )
 
@@ -115,24 +48,10 @@ def run(args: argparse.Namespace) -> None:
     """Prepare the data and say what they are."""
     if args.workers < 1:
         raise OptionError(f"--workers: expected 1 or more, found {args.workers}")
-    from fairseq_gist.preparing.preparation import Options, prepare
+    from fairseq_gist.preparing.options import Options
+    from fairseq_gist.preparing.preparation import prepare
 
-    options = Options(
-        languages=args.languages,
-        source=args.source,
-        target=args.target,
-        target_tag=args.target_tag,
-        splits=args.splits,
-        vocab_size=args.vocab_size,
-        vocab_type=args.vocab_type,
-        max_frames=args.max_frames,
-        specaugment=args.specaugment,
-        multiway_from=args.multiway_from,
-        tolerance=args.multiway_tolerance,
-        vocabulary=args.vocabulary,
-        asr=args.asr,
-        asr_vocab_size=args.asr_vocab_size,
-    )
+    options = options_from(args, Options)
     out = args.out or args.root / "fairseq"
     record = prepare(args.root, out, options, args.workers)
     for split, counts in record["counts"].items():
@@ -143,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
         _report_multiway(split, found)
     if not record["multiway_utterances"]:
         logger.warning(
-            "multiway: no utterance of %s has all languages", ", ".join(args.multiway_from)
+            "multiway: no utterance of %s has all languages", ", ".join(options.multiway_from)
         )
     logger.info("%s: ready for fairseq-train --config-yaml config_st.yaml", out)
 
@@ -171,7 +90,3 @@ def _report_multiway(split: str, found: Mapping[str, Any]) -> None:
             language,
             ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in reasons.items()),
         )
-
-
-def _names(text: str) -> Tuple[str, ...]:
-    return tuple(name for name in (part.strip() for part in text.split(",")) if name)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from fairseq.data import ConcatDataset, Dictionary, FairseqDataset
 from fairseq.data.audio.data_cfg import S2TDataConfig
-from fairseq.data.audio.speech_to_text_dataset import SpeechToTextDatasetCreator
 
 from fairseq_gist.data.dataset import LanguageDataset
 from fairseq_gist.data.multiway import MultiwayDataset
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.errors import DataError
+from fairseq_gist.files import read_table
 from fairseq_gist.languages.rows import (
     LANGUAGE_TAG,
     SOURCE,
@@ -205,9 +205,11 @@ def languages_in(root: str, subsets: str, key: str) -> List[str]:
     return sorted(found)
 
 
-def _rows(root: str, name: str) -> Any:
-    try:
-        return SpeechToTextDatasetCreator._load_samples_from_tsv(root, name)  # noqa: SLF001
-    except ValueError:
-        manifest = Path(root) / f"{name}.tsv"
-        raise DataError(f"{manifest}: expected columns and rows, found none") from None
+def _rows(root: str, name: str) -> List[Dict[str, str]]:
+    manifest = Path(root) / f"{name}.tsv"
+    if not manifest.is_file():
+        raise FileNotFoundError(f"{manifest}: no such file")
+    rows = read_table(manifest)
+    if not rows:
+        raise DataError(f"{manifest}: expected columns and rows, found none")
+    return rows

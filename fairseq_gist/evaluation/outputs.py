@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Dict, Iterator, NamedTuple, Tuple
 
 from fairseq_gist.errors import DataError
+from fairseq_gist.files import read_lines
 
 __all__ = ["Hypotheses", "output_path", "read_hypotheses"]
 
@@ -72,12 +73,7 @@ def read_hypotheses(path: Path) -> Hypotheses:
 
 def _rows(path: Path) -> Iterator[Tuple[int, str, int, str]]:
     """Give line number, kind, row and what follows the first tab of each ``T-`` and ``D-`` line."""
-    try:
-        # Only \n ends a line here: a translation may hold other characters that Python splits at.
-        with open(path, encoding="utf-8", newline="\n") as lines:
-            for number, line in enumerate(lines, start=1):
-                match = _ROW.match(line.rstrip("\n"))
-                if match:
-                    yield number, match.group(1), int(match.group(2)), (match.group(3) or "")[1:]
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
+    for number, line in enumerate(read_lines(path), start=1):
+        match = _ROW.match(line)
+        if match:
+            yield number, match.group(1), int(match.group(2)), (match.group(3) or "")[1:]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import List, NamedTuple
 
 from fairseq_gist.errors import DataError
+from fairseq_gist.files import read_table
 from fairseq_gist.languages.rows import TARGET, row_languages
 
 __all__ = ["Reference", "read_references"]
@@ -37,12 +37,7 @@ def read_references(data: Path, subset: str, key: str = TARGET) -> List[Referenc
         DataError: when there are no rows, or a row has no target or no language.
     """
     path = data / f"{subset}.tsv"
-    try:
-        # The dialect of fairseq's own reader: quotes are text.
-        with open(path, encoding="utf-8", newline="\n") as lines:
-            rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a UTF-8 manifest ({error})") from error
+    rows = read_table(path)
     if not rows:
         raise DataError(f"{path}: the manifest has no rows")
     for line, row in enumerate(rows, start=2):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from fairseq_gist.languages.words import words
-from fairseq_gist.preparing.mustc import Segment
+from fairseq_gist.preparing.layouts.base import Segment
 
 __all__ = ["REASONS", "TOLERANCE", "Aligned", "Distinct", "Row", "align_by_time"]
 

@@ -7,115 +7,33 @@ all rows of an utterance name the same place in the zip, and that is how they ar
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from fairseq_gist import __version__
-from fairseq_gist.errors import DataError, OptionError
-from fairseq_gist.preparing.alignment import TOLERANCE
-from fairseq_gist.preparing.configuration import SPECAUGMENT, follow_move, write_configuration
+from fairseq_gist.errors import DataError
+from fairseq_gist.preparing.configuration import follow_move, write_configuration
 from fairseq_gist.preparing.filterbank import BINS
+from fairseq_gist.preparing.layouts import Layout, all_layouts
 from fairseq_gist.preparing.making import Making
-from fairseq_gist.preparing.mustc import Layout
+from fairseq_gist.preparing.options import Options
 from fairseq_gist.preparing.survey import Survey
 from fairseq_gist.preparing.talk_features import Span, Talk, compute_features, write_zip
 from fairseq_gist.preparing.tsv import ASR, Places, TsvWriter, target_texts
-from fairseq_gist.preparing.vocabulary import (
-    VOCABULARY_TYPES,
-    Vocabulary,
-    train_vocabulary,
-    vocabulary_stem,
-)
+from fairseq_gist.preparing.vocabulary import Vocabulary, train_vocabulary
 
-__all__ = ["SPLITS", "Options", "prepare"]
+__all__ = ["prepare"]
 
 logger = logging.getLogger(__name__)
-
-SPLITS = ("train", "dev", "tst-COMMON")
 
 _ZIP = f"fbank{BINS}.zip"
 _RECORD = "prepare.json"
 _CODE = re.compile(r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$")
 _SPLIT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the prepared data depend on."""
-
-    languages: Tuple[str, ...] = ()
-    """Target languages, or with ``target`` those that are spoken; none means all there are."""
-    source: str = "en"
-    target: Optional[str] = None
-    """The language that many are translated into; None where one is spoken."""
-    target_tag: bool = False
-    """With ``target``: whether its tag is put before every translation."""
-    splits: Tuple[str, ...] = SPLITS
-    vocab_size: int = 10000
-    vocab_type: str = "unigram"
-    min_frames: int = 5
-    """Shorter utterances are dropped from every split (10 ms a frame)."""
-    max_frames: int = 3000
-    """Longer utterances are dropped from training, never from other splits."""
-    specaugment: str = "ld"
-    multiway_from: Tuple[str, ...] = ("dev",)
-    """The splits whose utterances with all languages make ``multiway.tsv``."""
-    tolerance: float = TOLERANCE
-    """Seconds by which offset and duration of one utterance may differ between languages."""
-    vocabulary: Optional[str] = None
-    """Path without extension of an existing vocabulary, instead of training one."""
-    asr: bool = False
-    """Whether to write speech recognition data of the source language too."""
-    asr_vocab_size: int = 5000
-
-    def validate(self) -> None:
-        """Raise :class:`OptionError` with all that is wrong."""
-        problems = []
-        if self.vocab_type not in VOCABULARY_TYPES:
-            problems.append(f"--vocab-type: expected one of {', '.join(VOCABULARY_TYPES)}")
-        if self.specaugment not in SPECAUGMENT:
-            problems.append(f"--specaugment: expected one of {', '.join(SPECAUGMENT)}")
-        if self.vocab_size < 1:
-            problems.append(f"--vocab-size: expected 1 or more, found {self.vocab_size}")
-        if self.max_frames < self.min_frames:
-            problems.append(
-                f"--max-frames: expected {self.min_frames} or more, found {self.max_frames}"
-            )
-        if "train" not in self.splits:
-            problems.append("--splits: train is needed for the vocabulary")
-        if self.target_tag and not self.target:
-            problems.append("--target-tag: only with --target; other data always have tags")
-        problems += self._recognition_problems()
-        if not 0 <= self.tolerance < float("inf"):
-            problems.append(
-                f"--multiway-tolerance: expected 0 or more seconds, found {self.tolerance}"
-            )
-        if not self.multiway_from:
-            problems.append("--multiway-from: expected one split or more, found none")
-        problems += [
-            f"--multiway-from: {split!r} is not one of the splits {', '.join(self.splits)}"
-            for split in self.multiway_from
-            if split not in self.splits
-        ]
-        if problems:
-            raise OptionError("; ".join(problems))
-
-    def _recognition_problems(self) -> List[str]:
-        problems = []
-        if self.asr_vocab_size < 1:
-            problems.append(f"--asr-vocab-size: expected 1 or more, found {self.asr_vocab_size}")
-        recognition = vocabulary_stem(self.vocab_type, self.asr_vocab_size, ASR)
-        if self.asr and self.vocabulary and Path(self.vocabulary).name == recognition:
-            problems.append(
-                f"--vocabulary: '{recognition}' is the name that --asr gives its own vocabulary, "
-                "which would take its place; rename the files or change --asr-vocab-size"
-            )
-        return problems
 
 
 def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, Any]:
@@ -124,7 +42,7 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
     Raises :class:`DataError` where the data are not as they should be, or ``out`` holds others.
     """
     options.validate()
-    layout = Layout(root, options.source, options.target)
+    layout = all_layouts()[options.layout](root, options.source, options.target)
     options = _with_languages(layout, options)
     _check_names(layout, options)
     vocabulary = Vocabulary(Path(options.vocabulary)) if options.vocabulary else None
@@ -156,7 +74,7 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
         has_tags = task != ASR and bool(_tagged(options))
         write_configuration(out, task, stem, options.specaugment, has_tags)
     record = {
-        "options": _plain(options),
+        "options": options.plain(),
         "inputs": inputs,
         "counts": counts,
         "multiway_utterances": sum(found["matched"] for found in multiway.values()),
@@ -200,7 +118,7 @@ def _with_languages(layout: Layout, options: Options) -> Options:
             f"there are {', '.join(there)}"
         )
     languages = tuple(sorted(set(options.languages or there)))
-    return Options(**{**asdict(options), "languages": languages})
+    return replace(options, languages=languages)
 
 
 def _check_names(layout: Layout, options: Options) -> None:
@@ -236,12 +154,7 @@ def _digest(layout: Layout, options: Options, vocabulary: Optional[Vocabulary]) 
             digest.update(path.read_bytes())
     for split in options.splits:
         for language in options.languages:
-            folder = layout.split(language, split)
-            if not folder.is_dir():
-                raise DataError(f"{folder}: no such folder; split {split!r} needs {language} too")
-            for path in layout.texts(language, split):
-                if not path.is_file():
-                    raise DataError(f"{path}: no such file")
+            for path in layout.files(language, split):
                 digest.update(f"{language}/{path.name}\n".encode())
                 with open(path, "rb") as file:
                     while block := file.read(1 << 20):
@@ -254,7 +167,7 @@ def _finished(make: Making, options: Options, inputs: str) -> Optional[Dict[str,
     record = make.record({"options": dict, "inputs": str, "counts": dict, "multiway": dict})
     out = make.folder
     if record is not None:
-        make.check_same(record["options"], _plain(options))
+        make.check_same(record["options"], options.plain())
         if record["inputs"] != inputs:
             raise DataError(
                 f"{out}: prepared from other text or vocabulary; choose another --out or remove it"
@@ -269,7 +182,7 @@ def _finished(make: Making, options: Options, inputs: str) -> Optional[Dict[str,
 
 def _unchangeable(options: Options, inputs: str) -> Dict[str, Any]:
     """What the unfinished files are for, without what can still be changed."""
-    plain = _plain(options)
+    plain = options.plain()
     names = ("languages", "source", "target", "splits")
     return {**{name: plain[name] for name in names if name in plain}, "inputs": inputs}
 
@@ -279,17 +192,6 @@ def _sweep(out: Path) -> None:
     for pattern in (f".{_ZIP}.*", ".*.tsv", ".spm_*", ".config_*", ".prepare.json.*"):
         for path in out.glob(pattern):
             path.unlink()
-
-
-def _plain(options: Options) -> Dict[str, Any]:
-    plain: Dict[str, Any] = json.loads(json.dumps(asdict(options)))
-    if options.vocabulary:  # wherever it is: its content is among the inputs
-        plain["vocabulary"] = Path(options.vocabulary).name
-    unused = "source" if options.target else "target"
-    del plain[unused]
-    if not options.target:
-        del plain["target_tag"]
-    return plain
 
 
 def _zip(out: Path, survey: Survey, work: Path, options: Options) -> Places:

@@ -10,7 +10,8 @@ from typing import Dict, List, Sequence, Tuple
 from tqdm import tqdm
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.preparing.mustc import Layout, Segment, Wave, read_segments, read_wave
+from fairseq_gist.preparing.audio import Wave, read_wave
+from fairseq_gist.preparing.layouts.base import Layout, Segment
 from fairseq_gist.preparing.talk_features import Span, Talk
 
 __all__ = ["Survey", "span_of"]
@@ -58,15 +59,15 @@ class Survey:
         return [talk for talks in self.splits.values() for talk in talks]
 
     def _add(self, language: str, split: str) -> None:
-        segments = read_segments(self.layout, language, split)
-        yaml_path = self.layout.text(language, split, "yaml")
+        segments = self.layout.segments(language, split)
+        listing = self.layout.listing(language, split)
         if not segments:
-            raise DataError(f"{yaml_path}: lists no segments")
+            raise DataError(f"{listing}: lists no segments")
         self.splits.setdefault(split, [])
         waves: Dict[str, Wave] = {}
         counted = set()
         for segment in segments:
-            where = f"{yaml_path}: segment {segment.line}"
+            where = f"{listing}: segment {segment.line}"
             if segment.wav not in waves:
                 path = self.layout.wav(language, split, segment.wav)
                 if not path.is_file():

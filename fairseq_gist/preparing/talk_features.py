@@ -26,7 +26,8 @@ from tqdm import tqdm
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import replacing
-from fairseq_gist.preparing.filterbank import filterbank, read_samples
+from fairseq_gist.preparing.audio import read_samples
+from fairseq_gist.preparing.filterbank import filterbank
 
 __all__ = ["Span", "Talk", "compute_features", "write_zip"]
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import replacing
 from fairseq_gist.preparing.alignment import Distinct, Row, align_by_time
-from fairseq_gist.preparing.mustc import Layout, Segment, read_segments
+from fairseq_gist.preparing.layouts.base import Layout, Segment
 from fairseq_gist.preparing.parallel import align_by_translation
 from fairseq_gist.preparing.survey import Survey, span_of
 from fairseq_gist.preparing.talk_features import Span
@@ -131,7 +131,7 @@ class TsvWriter:
     def _check_left(self, rows: int, counts: Counter[str], split: str, language: str) -> None:
         if not rows:
             raise DataError(
-                f"{self._layout.split(language, split)}: no utterance is left; "
+                f"{self._layout.listing(language, split)}: no utterance is left; "
                 f"{counts['dropped_for_length']} were dropped for their length"
             )
 
@@ -144,7 +144,7 @@ class TsvWriter:
     def _entries(self, split: str, language: str, of_source: bool = False) -> Iterator[_Entry]:
         """Every segment of a split in one language, or its source, dropped ones among them."""
         seen: Counter[Tuple[str, Span]] = Counter()
-        for segment in read_segments(self._layout, language, split):
+        for segment in self._layout.segments(language, split):
             talk, span = self._survey.talk(language, split, segment.wav), span_of(segment)
             place = self._places[talk.name].get(span)
             name = f"{talk.name.split('/', 1)[1]}_{talk.index(span)}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, Sequence
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.files import replacing
+from fairseq_gist.files import read_lines, replacing
 from fairseq_gist.languages.rows import LANGUAGE_TAG
 
 __all__ = ["VOCABULARY_TYPES", "Vocabulary", "train_vocabulary", "vocabulary_stem"]
@@ -137,15 +137,9 @@ class Vocabulary:
     def _symbols(self) -> Dict[str, int]:
         """The dictionary's symbols, with the line that each is on."""
         symbols: Dict[str, int] = {}
-        try:
-            lines = self.dictionary.read_text(encoding="utf-8").split("\n")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{self.dictionary}: not UTF-8 ({error})") from error
-        for number, line in enumerate(lines, 1):
-            if not line and number == len(lines):
-                continue
+        for number, line in enumerate(read_lines(self.dictionary), 1):
             symbol, _, count = line.replace(" #fairseq:overwrite", "").rpartition(" ")
-            if not symbol or not count.isdigit():
+            if not symbol or not (count.isascii() and count.isdigit()):
                 raise DataError(
                     f"{self.dictionary}, line {number}: expected a symbol, a space and a number, "
                     f"found {line!r}"

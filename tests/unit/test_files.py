@@ -5,7 +5,7 @@ import os
 import pytest
 
 from fairseq_gist.errors import DataError, OptionError
-from fairseq_gist.files import check_output, read_lines, read_object, replacing
+from fairseq_gist.files import check_output, read_lines, read_object, read_table, replacing
 
 
 @pytest.fixture
@@ -68,3 +68,14 @@ def test_what_is_no_object_is_told_in_one_line(tmp_path, content, found):
     (tmp_path / "record.json").write_bytes(content)
     with pytest.raises(DataError, match=rf"record.json: expected a record, found {found}"):
         read_object(tmp_path / "record.json", "a record")
+
+
+def test_a_table_is_read_as_fairseq_writes_it(tmp_path):
+    (tmp_path / "t.tsv").write_text('id\ttext\n1\tsay "no"\n\n2\n3\t\'a\u2028b\textra\n', "utf-8")
+    assert read_table(tmp_path / "t.tsv") == [
+        {"id": "1", "text": 'say "no"'},
+        {"id": "2"},
+        {"id": "3", "text": "'a\u2028b"},
+    ]
+    (tmp_path / "t.tsv").write_text("")
+    assert read_table(tmp_path / "t.tsv") == []

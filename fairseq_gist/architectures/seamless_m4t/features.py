@@ -11,7 +11,7 @@ from fairseq.data.audio.audio_utils import is_npy_data, parse_path, read_from_st
 from torch import Tensor
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.preparing.filterbank import mono, resample
+from fairseq_gist.preparing.audio import mono, resample
 
 __all__ = ["SeamlessFeatures"]
 

@@ -25,8 +25,9 @@ from fairseq_gist.corpora.cldr.options import CldrOptions, Size
 from fairseq_gist.corpora.cldr.phrases import Phrase, choose
 from fairseq_gist.corpora.cldr.talks import SpokenTalk, link_audio, speak_all
 from fairseq_gist.errors import DataError
+from fairseq_gist.preparing.layouts.base import Segment
+from fairseq_gist.preparing.layouts.mustc import MustC, write_split
 from fairseq_gist.preparing.making import Making
-from fairseq_gist.preparing.mustc import Layout, Segment, write_split
 
 __all__ = ["build"]
 
@@ -53,7 +54,7 @@ def build(out: Path, options: CldrOptions, workers: int) -> Dict[str, Any]:
         return finished
     plan, chosen = options.plan, options.chosen()
     phrases = _split(plan, options.seed)
-    layout = Layout(out, target="en" if options.is_many_to_one else None)
+    layout = MustC(out, target="en" if options.is_many_to_one else None)
     if layout.is_many_to_one:
         most = {language: options.sizes.get(language, plan.train) for language in chosen}
         talks = [
@@ -97,7 +98,7 @@ def _split(plan: Size, seed: int) -> Dict[str, List[Phrase]]:
 
 
 def _write_language(
-    layout: Layout,
+    layout: MustC,
     language: str,
     talks: Sequence[SpokenTalk],
     times: Dict[str, List[Tuple[float, float]]],

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from fairseq_gist.corpora.cldr import speech
 from fairseq_gist.corpora.cldr.phrases import Phrase
 from fairseq_gist.files import replacing
-from fairseq_gist.preparing.filterbank import SAMPLE_RATE, resample
+from fairseq_gist.preparing.audio import SAMPLE_RATE, resample
 
 __all__ = ["SpokenTalk", "link_audio", "speak_all"]
 

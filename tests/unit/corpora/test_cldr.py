@@ -19,7 +19,8 @@ from fairseq_gist.corpora.cldr import casting, numbers, phrases, speech
 from fairseq_gist.corpora.cldr.build import build
 from fairseq_gist.corpora.cldr.options import SIZES, CldrOptions
 from fairseq_gist.errors import DataError
-from fairseq_gist.preparing.mustc import Layout, read_segments, read_wave
+from fairseq_gist.preparing.audio import read_wave
+from fairseq_gist.preparing.layouts.mustc import MustC
 
 
 @pytest.fixture(scope="module")
@@ -226,12 +227,12 @@ def test_another_seed_says_something_else(tiny, tmp_path):
 
 
 def test_the_layout_is_that_of_mustc(tiny):
-    layout = Layout(tiny)
+    layout = MustC(tiny)
     assert layout.languages() == list(numbers.LANGUAGES)
     english = {}
     for language in layout.languages():
         for split, count in (("train", 40), ("dev", 8), ("tst-COMMON", 8)):
-            segments = read_segments(layout, language, split)
+            segments = layout.segments(language, split)
             assert len(segments) == count
             rows = [(s.source, s.wav, s.offset, s.duration) for s in segments]
             assert english.setdefault(split, rows) == rows  # aligned in all languages
@@ -243,8 +244,8 @@ def test_the_layout_is_that_of_mustc(tiny):
 
 
 def test_speech_lies_inside_the_segments_and_silence_between(tiny):
-    layout = Layout(tiny)
-    segments = read_segments(layout, "de", "dev")
+    layout = MustC(tiny)
+    segments = layout.segments("de", "dev")
     with wave.open(str(layout.wav("de", "dev", segments[0].wav))) as file:
         import numpy as np
 

@@ -17,7 +17,8 @@ from fairseq_gist.corpora.cldr.build import build
 from fairseq_gist.corpora.cldr.options import SIZES, CldrOptions
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.preparing.alignment import Row
-from fairseq_gist.preparing.mustc import Layout, Segment, read_segments
+from fairseq_gist.preparing.layouts.base import Segment
+from fairseq_gist.preparing.layouts.mustc import MustC
 from fairseq_gist.preparing.parallel import align_by_translation
 
 LANGUAGES = ("de", "es", "ru")
@@ -45,13 +46,13 @@ def rows(path):
 
 # ----------------------------------------------------------------------------------- the corpus
 def test_the_layout_is_that_of_mustc_the_other_way_round(tiny):
-    layout = Layout(tiny, target="en")
+    layout = MustC(tiny, target="en")
     assert layout.languages() == list(LANGUAGES)
     english = {}
     for language in LANGUAGES:
         assert layout.text(language, "dev", "en").parent == tiny / f"{language}-en/data/dev/txt"
         for split, count in (("train", 40), ("dev", 8), ("tst-COMMON", 8)):
-            segments = read_segments(layout, language, split)
+            segments = layout.segments(language, split)
             assert len(segments) == (12 if (language, split) == ("ru", "train") else count)
             for segment in segments:
                 assert layout.wav(language, split, segment.wav).is_file()
@@ -59,16 +60,16 @@ def test_the_layout_is_that_of_mustc_the_other_way_round(tiny):
     for split in ("dev", "tst-COMMON"):  # the same phrases in all languages, in the same order
         assert len({tuple(texts) for texts in english[split].values()}) == 1
     assert set(english["train"]["ru"]) < set(english["train"]["de"]) == set(english["train"]["es"])
-    russian = read_segments(layout, "ru", "dev")[0].source
+    russian = layout.segments("ru", "dev")[0].source
     assert set("абвгдежзиклмнопрстуя") & set(russian)
 
 
 def test_speech_and_speakers_are_each_languages_own(tiny):
-    layout = Layout(tiny, target="en")
+    layout = MustC(tiny, target="en")
     audio, speakers = set(), {}
     for language in LANGUAGES:
         for split in ("train", "dev", "tst-COMMON"):
-            for segment in read_segments(layout, language, split):
+            for segment in layout.segments(language, split):
                 data = layout.wav(language, split, segment.wav).read_bytes()
                 audio.add((language, split, hashlib.sha256(data).hexdigest()))
                 speakers.setdefault(segment.speaker, set()).add((language, split))

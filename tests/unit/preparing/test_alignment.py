@@ -4,7 +4,7 @@ import pytest
 
 from fairseq_gist.languages.words import words
 from fairseq_gist.preparing.alignment import REASONS, Distinct, Row, align_by_time
-from fairseq_gist.preparing.mustc import Segment
+from fairseq_gist.preparing.layouts.base import Segment
 
 SENTENCES = ["Thank you.", "So, I was nine.", "It's a well-known fact.", "Thank you."]
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.preparing.filterbank import filterbank, mono, read_samples, resample
+from fairseq_gist.preparing.audio import mono, read_samples, resample
+from fairseq_gist.preparing.filterbank import filterbank
 
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("kaldi_native_fbank")

@@ -22,9 +22,12 @@ import soundfile
 from fairseq_gist.cli.main import main
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.preparing import talk_features
+from fairseq_gist.preparing.audio import read_wave
 from fairseq_gist.preparing.filterbank import filterbank
-from fairseq_gist.preparing.mustc import Layout, Segment, read_segments, read_wave, write_split
-from fairseq_gist.preparing.preparation import Options, prepare
+from fairseq_gist.preparing.layouts.base import Segment
+from fairseq_gist.preparing.layouts.mustc import MustC, write_split
+from fairseq_gist.preparing.options import Options
+from fairseq_gist.preparing.preparation import prepare
 
 WORDS = {
     "en": [
@@ -88,7 +91,7 @@ def write_talk(path, seconds, seed):
 
 
 def write_layout(root):
-    layout = Layout(root)
+    layout = MustC(root)
     for language in ("de", "fr", "ru"):
         for split, talks in TALKS.items():
             rows = []
@@ -194,9 +197,9 @@ def test_audio_is_stored_once_and_is_that_of_the_segment(finished):
         assert len(file.namelist()) == 25
         assert {info.compress_type for info in file.infolist()} == {zipfile.ZIP_STORED}
     assert len({row["audio"] for row in rows}) == 25
-    layout = Layout(finished.parent)
+    layout = MustC(finished.parent)
     for language in ("de", "ru"):
-        segment = read_segments(layout, language, "train")[7]
+        segment = layout.segments(language, "train")[7]
         row = next(row for row in rows if row["id"] == f"ted_2_2_{language}")
         samples, _ = soundfile.read(layout.wav(language, "train", segment.wav), dtype="float32")
         piece = samples[int(2.25 * 16000) : int(2.25 * 16000) + round(0.7 * 16000)]
@@ -559,9 +562,9 @@ def test_stereo_at_44_khz(layout):
 
 def test_yaml_in_other_styles(layout):
     path = layout.text("de", "dev", "yaml")
-    before = read_segments(layout, "de", "dev")
+    before = layout.segments("de", "dev")
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text())))
-    assert read_segments(layout, "de", "dev") == before
+    assert layout.segments("de", "dev") == before
 
 
 # -------------------------------------------------------------------------- finishing what began
@@ -766,14 +769,14 @@ def test_missing_parts_are_named(layout, removed, reason):
 
 
 def test_an_empty_split(layout):
-    for path in layout.texts("fr", "dev"):
+    for path in layout.files("fr", "dev"):
         path.write_text("")
     with pytest.raises(DataError, match=r"dev\.yaml: lists no segments"):
         prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
 
 
 def test_nothing_left_of_a_language(layout):
-    with pytest.raises(DataError, match=r"en-de/data/train: no utterance is left; 15 were dropped"):
+    with pytest.raises(DataError, match=r"train\.yaml: no utterance is left; 15 were dropped"):
         prepare(layout.root, layout.root / "out", Options(vocab_size=75, max_frames=50), workers=1)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fairseq_gist.corpora.base import Corpus, making
-from fairseq_gist.preparing.mustc import Layout, Segment, write_split
+from fairseq_gist.preparing.layouts.base import Segment
+from fairseq_gist.preparing.layouts.mustc import MustC, write_split
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Tones(Corpus):
         made.begin(wanted)
         for language in ("de", "fr"):
             for split in ("train", "dev", "tst-COMMON"):
-                self._write(Layout(folder), language, split, options.count)
+                self._write(MustC(folder), language, split, options.count)
         made.finish(wanted)
         return wanted
 

@@ -1,4 +1,4 @@
-"""The MuST-C release layout: the one entrance for data.
+"""The MuST-C release layout, in which open corpora are written too.
 
 ``ROOT/en-XX/data/SPLIT/txt/SPLIT.yaml`` is a list of segments (duration, offset, speaker_id,
 wav), ``SPLIT.en`` and ``SPLIT.XX`` beside it have one line a segment, and ``wav/`` one file a
@@ -10,75 +10,25 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 import yaml
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_lines, replacing
+from fairseq_gist.preparing.layouts.base import Layout, Segment
 
-__all__ = ["Layout", "Segment", "Wave", "read_segments", "read_wave", "write_split"]
+__all__ = ["LAYOUT", "MustC", "write_split"]
 
 _FLOW_LINE = re.compile(r"^- \{([^{}\[\]'\"#]*)\}\s*$")
 
 
 @dataclass(frozen=True)
-class Segment:
-    """One utterance of a talk with its text in two languages; times in seconds."""
+class MustC(Layout):
+    """Paths below the root of data in the MuST-C layout."""
 
-    wav: str
-    offset: float
-    duration: float
-    speaker: str
-    source: str
-    target: str
-    line: int
-    """Its line in both text files, from 1."""
-
-    @property
-    def end(self) -> float:
-        """Where it ends in its talk, in seconds."""
-        return self.offset + self.duration
-
-
-@dataclass(frozen=True)
-class Wave:
-    """What the header of a wav file says."""
-
-    path: Path
-    sample_rate: int
-    n_samples: int
-    channels: int
-
-    @property
-    def seconds(self) -> float:
-        """Length in seconds."""
-        return self.n_samples / self.sample_rate
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Paths below the root of data in the MuST-C layout.
-
-    Attributes:
-        root: the folder that holds a folder for each pair of languages.
-        source: the language that is spoken, where there is one.
-        target: the language that all is translated into, where many are spoken; None where many
-            are translated into. ``language`` means one of the many everywhere.
-    """
-
-    root: Path
-    source: str = "en"
-    target: Optional[str] = None
-
-    @property
-    def is_many_to_one(self) -> bool:
-        """Whether the many languages are those that are spoken."""
-        return self.target is not None
-
-    def pair(self, language: str) -> Tuple[str, str]:
-        """What is spoken and what it is translated into in the data of one language."""
-        return (self.source, language) if self.target is None else (language, self.target)
+    name = "mustc"
+    summary = "ROOT/en-XX/data/SPLIT/{txt,wav}, or XX-en with --target en"
 
     def folder(self, language: str) -> str:
         """The name of a language's folder: ``en-de``, or ``de-en``."""
@@ -91,7 +41,7 @@ class Layout:
         found = _languages_in(self)
         if not found:
             expected = f"{self.folder('XX')}/data"
-            other = Layout(self.root, target="en") if self.target is None else Layout(self.root)
+            other = MustC(self.root, target="en") if self.target is None else MustC(self.root)
             names = _languages_in(other)
             hint = ""
             if names:
@@ -110,16 +60,50 @@ class Layout:
         """``SPLIT.yaml``, ``SPLIT.en`` or ``SPLIT.XX``."""
         return self.split(language, split) / "txt" / f"{split}.{extension}"
 
-    def texts(self, language: str, split: str) -> List[Path]:
+    def files(self, language: str, split: str) -> List[Path]:
         """The three text files of a split."""
-        return [self.text(language, split, name) for name in ("yaml", *self.pair(language))]
+        folder = self.split(language, split)
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; split {split!r} needs {language} too")
+        files = [self.text(language, split, name) for name in ("yaml", *self.pair(language))]
+        for path in files:
+            if not path.is_file():
+                raise DataError(f"{path}: no such file")
+        return files
+
+    def listing(self, language: str, split: str) -> Path:
+        """``SPLIT.yaml``."""
+        return self.text(language, split, "yaml")
 
     def wav(self, language: str, split: str, name: str) -> Path:
         """The audio of a talk."""
         return self.split(language, split) / "wav" / name
 
+    def segments(self, language: str, split: str) -> List[Segment]:
+        """Every segment of a split in the order of its files."""
+        folder = self.split(language, split)
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; expected split {split!r} for {language}")
+        path = self.listing(language, split)
+        entries = _read_yaml(path)
+        pair = self.pair(language)
+        texts = [read_lines(self.text(language, split, name)) for name in pair]
+        for name, lines in zip(pair, texts):
+            if len(lines) != len(entries):
+                raise DataError(
+                    f"{self.text(language, split, name)}: {len(lines)} lines, "
+                    f"but {path.name} lists {len(entries)} segments"
+                )
+        return [
+            _segment(entry, path, number, source, target)
+            for number, (entry, source, target) in enumerate(zip(entries, *texts), 1)
+        ]
 
-def _languages_in(layout: Layout) -> List[str]:
+
+LAYOUT = MustC
+
+
+def _languages_in(layout: MustC) -> List[str]:
     before, after = layout.folder("/").split("/")
     return sorted(
         path.name[len(before) : len(path.name) - len(after)]
@@ -131,43 +115,7 @@ def _languages_in(layout: Layout) -> List[str]:
     )
 
 
-def read_segments(layout: Layout, language: str, split: str) -> List[Segment]:
-    """Every segment of a split in the order of its files; times are checked by the reader."""
-    folder = layout.split(language, split)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected split {split!r} for {language}")
-    path = layout.text(language, split, "yaml")
-    entries = _read_yaml(path)
-    pair = layout.pair(language)
-    texts = [read_lines(layout.text(language, split, name)) for name in pair]
-    for name, lines in zip(pair, texts):
-        if len(lines) != len(entries):
-            raise DataError(
-                f"{layout.text(language, split, name)}: {len(lines)} lines, "
-                f"but {path.name} lists {len(entries)} segments"
-            )
-    return [
-        _segment(entry, path, number, source, target)
-        for number, (entry, source, target) in enumerate(zip(entries, *texts), 1)
-    ]
-
-
-def read_wave(path: Path) -> Wave:
-    """The header of an audio file."""
-    import soundfile
-
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        info = soundfile.info(str(path))
-    except (RuntimeError, OSError) as error:
-        raise DataError(f"{path}: not a readable wav file ({error})") from error
-    if info.frames <= 0 or info.samplerate <= 0:
-        raise DataError(f"{path}: the wav file holds no samples")
-    return Wave(path, info.samplerate, info.frames, info.channels)
-
-
-def write_split(layout: Layout, language: str, split: str, segments: Sequence[Segment]) -> None:
+def write_split(layout: MustC, language: str, split: str, segments: Sequence[Segment]) -> None:
     """Write the three text files of a split; the audio is the caller's."""
     source, target = layout.pair(language)
     columns = {

@@ -1,0 +1,77 @@
+"""Audio files: what their header says, and parts of them as mono samples at 16 kHz."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_gist.errors import DataError
+
+__all__ = ["SAMPLE_RATE", "Wave", "mono", "read_samples", "read_wave", "resample"]
+
+SAMPLE_RATE = 16000
+"""What the features are computed from, in Hz; other audio is resampled first."""
+
+
+@dataclass(frozen=True)
+class Wave:
+    """What the header of a wav file says."""
+
+    path: Path
+    sample_rate: int
+    n_samples: int
+    channels: int
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+        return self.n_samples / self.sample_rate
+
+
+def read_wave(path: Path) -> Wave:
+    """The header of an audio file."""
+    import soundfile
+
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        info = soundfile.info(str(path))
+    except (RuntimeError, OSError) as error:
+        raise DataError(f"{path}: not a readable wav file ({error})") from error
+    if info.frames <= 0 or info.samplerate <= 0:
+        raise DataError(f"{path}: the wav file holds no samples")
+    return Wave(path, info.samplerate, info.frames, info.channels)
+
+
+def mono(samples: np.ndarray) -> np.ndarray:
+    """The mean of the channels of ``samples`` [samples] or [samples, channels]."""
+    return samples if samples.ndim == 1 else samples.mean(axis=1)
+
+
+def resample(samples: np.ndarray, rate: int, to_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """``samples`` at ``rate`` Hz, as they are at ``to_rate`` Hz."""
+    if rate == to_rate:
+        return samples
+    from scipy.signal import resample_poly
+
+    common = math.gcd(rate, to_rate)
+    return np.asarray(resample_poly(samples, to_rate // common, rate // common))
+
+
+def read_samples(path: Path, offset: float, duration: float) -> np.ndarray:
+    """Part of an audio file as mono float32 at 16 kHz; times in seconds."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            file.seek(min(round(offset * file.samplerate), file.frames))
+            samples = file.read(round(duration * file.samplerate), dtype="float32")
+            rate = file.samplerate
+    except (RuntimeError, OSError) as error:
+        raise DataError(f"{path}: not a readable wav file ({error})") from error
+    if not len(samples):
+        return np.zeros(0, dtype=np.float32)
+    return resample(mono(samples), rate).astype(np.float32)
