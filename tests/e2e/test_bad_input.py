@@ -29,7 +29,7 @@ SPLIT = ["--differentiate-at=6", "--gradient-window=4", "--gradient-chunks=4", "
         (["--units=("], "is no regular expression"),
         (["--store-ema"], "--store-ema: its shadow model can't follow a split"),
         (["--differentiate-at=2"], "2 updates between 0 and 2 don't make 4 chunks"),
-        (["--gradients-from=nowhere"], "subset 'nowhere': Dataset not found"),
+        (["--gradients-from=nowhere"], "nowhere.tsv: no such file"),
         (["--languages=de,xx"], "--languages: 'xx' has no tag '<lang:xx>' in the vocabulary"),
         (["--save-gradient-statistics=/proc/none/s.npz"], "--save-gradient-statistics /proc/none"),
         (["--homogeneous-batches", "--multiway-batches"], "exclude each other"),
