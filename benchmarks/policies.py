@@ -11,8 +11,12 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.figures import Figure, timed
+from fairseq_gist.gradients.shape import shape_of_statistics
 from fairseq_gist.gradients.statistics import GradientStatistics
-from fairseq_gist.policies.gradient import gradient_plan
+from fairseq_gist.policies import decide
+from fairseq_gist.policies.situation import Situation
+from fairseq_gist.sharing.plan import SharingPlan
+from fairseq_gist.sharing.unit_names import FairseqNaming
 
 __all__ = ["cost"]
 
@@ -29,7 +33,7 @@ COLOURS = ("#0072B2", "#D55E00")
 
 
 def cost(pairs: int) -> List[Figure]:
-    """Time ``gradient_plan`` for many languages and units, and draw the figures."""
+    """Time policy ``gradient`` for many languages and units, and draw the figures."""
     sizes = [(languages, units) for units in UNITS for languages in LANGUAGES]
     figures = [
         _measure(languages, units, min(pairs, RUNS))
@@ -41,18 +45,18 @@ def cost(pairs: int) -> List[Figure]:
 
 def _measure(languages: int, units: int, runs: int) -> Figure:
     statistics = _statistics(languages, units)
-    times = [timed(lambda: gradient_plan(statistics, "2.0")) for _ in range(runs)]
+    times = [timed(lambda: _plan(statistics)) for _ in range(runs)]
     walls = [time.wall for time in times]
     # in a run of its own, which tracing slows down; numpy's arrays are counted
     tracemalloc.start()
-    plan = gradient_plan(statistics, "2.0")
+    plan = _plan(statistics)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return Figure(
         name=f"policy_{languages}x{units}",
         value=statistics_of.median(walls),
         unit="seconds",
-        a=f"gradient_plan for {languages} languages and {units} units, {CHUNKS} chunks a language",
+        a=f"gradient policy, {languages} languages and {units} units, {CHUNKS} chunks a language",
         b="",
         pairs=runs,
         minimum=min(walls),
@@ -67,6 +71,11 @@ def _measure(languages: int, units: int, runs: int) -> Figure:
             "copies": sum(len(groups) for groups in plan.units.values()),
         },
     )
+
+
+def _plan(statistics: GradientStatistics) -> SharingPlan:
+    shape = shape_of_statistics(statistics, FairseqNaming())
+    return decide("gradient", Situation(shape, statistics), size_budget="2.0")
 
 
 def _statistics(languages: int, units: int) -> GradientStatistics:

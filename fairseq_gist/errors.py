@@ -5,6 +5,8 @@ found. The command line prints that line and exits with 1; under ``fairseq-train
 the same.
 """
 
+from typing import Optional
+
 __all__ = [
     "CheckpointError",
     "DataError",
@@ -25,7 +27,18 @@ class GistError(RuntimeError):
 
 
 class OptionError(GistError):
-    """An option, or a combination of options, that cannot work."""
+    """An option, or a combination of options, that cannot work.
+
+    Args:
+        message: what is wrong with it.
+        option: its name as a field (``size_budget``), where it has one. What decides knows no front
+            end; the flag, which is the same in all of them, is made of the name here.
+    """
+
+    def __init__(self, message: str, option: Optional[str] = None) -> None:
+        flag = "" if option is None else f"--{option.replace('_', '-')}: "
+        super().__init__(f"{flag}{message}")
+        self.option = option
 
 
 class DataError(GistError):

@@ -3,100 +3,44 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Dict, Optional
+from typing import Optional
 
+from fairseq_gist.cli.policy_arguments import add_policy_arguments, chosen_policy
 from fairseq_gist.cli.unit_sources import UnitSource, add_source_arguments, read_source
 from fairseq_gist.errors import OptionError
 from fairseq_gist.files import check_output
-from fairseq_gist.policies.bipartition import GRANULARITIES
-from fairseq_gist.policies.conflict import MEASURES
-from fairseq_gist.policies.dendrogram import LINKAGES
-from fairseq_gist.policies.registry import POLICIES, check_options, decide
+from fairseq_gist.policies import find_policies
+from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
-DEFAULT_BUDGET = "2.0"
-
-_WIDTH = max(len(name) for name in POLICIES)
+_POLICIES = find_policies()
+_WIDTH = max(map(len, _POLICIES))
 
 EXAMPLE = "\n".join(
     [
         "policies:",
-        *(f"  {policy.name:{_WIDTH}}  {policy.summary}" for policy in POLICIES.values()),
+        *(f"  {name:{_WIDTH}}  {policy.summary}" for name, policy in _POLICIES.items()),
         "",
         "example:",
         "  fairseq-gist record checkpoints/checkpoint_best.pt DATA -o statistics.npz",
         "  fairseq-gist plan gradient --statistics statistics.npz --size-budget 2.5 -o plan.json",
         "  fairseq-gist plan random --checkpoint checkpoints/checkpoint_best.pt \\",
-        "      --languages de,es --size-budget 190.2M --seed 3 -o random.json",
+        "      --languages de,es --size-budget 190.2M --plan-seed 3 -o random.json",
         "  fairseq-gist plan attention --arch s2t_transformer_m --dict-size 10000 \\",
         "      --languages de,es,fr,it,nl,pt,ro,ru --count",
-        "  fairseq-gist record checkpoints/checkpoint_best.pt DATA --hidden-units -o hidden.npz",
-        "  fairseq-gist plan gdps --statistics hidden.npz --shared 0.5 -o plan.json",
+        "  fairseq-gist record checkpoints/checkpoint_best.pt DATA --hidden-units -o neurons.npz",
+        "  fairseq-gist plan gdps --statistics neurons.npz --gdps-neurons-shared 0.5 -o plan.json",
     ]
 )
 
 
-def _readers(option: str) -> str:
-    return ", ".join(policy.name for policy in POLICIES.values() if option in policy.options)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("policy", choices=list(POLICIES), metavar="POLICY", help="see below")
+    parser.add_argument("policy", choices=list(_POLICIES), metavar="POLICY", help="see below")
     add_source_arguments(parser)
-    parser.add_argument(
-        "--size-budget",
-        dest="budget",
-        metavar="SIZE",
-        help="in multiples of the shared model (2.5) or parameters (190.6M); default "
-        f"{DEFAULT_BUDGET}, but bipartition needs none ({_readers('budget')})",
-    )
-    parser.add_argument(
-        "--seed", type=int, metavar="N", help=f"of the order; default 1 ({_readers('seed')})"
-    )
-    parser.add_argument(
-        "--linkage",
-        choices=LINKAGES,
-        help="which similarity of their languages joins two groups: the highest, the mean or the "
-        f"lowest; default single ({_readers('linkage')})",
-    )
-    parser.add_argument(
-        "--splits", type=int, metavar="N", help=f"at most; default 2 ({_readers('splits')})"
-    )
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        metavar="DISTANCE",
-        help=f"cosine distance that halves must exceed; default 0 ({_readers('threshold')})",
-    )
-    parser.add_argument(
-        "--granularity",
-        choices=list(GRANULARITIES),
-        help=f"what is split as one; default projection ({_readers('granularity')})",
-    )
-    parser.add_argument(
-        "--groups",
-        metavar="{clusters,each,K}",
-        help="that own hidden units: the clusters that are found (each language alone where they "
-        "differ without groups), each language alone, or K clusters; default clusters "
-        f"({_readers('groups')})",
-    )
-    parser.add_argument(
-        "--shared",
-        metavar="{steps,continuous,SHARE}",
-        help="share of hidden units that stay shared: by how much languages differ, in the paper's "
-        "steps (75, 50, 25 %%) or continuous, where they do; or a number between 0 and 1, in all "
-        f"blocks; default steps ({_readers('shared')})",
-    )
-    parser.add_argument(
-        "--own",
-        choices=MEASURES,
-        help="how hidden units in conflict are found: along the directions that tell languages "
-        f"apart, or by agreement in all; default directions ({_readers('own')})",
-    )
     parser.add_argument(
         "--units",
         metavar="REGEX",
@@ -114,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="where to write (may be left out with --count)"
     )
+    add_policy_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -122,27 +67,20 @@ def run(args: argparse.Namespace) -> None:
         raise OptionError("-o: name the file to write, or ask for --count alone")
     if args.output is not None:
         check_output(args.output)
-    names = sorted({option for policy in POLICIES.values() for option in policy.options})
-    given: Dict[str, Any] = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
-    check_options(args.policy, given, args.statistics is not None)
-    policy = POLICIES[args.policy]
-    if policy.needs_budget:
-        given.setdefault("budget", DEFAULT_BUDGET)
+    policy = chosen_policy(args)
+    if policy.needs_statistics and args.statistics is None:
+        raise OptionError(
+            f"policy '{policy.name}' decides from gradients: record them ('fairseq-gist record') "
+            "and name the file, with --statistics"
+        )
     source = read_source(args)
-    plan = decide(
-        policy.name,
-        source.languages,
-        source.unit_parameters,
-        source.shared_parameters,
-        statistics=source.statistics,
-        within=_within(args.within, source),
-        units=args.units,
-        **given,
-    )
+    within = _within(args.within, source)
+    plan = policy.decide(Situation(source.shape, source.statistics, within, args.units))
     if args.output is not None:
         plan.save(args.output)
     if args.count:
-        total, shared = plan.parameters, source.shared_parameters
+        shared = source.shape.shared_parameters
+        total = plan.size(shared, plan.sizes)
         print(f"{policy.name} {total:,} ({total / shared:.2f} times shared)")
     else:
         print(describe_plan(plan))

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, List, NamedTuple, Optional, Sequence
 
 from fairseq_gist.errors import OptionError
+from fairseq_gist.gradients.shape import shape_of_statistics
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.languages.rows import TARGET
 from fairseq_gist.sharing.plan import SharingPlan
+from fairseq_gist.sharing.shape import ModelShape
+from fairseq_gist.sharing.unit_names import FairseqNaming
 
 __all__ = ["UnitSource", "add_source_arguments", "read_source"]
 
 
 class UnitSource(NamedTuple):
-    """What a policy has to know of a model.
+    """What is known of a model.
 
     Attributes:
-        languages: of the model.
-        unit_parameters: parameters of one copy of each unit, in the model's order.
-        shared_parameters: parameters of the whole, fully shared model.
+        shape: of the model.
         statistics: its gradients, where they were recorded.
         within: the plan that it follows already.
     """
 
-    languages: Sequence[str]
-    unit_parameters: Mapping[str, int]
-    shared_parameters: int
+    shape: ModelShape
     statistics: Optional[GradientStatistics] = None
     within: Optional[SharingPlan] = None
 
@@ -79,8 +78,7 @@ def read_source(args: argparse.Namespace) -> UnitSource:
 
 def _from_statistics(path: str) -> UnitSource:
     statistics = GradientStatistics.load(path)
-    sizes = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
-    return UnitSource(statistics.languages, sizes, statistics.shared_parameters, statistics)
+    return UnitSource(shape_of_statistics(statistics, FairseqNaming()), statistics)
 
 
 def _from_checkpoint(path: str, languages: Optional[List[str]]) -> UnitSource:
@@ -113,8 +111,7 @@ def _from_model(model: Any, languages: Sequence[str]) -> UnitSource:
     from fairseq_gist.surgery.shape import shape_of
 
     plan, shape = plan_of(model), shape_of(model, languages)
-    within = None if plan is None else shape.completed(plan, plan)
-    return UnitSource(languages, shape.sizes, shape.shared_parameters, None, within)
+    return UnitSource(shape, None, None if plan is None else shape.completed(plan, plan))
 
 
 def _listed(text: str) -> List[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
-from fairseq_gist.errors import OptionError, PlanError
+from fairseq_gist.errors import OptionError
+from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.budget import parse_budget
-from fairseq_gist.sharing.plan import Partition, SharingPlan
 
-__all__ = ["Join", "Undecided", "agglomerate", "check_room", "partition_so_far"]
+__all__ = ["Join", "agglomerate", "check_room", "indices_so_far", "size_beside"]
 
 
 class Join(NamedTuple):
@@ -19,73 +19,28 @@ class Join(NamedTuple):
     other: str
 
 
-class Undecided(NamedTuple):
-    """What a plan so far says of units that aren't decided on.
-
-    Attributes:
-        units: their partitions, which stay.
-        parameters: parameters of one copy of each, as far as they are known.
-        more: parameters that their copies add to the shared model.
-        unknown: those that are split, but whose size isn't known.
-    """
-
-    units: Dict[str, Partition]
-    parameters: Dict[str, int]
-    more: int
-    unknown: List[str]
-
-    @classmethod
-    def of(cls, within: Optional[SharingPlan], decided: Iterable[str]) -> Undecided:
-        """Return what ``within`` has beside the ``decided`` units."""
-        if within is None:
-            return cls({}, {}, 0, [])
-        sizes = within.sizes
-        mine = set(decided)
-        units = {unit: groups for unit, groups in within.units.items() if unit not in mine}
-        known = {unit: sizes[unit] for unit in units if unit in sizes}
-        more = sum((len(units[unit]) - 1) * size for unit, size in known.items())
-        unknown = [u for u, groups in units.items() if len(groups) > 1 and u not in known]
-        return cls(units, known, more, unknown)
-
-    def check_known(self) -> None:
-        """Raise PlanError when a unit is split whose size isn't known."""
-        if self.unknown:
-            raise PlanError(
-                f"the plan so far splits '{self.unknown[0]}', which isn't decided on, so its size "
-                "isn't known; write its number of parameters into the plan ('sizes')"
-            )
-
-
 def agglomerate(
-    languages: Sequence[str],
-    unit_parameters: Mapping[str, int],
-    shared_parameters: int,
-    budget: str,
-    joins: Iterable[Join],
-    within: Optional[SharingPlan],
-    provenance: Mapping[str, Any],
-) -> SharingPlan:
-    """Return the plan that one joins from fully language-specific until it fits the budget.
+    situation: Situation, units: Sequence[str], joins: Iterable[Join], budget: str
+) -> Dict[str, List[List[str]]]:
+    """Return the groups that one joins from fully language-specific until the model fits.
 
     Args:
-        languages: of the model.
-        unit_parameters: parameters of one copy of each unit to decide on.
-        shared_parameters: parameters of the whole, fully shared model.
-        budget: see :func:`fairseq_gist.sharing.budget.parse_budget`.
+        situation: of the model; its units that aren't decided on stay as they are.
+        units: to decide on.
         joins: in the order to make them; what is together already is skipped. They must not join
-            what ``within`` separates.
-        within: its units that aren't decided on stay as they are.
-        provenance: what the policy has to say of itself, ``policy`` first.
+            what is separated so far.
+        budget: see :func:`fairseq_gist.sharing.budget.parse_budget`.
 
     Raises:
-        OptionError: when the budget is below the shared model, or below ``within``.
-        PlanError: when ``within`` splits a unit of unknown size that isn't decided on.
+        OptionError: when the budget is below the shared model, or below the plan so far.
+        PlanError: when a unit is split of unknown size that isn't decided on.
     """
-    limit = parse_budget(budget, shared_parameters)
-    kept = Undecided.of(within, unit_parameters)
-    kept.check_known()
-    groups = {unit: {language: [language] for language in languages} for unit in unit_parameters}
-    size = shared_parameters + kept.more + sum(unit_parameters.values()) * (len(languages) - 1)
+    limit = parse_budget(budget, situation.shape.shared_parameters)
+    sizes = situation.sizes
+    languages = situation.languages
+    groups = {unit: {language: [language] for language in languages} for unit in units}
+    more = sum(sizes[unit] for unit in units) * (len(languages) - 1)
+    size = size_beside(situation, units) + more
     for unit, one, other in joins:
         if size <= limit:
             break
@@ -94,34 +49,38 @@ def agglomerate(
             continue
         joined = own[one] + own[other]
         own.update(dict.fromkeys(joined, joined))
-        size -= unit_parameters[unit]
+        size -= sizes[unit]
     check_room(size, limit, budget)
-    units: Dict[str, Iterable[Iterable[str]]] = {**kept.units}
-    for unit, own in groups.items():
-        units[unit] = list({id(group): group for group in own.values()}.values())
-    return SharingPlan(
-        languages,
-        units,
-        {"policy": provenance["policy"], "size_budget": budget, **provenance},
-        sizes={**kept.parameters, **unit_parameters},
-        shared_parameters=shared_parameters,
-    )
+    return {
+        unit: list({id(group): group for group in own.values()}.values())
+        for unit, own in groups.items()
+    }
+
+
+def size_beside(situation: Situation, units: Iterable[str]) -> int:
+    """Return the parameters of the model were ``units`` shared, and all others as they are.
+
+    Raises:
+        PlanError: when a unit is split of unknown size that isn't decided on.
+    """
+    plan = situation.plan(dict.fromkeys(units, (situation.languages,)))
+    split = {unit: groups for unit, groups in plan.units.items() if len(groups) > 1}
+    return plan.replaced(units=split).size(situation.shape.shared_parameters, plan.sizes)
 
 
 def check_room(size: int, limit: int, budget: str) -> None:
     """Raise OptionError when the model is too large for the budget already."""
     if size > limit:
         raise OptionError(
-            f"--size-budget: {budget} is {limit:,} parameters, but the plan so far already has "
-            f"{size:,}; a later differentiation can only split further"
+            f"{budget} is {limit:,} parameters, but the plan so far already has {size:,}; a later "
+            "differentiation can only split further",
+            "size_budget",
         )
 
 
-def partition_so_far(
-    unit: str, languages: Sequence[str], within: Optional[SharingPlan]
-) -> Tuple[List[int], ...]:
-    """Return the groups of the languages' indices on ``unit``; one where ``within`` is silent."""
-    if within is None or unit not in within.units:
-        return (list(range(len(languages))),)
-    position = {language: index for index, language in enumerate(languages)}
-    return tuple([position[language] for language in group] for group in within.units[unit])
+def indices_so_far(situation: Situation, unit: str) -> Tuple[List[int], ...]:
+    """Return the groups of the languages' indices on ``unit`` in the plan so far."""
+    position = {language: index for index, language in enumerate(situation.languages)}
+    return tuple(
+        [position[language] for language in group] for group in situation.groups_so_far(unit)
+    )

@@ -12,27 +12,37 @@ and a gradient that can't be told from noise is at a right angle to every other.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.gradients.statistics import GradientStatistics
-from fairseq_gist.policies.agglomeration import Undecided, check_room, partition_so_far
+from fairseq_gist.policies.agglomeration import check_room, size_beside
+from fairseq_gist.policies.base import Policy, option, size_budget_option
 from fairseq_gist.policies.dendrogram import DIGITS, merges
-from fairseq_gist.policies.similarity import check_within, is_debiased, trusted_cosines
+from fairseq_gist.policies.similarity import is_debiased, trusted_cosines
+from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.budget import parse_budget
 from fairseq_gist.sharing.plan import SharingPlan
-from fairseq_gist.sharing.unit_names import UnitName
+from fairseq_gist.sharing.shape import UnitShape
 
-__all__ = ["GRANULARITIES", "bipartition_plan"]
+__all__ = ["GRANULARITIES", "Bipartition"]
 
-GRANULARITIES: Mapping[str, Callable[[str], str]] = {
-    "projection": lambda unit: unit,
-    "module": lambda unit: UnitName.parse(unit).module_path,
-    "layer": lambda unit: UnitName.parse(unit).layer_path,
-}
-"""What is split at a time -> the name of it that a unit belongs to."""
+GRANULARITIES = ("projection", "module", "layer")
+
+
+def _check_splits(splits: int) -> None:
+    if splits < 1:
+        raise OptionError(f"expected 1 or more, found {splits}")
+
+
+def _check_threshold(threshold: float) -> None:
+    if not 0.0 <= threshold <= 2.0:
+        raise OptionError(
+            f"expected a distance from 0 (the same direction) to 2 (opposite), found {threshold}"
+        )
 
 
 class _Split(NamedTuple):
@@ -43,109 +53,115 @@ class _Split(NamedTuple):
     halves: List[List[str]]
 
 
-def bipartition_plan(
-    statistics: GradientStatistics,
-    within: Optional[SharingPlan] = None,
-    splits: int = 2,
-    threshold: float = 0.0,
-    granularity: str = "projection",
-    budget: Optional[str] = None,
-) -> SharingPlan:
-    """Return the plan so far with a few groups of languages split in two.
+class Bipartition(Policy):
+    """Split in two a few groups of languages, those whose halves' gradients are farthest apart."""
 
-    Args:
-        statistics: of the units to decide on.
-        within: the plan so far; everything is shared where there is none. Units that the statistics
-            lack stay as they are in it.
-        splits: of so many groups at most, those whose halves are the farthest apart.
-        threshold: cosine distance, from 0 to 2, that the halves must exceed.
-        granularity: what is split as one: each unit (``projection``), the projections of an
-            attention or of a feed-forward block, or a norm (``module``), or a ``layer``. Outside
-            the layers each unit is by itself.
-        budget: see :func:`fairseq_gist.sharing.budget.parse_budget`; a split that would exceed it
-            is passed over for the next.
+    name = "bipartition"
+    summary = "split in two the groups whose halves' gradients are the farthest apart"
+    needs_statistics = True
+    goes_on = True
 
-    Raises:
-        OptionError: for an option out of its range, or a budget below ``within``.
-        PlanError: when the units of one module are split differently by ``within``.
-        StatisticsError: when the statistics are for other languages than ``within``, or lack a
-            unit that it splits and whose size it doesn't say.
-    """
-    _check_options(splits, threshold, granularity)
-    check_within(statistics, within)
-    modules: Dict[str, List[str]] = {}
-    for unit in statistics.units:
-        modules.setdefault(GRANULARITIES[granularity](unit), []).append(unit)
-    # every unit by itself needs no second copy of the Gram matrices
-    merged = statistics if granularity == "projection" else statistics.merged(modules)
-    groups = _groups_so_far(statistics.languages, modules, within)
+    @dataclass(frozen=True)
+    class Options:
+        """How much is split in one round, and what is split as one."""
 
-    kept = Undecided.of(within, statistics.units)
-    parameters = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
-    added = dict(zip(merged.units, merged.unit_parameters.tolist()))
-    shared = statistics.shared_parameters
-    size = shared + kept.more + sum((len(groups[m]) - 1) * added[m] for m in modules)
-    limit = None if budget is None else parse_budget(budget, shared)
-    if budget is not None and limit is not None:
-        check_room(size, limit, budget)
-
-    made: List[Dict[str, Any]] = []
-    for negated, module, halves in sorted(_candidates(merged, groups)):
-        if len(made) == splits or -negated <= threshold:
-            break
-        if limit is not None and size + added[module] > limit:
-            continue
-        size += added[module]
-        groups[module] = [
-            own for own in groups[module] if own != sorted(halves[0] + halves[1])
-        ] + halves
-        made.append({"module": module, "distance": -negated, "groups": halves})
-    units = {unit: groups[module] for module, own in modules.items() for unit in own}
-    return SharingPlan(
-        statistics.languages,
-        {**kept.units, **{unit: units[unit] for unit in statistics.units}},
-        {
-            "policy": "bipartition",
-            **({} if budget is None else {"size_budget": budget}),
-            "granularity": granularity,
-            "splits": splits,
-            "threshold": threshold,
-            "split": made,
-            "debiased": is_debiased(statistics),
-            "statistics": dict(statistics.provenance),
-        },
-        sizes={**kept.parameters, **parameters},
-        shared_parameters=shared,
-    )
-
-
-def _check_options(splits: int, threshold: float, granularity: str) -> None:
-    if granularity not in GRANULARITIES:
-        raise OptionError(
-            f"--granularity: expected one of {', '.join(GRANULARITIES)}, found '{granularity}'"
+        # what ends a round is the number of splits; a budget may be given beside
+        size_budget: Optional[str] = size_budget_option(None)
+        bipartition_splits: int = option(
+            2,
+            "groups of languages to split in two at most, in one round",
+            metavar="N",
+            check=_check_splits,
         )
-    if splits < 1:
-        raise OptionError(f"--splits: expected 1 or more, found {splits}")
-    if not 0.0 <= threshold <= 2.0:
-        raise OptionError(
-            f"--threshold: a cosine distance goes from 0 to 2, which is not true of {threshold}"
+        bipartition_threshold: float = option(
+            0.0,
+            "distance, 1 minus the cosine, that the halves of a group must exceed to be split",
+            metavar="DISTANCE",
+            check=_check_threshold,
         )
+        bipartition_granularity: str = option(
+            "projection",
+            "what is split at a time: each 'projection', all those of a 'module' (one attention, "
+            "one feed-forward block), or of a 'layer'; what is outside the layers is by itself",
+            choices=GRANULARITIES,
+        )
+
+    def decide(self, situation: Situation) -> SharingPlan:
+        """Return the plan so far with a few groups of languages split in two.
+
+        A split that would exceed the budget is passed over for the next.
+
+        Raises:
+            OptionError: when the budget is below the plan so far.
+            PlanError: when the units of one module are split differently so far.
+            StatisticsError: when the statistics are for other units, or lack one that the plan so
+                far splits and whose size it doesn't say.
+        """
+        options, statistics = self.options, situation.recorded()
+        modules: Dict[str, List[str]] = {}
+        for unit in statistics.units:
+            modules.setdefault(self._module_of(situation.shape.units[unit]), []).append(unit)
+        # every unit by itself needs no second copy of the Gram matrices
+        whole = options.bipartition_granularity == "projection"
+        merged = statistics if whole else statistics.merged(modules)
+        groups = _groups_so_far(modules, situation)
+        made = self._splits(situation, statistics, merged, modules, groups)
+        units = {unit: groups[module] for module, own in modules.items() for unit in own}
+        return self.plan(situation, units, {"split": made, "debiased": is_debiased(statistics)})
+
+    def _module_of(self, unit: UnitShape) -> str:
+        """Return the name of what ``unit`` is split together with."""
+        place, granularity = unit.place, self.options.bipartition_granularity
+        return {"projection": unit.name, "module": place.block, "layer": place.layer_path}[
+            granularity
+        ]
+
+    def _splits(
+        self,
+        situation: Situation,
+        statistics: GradientStatistics,
+        merged: GradientStatistics,
+        modules: Mapping[str, Sequence[str]],
+        groups: Dict[str, List[List[str]]],
+    ) -> List[Dict[str, Any]]:
+        """Split ``groups``, and return what was split."""
+        options, shared = self.options, situation.shape.shared_parameters
+        added = dict(zip(merged.units, merged.unit_parameters.tolist()))
+        size = size_beside(situation, statistics.units)
+        size += sum((len(groups[module]) - 1) * added[module] for module in modules)
+        budget = options.size_budget
+        limit = None if budget is None else parse_budget(budget, shared)
+        if budget is not None and limit is not None:
+            check_room(size, limit, budget)
+        made: List[Dict[str, Any]] = []
+        for negated, module, halves in sorted(_candidates(merged, groups)):
+            if len(made) == options.bipartition_splits:
+                break
+            if -negated <= options.bipartition_threshold:
+                break
+            if limit is not None and size + added[module] > limit:
+                continue
+            size += added[module]
+            joined = sorted(halves[0] + halves[1])
+            groups[module] = [own for own in groups[module] if own != joined] + halves
+            made.append({"module": module, "distance": -negated, "groups": halves})
+        return made
 
 
 def _groups_so_far(
-    languages: Sequence[str], modules: Mapping[str, Sequence[str]], within: Optional[SharingPlan]
+    modules: Mapping[str, Sequence[str]], situation: Situation
 ) -> Dict[str, List[List[str]]]:
     """Return how each module is split so far; raise PlanError where its units disagree."""
     groups: Dict[str, List[List[str]]] = {}
     for module, units in modules.items():
-        own = [partition_so_far(unit, languages, within) for unit in units]
+        own = [situation.groups_so_far(unit) for unit in units]
         other = next((index for index, found in enumerate(own) if found != own[0]), None)
         if other is not None:
             raise PlanError(
                 f"the plan so far splits '{units[0]}' and '{units[other]}' differently, so "
-                f"'{module}' can't be split as one; choose a finer --granularity"
+                f"'{module}' can't be split as one; choose a finer granularity"
             )
-        groups[module] = [[languages[index] for index in group] for group in own[0]]
+        groups[module] = [list(group) for group in own[0]]
     return groups
 
 

@@ -26,19 +26,13 @@ from fairseq_gist.gradients.analysis.probes import UnitProbes
 from fairseq_gist.gradients.neurons import HiddenUnits
 from fairseq_gist.gradients.statistics import GradientStatistics
 
-__all__ = ["MEASURES", "check_measure", "conflicts"]
+__all__ = ["MEASURES", "conflicts"]
 
 MEASURES = ("directions", "agreement")
 
 Floats = NDArray[np.float64]
 
 _DIFFERING = ("conflict", "group", "own")
-
-
-def check_measure(measure: str) -> None:
-    """Raise OptionError unless it is one of :data:`MEASURES`."""
-    if measure not in MEASURES:
-        raise OptionError(f"--own: expected one of {', '.join(MEASURES)}, found '{measure}'")
 
 
 def conflicts(
@@ -64,7 +58,8 @@ def conflicts(
     Raises:
         OptionError: for another measure.
     """
-    check_measure(measure)
+    if measure not in MEASURES:
+        raise OptionError(f"expected one of {', '.join(MEASURES)}, found '{measure}'")
     probes = UnitProbes.of(statistics, block)
     weights = _weights(probes, groups)
     projection = _projection(statistics, block) if measure == "directions" else None

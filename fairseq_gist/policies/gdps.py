@@ -1,16 +1,18 @@
 """The policy of Sun & Nakamura (2026): part of a feed-forward block shared, part owned by groups.
 
-For every block whose hidden units were recorded: (B) do the languages' gradients differ, and what
-share of the hidden units should all languages keep sharing; (A) which groups do they form; (C) on
-which hidden units do the groups conflict. Those are divided off, and each group owns a copy.
+For every block whose neurons were recorded: (B) do the languages' gradients differ, and what
+share of the neurons should all languages keep sharing; (A) which groups do they form; (C) on
+which neurons do the groups conflict. Those are divided off, and each group owns a copy.
 
 The paper specialises one block of which a person has looked up the groups, with as many parameters
 in each part as (B) and (C) say, and starts from a factorization of the old weights. Here the
-analyses decide alone, on every block, and the old function is kept: a hidden unit moves as a whole.
+analyses decide alone, on every block, and the old function is kept: a neuron moves as a whole.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -22,11 +24,13 @@ from fairseq_gist.gradients.analysis.divergence import divergence
 from fairseq_gist.gradients.analysis.multiple import holm
 from fairseq_gist.gradients.neurons import HiddenUnits
 from fairseq_gist.gradients.statistics import GradientStatistics
-from fairseq_gist.policies.conflict import check_measure, conflicts
+from fairseq_gist.policies.base import Policy, option
+from fairseq_gist.policies.conflict import MEASURES, conflicts
+from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.division import Division, divided_units
 from fairseq_gist.sharing.plan import Partition, SharingPlan
 
-__all__ = ["GROUPINGS", "LEVEL", "gdps_plan", "own_count", "parse_groups", "parse_shared"]
+__all__ = ["GROUPINGS", "LEVEL", "Gdps", "own_count"]
 
 LEVEL = 0.05
 """p-values up to here say that languages differ, or form groups."""
@@ -34,6 +38,41 @@ LEVEL = 0.05
 GROUPINGS = ("clusters", "each")
 
 _PERMUTATIONS = 999
+_NUMBER = re.compile("[0-9]{1,9}")
+
+
+def _number_of(groups: str) -> Optional[int]:
+    """Return the number of groups asked for, None where it isn't given.
+
+    Raises:
+        OptionError: unless it is one of :data:`GROUPINGS`, or at least 2.
+    """
+    if groups in GROUPINGS:
+        return None
+    if not _NUMBER.fullmatch(groups) or int(groups) < 2:
+        raise OptionError(
+            f"expected {', '.join(GROUPINGS)} or a number of groups from 2 on, found '{groups}'"
+        )
+    return int(groups)
+
+
+def _fraction_of(shared: str) -> Optional[float]:
+    """Return the share asked for, None where it comes from the divergence.
+
+    Raises:
+        OptionError: unless it is a name of ALLOCATIONS, or a number between 0 and 1.
+    """
+    if shared in ALLOCATIONS:
+        return None
+    try:
+        fraction = float(shared)
+    except ValueError:
+        fraction = float("nan")
+    if not 0.0 < fraction < 1.0:
+        raise OptionError(
+            f"expected {', '.join(ALLOCATIONS)} or a share between 0 and 1, found '{shared}'"
+        )
+    return fraction
 
 
 class _Choice(NamedTuple):
@@ -44,127 +83,147 @@ class _Choice(NamedTuple):
     facts: Dict[str, Any]
 
 
-def gdps_plan(
-    statistics: GradientStatistics,
-    groups: str = "clusters",
-    shared: str = "steps",
-    own: str = "directions",
-    within: Optional[SharingPlan] = None,
-) -> SharingPlan:
-    """Return the plan that divides blocks in which the languages' gradients differ.
+class Gdps(Policy):
+    """Divide the feed-forward blocks in which the languages' gradients differ.
 
-    Args:
-        statistics: of the blocks to decide on, with their hidden units.
-        groups: (A) ``clusters``: those that clustering finds, or, where languages differ and no
-            groups of them do, each language its own; ``each``: always that; a number: the best so
-            many clusters. Languages that clustering can't place join the group with the most data.
-        shared: (B) the share of hidden units that stay shared, of the divergence by ``steps`` or
-            ``continuous``, in blocks in which languages differ; or a number between 0 and 1, in
-            all of them.
-        own: (C) how conflict is measured, see :func:`fairseq_gist.policies.conflict.conflicts`.
-        within: the plan so far; what it has split or divided stays as it is.
-
-    Raises:
-        OptionError: for an option that isn't one of these.
-        StatisticsError: when no hidden units were recorded, or one chunk only.
+    What the plan so far has split or divided stays as it is. Languages that clustering can't place
+    join the group with the most data.
     """
-    parse_groups(groups)
-    parse_shared(shared)
-    check_measure(own)
-    blocks = _blocks(statistics, within)
-    choices = _choices(statistics, blocks, groups, shared, own) if blocks else {}
-    options = {"groups": groups, "shared": shared, "own": own}
-    provenance = {
-        "policy": "gdps",
-        **options,
-        "statistics": dict(statistics.provenance),
+
+    name = "gdps"
+    summary = "share some neurons of feed-forward blocks, split those in conflict among groups"
+    needs_statistics = True
+    needs_neurons = True
+
+    @dataclass(frozen=True)
+    class Options:
+        """One for each of the three questions (A), (B) and (C)."""
+
+        gdps_groups: str = option(
+            "clusters",
+            "which groups of languages get neurons of their own: the 'clusters' that are found in "
+            "the gradients (each language alone where languages differ without groups), 'each' "
+            "language alone, or a number of clusters",
+            metavar="{clusters,each,K}",
+            check=_number_of,
+        )
+        gdps_neurons_shared: str = option(
+            "steps",
+            "how many of a feed-forward block's neurons all languages go on sharing: by 'steps', "
+            "three quarters, half or a quarter, fewer where the languages' gradients differ more, "
+            "and all where no difference is known; 'continuous', the same without steps; or a "
+            "share between 0 and 1 in every block",
+            metavar="{steps,continuous,SHARE}",
+            check=_fraction_of,
+        )
+        gdps_conflict_by: str = option(
+            "directions",
+            "how the neurons that aren't shared are chosen, those on which the groups' gradients "
+            "conflict most: along the 'directions' that tell languages apart, or by their "
+            "'agreement' in all directions",
+            choices=MEASURES,
+        )
+
+    def check(self, situation: Situation) -> None:
+        """Find more groups than languages, and units without a block that can be divided."""
+        self._check_groups(situation.languages)
+        names = situation.shape.select(situation.pattern, neurons=True)
+        blocks = situation.shape.blocks
+        if not any(name in blocks and blocks[name].second in names for name in names):
+            raise OptionError(
+                f"none of the {len(names)} units, '{names[0]}' first, are the two projections of a "
+                "feed-forward block that isn't split yet; choose others",
+                "units",
+            )
+
+    def decide(self, situation: Situation) -> SharingPlan:
+        """Return the plan that divides blocks in which the languages' gradients differ.
+
+        Raises:
+            OptionError: for more groups than languages.
+            StatisticsError: when no neurons were recorded, or one chunk only.
+        """
+        statistics = situation.recorded()
+        self._check_groups(statistics.languages)
+        blocks = _blocks(statistics, situation.so_far)
+        choices = self._choices(statistics, blocks) if blocks else {}
+        units = _undivided(statistics, situation.so_far)
+        divisions: Dict[str, Division] = {}
+        for first, choice in choices.items():
+            if choice.division is None:
+                continue
+            divisions[first] = choice.division
+            del units[first], units[choice.division.second]
+            names = divided_units(first, choice.division)
+            units.update(dict.fromkeys(names[:2], (statistics.languages,)))
+            units.update(dict.fromkeys(names[2:], choice.groups))
+        facts = {first: choice.facts for first, choice in choices.items()}
+        return self.plan(situation, units, None, divisions, facts)
+
+    def _check_groups(self, languages: Sequence[str]) -> None:
+        number = _number_of(self.options.gdps_groups)
+        if number is not None and number > len(languages):
+            raise OptionError(
+                f"expected no more groups than the {len(languages)} languages, found {number}",
+                "gdps_groups",
+            )
+
+    def _choices(
+        self, statistics: GradientStatistics, blocks: Mapping[str, HiddenUnits]
+    ) -> Dict[str, _Choice]:
+        """Return what is decided on every block."""
+        merged = statistics.merged({first: [first, each.second] for first, each in blocks.items()})
+        draws = max(_PERMUTATIONS, 50 * len(blocks))  # or Holm's method could reject nothing
+        found = [divergence(merged, first, draws) for first in blocks]
+        p_values = holm(np.array([each.p_value for each in found]))
+        shared = self.options.gdps_neurons_shared
+        fraction = _fraction_of(shared)
+        choices: Dict[str, _Choice] = {}
+        for (first, neurons), each, p in zip(blocks.items(), found, p_values.tolist()):
+            facts: Dict[str, Any] = {
+                "delta": _known(each.delta),
+                "interval": [_known(end) for end in each.interval],
+                "p_differ": _known(p),
+            }
+            if fraction is None and not p <= LEVEL:
+                choices[first] = _Choice((statistics.languages,), None, {**facts, "why": _alike(p)})
+                continue
+            groups, why = _groups(merged, first, self.options.gdps_groups, facts)
+            part = fraction if fraction is not None else shared_fraction(each.delta, shared)
+            measure = self.options.gdps_conflict_by
+            division, measured = _division(merged, first, neurons, groups, part, measure)
+            facts.update(shared=division.shared_fraction, own_by=measured, why=why)
+            choices[first] = _Choice(groups, division, facts)
+        return choices
+
+
+def _undivided(statistics: GradientStatistics, so_far: SharingPlan) -> Dict[str, Partition]:
+    """Return the units that were recorded, as they are so far.
+
+    Statistics may have been recorded before blocks were divided, whose wholes are no units now.
+    """
+    wholes = {path for first, own in so_far.divisions.items() for path in (first, own.second)}
+    return {
+        unit: so_far.units.get(unit, (statistics.languages,))
+        for unit in statistics.units
+        if unit not in wholes
     }
-    return _plan(statistics, blocks, choices, within, provenance)
 
 
-def _choices(
-    statistics: GradientStatistics,
-    blocks: Mapping[str, HiddenUnits],
-    groups: str,
-    shared: str,
-    own: str,
-) -> Dict[str, _Choice]:
-    """Return what is decided on every block; see :func:`gdps_plan` for the options."""
-    merged = statistics.merged({first: [first, each.second] for first, each in blocks.items()})
-    draws = max(_PERMUTATIONS, 50 * len(blocks))  # or Holm's method could reject nothing
-    found = [divergence(merged, first, draws) for first in blocks]
-    p_values = holm(np.array([each.p_value for each in found]))
-    fraction = parse_shared(shared)
-    choices: Dict[str, _Choice] = {}
-    for (first, hidden), each, p in zip(blocks.items(), found, p_values.tolist()):
-        facts: Dict[str, Any] = {
-            "delta": _known(each.delta),
-            "interval": [_known(end) for end in each.interval],
-            "p_differ": _known(p),
-        }
-        if fraction is None and not p <= LEVEL:
-            choices[first] = _Choice((statistics.languages,), None, {**facts, "why": _alike(p)})
-            continue
-        chosen, why = _groups(merged, first, groups, facts)
-        part = fraction if fraction is not None else shared_fraction(each.delta, shared)
-        division, measured = _division(merged, first, hidden, chosen, part, own)
-        facts.update(shared=division.shared_fraction, own_by=measured, why=why)
-        choices[first] = _Choice(chosen, division, facts)
-    return choices
-
-
-def parse_groups(text: str) -> Optional[int]:
-    """Return the number of groups asked for, None where it isn't given.
-
-    Raises:
-        OptionError: unless it is one of :data:`GROUPINGS`, or at least 2.
-    """
-    if text in GROUPINGS:
-        return None
-    if not text.isdigit() or int(text) < 2:
-        raise OptionError(
-            f"groups: expected {', '.join(GROUPINGS)} or a number of groups from 2 on, found "
-            f"'{text}'"
-        )
-    return int(text)
-
-
-def parse_shared(text: str) -> Optional[float]:
-    """Return the share asked for, None where it comes from the divergence.
-
-    Raises:
-        OptionError: unless it is a name of ALLOCATIONS, or a number between 0 and 1.
-    """
-    if text in ALLOCATIONS:
-        return None
-    try:
-        fraction = float(text)
-    except ValueError:
-        fraction = float("nan")
-    if not 0.0 < fraction < 1.0:
-        raise OptionError(
-            f"shared: expected {', '.join(ALLOCATIONS)} or a share between 0 and 1, found '{text}'"
-        )
-    return fraction
-
-
-def _blocks(
-    statistics: GradientStatistics, within: Optional[SharingPlan]
-) -> Dict[str, HiddenUnits]:
+def _blocks(statistics: GradientStatistics, so_far: SharingPlan) -> Dict[str, HiddenUnits]:
     """Return the blocks to decide on: those that aren't split or divided so far."""
     if not statistics.hidden:
         raise StatisticsError(
-            "policy 'gdps' decides on single hidden units, which the gradient statistics lack: "
-            "record them with --hidden-units, or decide on other units (--units)"
+            "policy 'gdps' decides on single neurons, which the gradient statistics lack: record "
+            "them ('fairseq-gist record' has an option), or decide on other units"
         )
     if min(statistics.chunks_per_language.values()) < 2:
         raise StatisticsError(
             "policy 'gdps' tells a difference from noise by several chunks of data a language, "
-            "and one has a single chunk: record more (--chunks)"
+            "and one has a single chunk: record more"
         )
-    done = set()
-    if within is not None:
-        done = {u for u, g in within.units.items() if len(g) > 1} | within.divisions.keys()
+    done = {unit for unit, groups in so_far.units.items() if len(groups) > 1}
+    done |= so_far.divisions.keys()
     return {
         first: own
         for first, own in statistics.hidden.items()
@@ -191,11 +250,7 @@ def _groups(
     each: Partition = tuple((language,) for language in languages)
     if wanted == "each":
         return each, "each language its own was asked for"
-    number = parse_groups(wanted)
-    if number is not None and number > len(languages):
-        raise OptionError(
-            f"groups: expected no more than the {len(languages)} languages, found {number}"
-        )
+    number = _number_of(wanted)
     clusters = cluster_languages(merged, block)
     placed = len(clusters.languages)
     found = clusters.partition(LEVEL)
@@ -234,62 +289,17 @@ def _with_unplaced(
 def _division(
     merged: GradientStatistics,
     first: str,
-    hidden: HiddenUnits,
+    neurons: HiddenUnits,
     groups: Partition,
     fraction: float,
     measure: str,
 ) -> Tuple[Division, str]:
-    count = own_count(len(hidden), fraction)
-    conflict, measured = conflicts(merged, first, hidden, groups, measure)
+    count = own_count(len(neurons), fraction)
+    conflict, measured = conflicts(merged, first, neurons, groups, measure)
     order = np.argsort(-conflict, kind="stable")
-    return Division(hidden.second, len(hidden), tuple(sorted(order[:count].tolist()))), measured
+    return Division(neurons.second, len(neurons), tuple(sorted(order[:count].tolist()))), measured
 
 
-def own_count(hidden: int, fraction: float) -> int:
-    """Return how many hidden units are divided off so that ``fraction`` stay shared; some do."""
-    return min(hidden - 1, max(1, round(hidden * (1.0 - fraction))))
-
-
-def _plan(
-    statistics: GradientStatistics,
-    blocks: Mapping[str, HiddenUnits],
-    choices: Mapping[str, _Choice],
-    within: Optional[SharingPlan],
-    provenance: Mapping[str, Any],
-) -> SharingPlan:
-    languages = statistics.languages
-    before = SharingPlan(languages, {}) if within is None else within
-    known = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
-    sizes: Dict[str, int] = {**before.sizes, **known}
-    together: Partition = (languages,)
-    divisions = dict(before.divisions)
-    # statistics may have been recorded before these were divided
-    wholes = {path for first, own in divisions.items() for path in (first, own.second)}
-    recorded = [unit for unit in known if unit not in wholes]
-    units: Dict[str, Partition] = {**dict.fromkeys(recorded, together), **before.units}
-    for first, choice in choices.items():
-        hidden = blocks[first]
-        if choice.division is None:
-            continue
-        del units[first], units[hidden.second]
-        divisions[first] = choice.division
-        names = divided_units(first, choice.division)
-        sizes.update(zip(names, _part_sizes(known[hidden.second], hidden, choice.division)))
-        units.update(dict.fromkeys(names[:2], together))
-        units.update(dict.fromkeys(names[2:], choice.groups))
-    return SharingPlan(
-        languages,
-        units,
-        provenance,
-        divisions,
-        sizes={unit: sizes[unit] for unit in units},
-        shared_parameters=statistics.shared_parameters,
-        blocks={first: choice.facts for first, choice in choices.items()},
-    )
-
-
-def _part_sizes(second: int, hidden: HiddenUnits, division: Division) -> Tuple[int, int, int, int]:
-    """Return the parameters of the four parts, in the order of ``divided_units``."""
-    shared, own = len(division.shared), len(division.own)
-    first_own, second_own = hidden.first_parameters * own, hidden.second_parameters * own
-    return hidden.first_parameters * shared, second - second_own, first_own, second_own
+def own_count(neurons: int, fraction: float) -> int:
+    """Return how many neurons are divided off so that ``fraction`` stay shared; some do."""
+    return min(neurons - 1, max(1, round(neurons * (1.0 - fraction))))

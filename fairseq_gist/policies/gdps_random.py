@@ -4,40 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any, Dict, List, Sequence
 
+from fairseq_gist.policies.base import PlanSeed
+from fairseq_gist.policies.gdps import Gdps
+from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.division import Division, divided_units
 from fairseq_gist.sharing.plan import SharingPlan
 
-__all__ = ["gdps_random_plan"]
+__all__ = ["GdpsRandom"]
 
 
-def gdps_random_plan(plan: SharingPlan, seed: int) -> SharingPlan:
-    """Return ``plan`` with other languages in its groups and other hidden units divided off.
+class GdpsRandom(Gdps):
+    """As gdps, with other languages in its groups and other neurons divided off.
 
-    Which blocks are divided, how many hidden units of each, and how large the groups are stays as
-    it is, and so does the number of parameters. The order is that of a hash of the names, so that a
-    seed means the same plan on every machine.
-
-    Args:
-        plan: of the gdps policy; only the blocks that it has decided on are changed.
-        seed: of the order.
+    Which blocks are divided, how many neurons of each, and how large the groups are stays as it is,
+    and so does the number of parameters. The order is that of a hash of the names, so that a seed
+    means the same plan on every machine.
     """
-    divisions: Dict[str, Division] = dict(plan.divisions)
-    units: Dict[str, Any] = dict(plan.units)
-    for first in plan.blocks:
-        if first not in divisions:
-            continue
-        division = divisions[first]
-        drawn = _shuffled(list(range(division.hidden)), [seed, first, "hidden units"])
-        own = sorted(drawn[: len(division.own)])
-        divisions[first] = Division(division.second, division.hidden, tuple(own))
-        parts = divided_units(first, division)[2:]
-        languages = iter(_shuffled(list(plan.languages), [seed, first, "languages"]))
-        groups = tuple(tuple(next(languages) for _ in group) for group in plan.units[parts[0]])
-        units.update(dict.fromkeys(parts, groups))
-    provenance = {**plan.provenance, "policy": "gdps-random", "seed": seed}
-    return plan.replaced(units=units, provenance=provenance, divisions=divisions)
+
+    name = "gdps-random"
+    summary = "as gdps, but which languages and neurons is left to chance: its control"
+
+    @dataclass(frozen=True)
+    class Options(PlanSeed, Gdps.Options):
+        """Those of gdps, and the seed of the order."""
+
+    def decide(self, situation: Situation) -> SharingPlan:
+        """Return what gdps decides, drawn anew; see there for the errors."""
+        plan, seed = super().decide(situation), self.options.plan_seed
+        divisions: Dict[str, Division] = dict(plan.divisions)
+        units: Dict[str, Any] = dict(plan.units)
+        for first in plan.blocks:
+            if first not in divisions:
+                continue
+            division = divisions[first]
+            # the word is part of what a seed means
+            drawn = _shuffled(list(range(division.hidden)), [seed, first, "hidden units"])
+            own = sorted(drawn[: len(division.own)])
+            divisions[first] = Division(division.second, division.hidden, tuple(own))
+            parts = divided_units(first, division)[2:]
+            languages = iter(_shuffled(list(plan.languages), [seed, first, "languages"]))
+            groups = tuple(tuple(next(languages) for _ in group) for group in plan.units[parts[0]])
+            units.update(dict.fromkeys(parts, groups))
+        return plan.replaced(units=units, divisions=divisions)
 
 
 def _shuffled(items: Sequence[Any], key: List[Any]) -> List[Any]:

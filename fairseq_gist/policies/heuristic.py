@@ -8,14 +8,15 @@ their language, and embeddings don't, follows from its numbers of parameters.
 
 from __future__ import annotations
 
-from typing import Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import ClassVar, Dict, Iterable, List, Tuple
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.policies.agglomeration import Undecided
-from fairseq_gist.sharing.plan import SharingPlan
-from fairseq_gist.sharing.unit_names import DEFAULT_UNITS, FEED_FORWARD, UnitName, matching
+from fairseq_gist.policies.base import Policy
+from fairseq_gist.policies.situation import Situation
+from fairseq_gist.sharing.plan import Partition, SharingPlan
+from fairseq_gist.sharing.shape import ModelShape
 
-__all__ = ["HEURISTICS", "heuristic_plan"]
+__all__ = ["Heuristic"]
 
 
 def _projections(attentions: Iterable[str], letters: str) -> Tuple[str, ...]:
@@ -23,122 +24,161 @@ def _projections(attentions: Iterable[str], letters: str) -> Tuple[str, ...]:
 
 
 _SELF, _CROSS = ("self_attn",), ("encoder_attn",)
-_OUT = tuple(f"{attention}.out_proj" for attention in (*_SELF, *_CROSS))
-
-HEURISTICS: Mapping[str, Tuple[str, ...]] = {
-    "shared": (),
-    "encoder-only": (),
-    "self-attention": (*_projections(_SELF, "qkv"), _OUT[0]),
-    "cross-attention": (*_projections(_CROSS, "qkv"), _OUT[1]),
-    "key-value": _projections((*_SELF, *_CROSS), "kv"),
-    "query-key": _projections((*_SELF, *_CROSS), "qk"),
-    "query-key-value": _projections((*_SELF, *_CROSS), "qkv"),
-    "attention": (*_projections((*_SELF, *_CROSS), "qkv"), *_OUT),
-    "feed-forward": FEED_FORWARD,
-    "language-specific": (),
-}
-"""Name of a policy -> the kinds of units that all languages share in every layer of the decoder."""
-
-_EMBEDDING = "decoder.embed_tokens"
-
-_OTHER_NAMES = (("cross_attention.", "encoder_attn."), ("ffn.", ""))
-"""Beginnings of kinds in SeamlessM4T, and in fairseq's transformers."""
+_BOTH = (*_SELF, *_CROSS)
+_OUT = tuple(f"{attention}.out_proj" for attention in _BOTH)
+_EMBEDDING = ("decoder", "embed_tokens")
 
 
-def heuristic_plan(
-    name: str,
-    languages: Sequence[str],
-    unit_parameters: Mapping[str, int],
-    shared_parameters: int,
-    units: Optional[Collection[str]] = None,
-    within: Optional[SharingPlan] = None,
-) -> SharingPlan:
-    """Return the plan of a heuristic.
+class Heuristic(Policy):
+    """A policy that goes by the kinds of units; those below differ in what they share.
 
-    It says of all the projections and norms of the decoder how they are shared; of other units only
-    of those that it splits.
+    The plan says of all the projections and norms of the decoder how they are shared; of other
+    units only of those that it splits. Units that it isn't asked to split, or says nothing of, such
+    as adapters, stay as they are so far.
 
-    Args:
-        name: one of :data:`HEURISTICS`.
-        languages: of the model.
-        unit_parameters: parameters of one copy of every unit of the model, in its order.
-        shared_parameters: parameters of the whole, fully shared model.
-        units: split these at most. ``language-specific`` splits all of them, wherever they are;
-            the others never split anything of the encoder.
-        within: the plan so far, which the result must refine. Units that it isn't asked to split,
-            or says nothing of, such as adapters, stay as they are in it.
-
-    Raises:
-        OptionError: for an unknown name, or when a kind that it shares, or all that it would split,
-            is none of the units.
-        PlanError: when ``within`` is for other languages, separates some that the heuristic joins,
-            or splits a unit of unknown size that isn't decided on.
+    Attributes:
+        kinds: of units that all languages share in every layer of the decoder.
     """
-    if name not in HEURISTICS:
-        raise OptionError(f"expected one of {', '.join(HEURISTICS)}, found '{name}'")
-    default = matching(DEFAULT_UNITS, unit_parameters)
-    _check_kinds(name, default, unit_parameters)
-    split = _split(name, default, unit_parameters)
-    if units is not None:
-        split = [
-            unit
-            for unit in unit_parameters
-            if unit in units and (unit in split or name == "language-specific")
-        ]
-    if not split and name != "shared":
-        raise OptionError(f"policy '{name}' splits none of the units asked for (--units)")
-    alone = [[language] for language in languages]
-    groups: Dict[str, List[List[str]]] = {
-        unit: alone if unit in split else [list(languages)]
-        for unit in unit_parameters
-        if unit in default or unit in split
-    }
-    plan = SharingPlan(languages, groups)
-    decided = [unit for unit in groups if units is None or unit in units]
-    same_languages = within is not None and within.languages == plan.languages
-    kept = Undecided.of(within if same_languages else None, decided)
-    kept.check_known()
-    plan = SharingPlan(languages, {**plan.units, **kept.units})
-    if within is not None:
-        plan.check_refines(within)
-    sizes = {**{unit: unit_parameters[unit] for unit in groups}, **kept.parameters}
-    return plan.replaced(
-        provenance={"policy": name}, sizes=sizes, shared_parameters=shared_parameters
-    )
+
+    kinds: ClassVar[Tuple[str, ...]] = ()
+
+    def decide(self, situation: Situation) -> SharingPlan:
+        """Return the plan of the heuristic.
+
+        Raises:
+            OptionError: when a kind that it shares, or all that it would split, is none of the
+                units.
+            PlanError: when languages are separated that it joins, or a unit of unknown size is
+                split that isn't decided on.
+        """
+        shape, languages = situation.shape, situation.languages
+        self._check_kinds(shape)
+        decided = set(shape.units) if situation.pattern is None else set(situation.chosen())
+        split = [unit for unit in self.split_units(situation) if unit in decided]
+        if not split and self.splits:
+            raise OptionError(f"policy '{self.name}' splits none of the units asked for", "units")
+        alone: Partition = tuple((language,) for language in languages)
+        units: Dict[str, Partition] = dict.fromkeys(shape.default, (languages,))
+        units.update(dict.fromkeys(split, alone))
+        return self.plan(situation, {unit: units[unit] for unit in units if unit in decided})
+
+    def split_units(self, situation: Situation) -> List[str]:
+        """Return the units of which every language gets its own, unless fewer are asked for."""
+        shape = situation.shape
+        return [unit for unit in shape.default if shape.units[unit].place.kind not in self.kinds]
+
+    def _check_kinds(self, shape: ModelShape) -> None:
+        known = list(shape.units)
+        found = {shape.units[unit].place.kind for unit in shape.default}
+        missing = [kind for kind in self.kinds if kind not in found]
+        if missing or not found:
+            what = f"'decoder.layers.*.{missing[0]}'" if missing else "the decoder's layers"
+            raise OptionError(
+                f"policy '{self.name}' is about {what}, which is none of the {len(known)} units"
+                + (f" from '{known[0]}' to '{known[-1]}'" if known else "")
+                + "; the policy is for the decoders of transformers"
+            )
 
 
-def _split(name: str, default: Sequence[str], units: Iterable[str]) -> List[str]:
-    """Return the units that every language owns."""
-    if name == "shared":
+class Shared(Heuristic):
+    """The multilingual model as it was: in training, gradients are recorded and nothing happens."""
+
+    name = "shared"
+    summary = "share everything"
+    goes_on = True
+    splits = False
+
+    def split_units(self, situation: Situation) -> List[str]:
+        """Return none."""
         return []
-    if name == "encoder-only":
-        return [unit for unit in units if UnitName.parse(unit).stack == "decoder"]
-    return [unit for unit in default if _kind(unit) not in HEURISTICS[name]]
 
 
-def _kind(unit: str) -> str:
-    """Return the kind of a unit as fairseq calls it, where another model has another name."""
-    kind = UnitName.parse(unit).kind
-    for theirs, ours in _OTHER_NAMES:
-        if kind.startswith(theirs):
-            return ours + kind[len(theirs) :]
-    return kind
+class EncoderOnly(Heuristic):
+    """A decoder of its own for every language."""
+
+    name = "encoder-only"
+    summary = "share the encoder; split all of the decoder, embeddings too"
+
+    def split_units(self, situation: Situation) -> List[str]:
+        """Return all of the decoder."""
+        units = situation.shape.units
+        return [name for name, unit in units.items() if unit.place.stack == "decoder"]
+
+    def _check_kinds(self, shape: ModelShape) -> None:
+        super()._check_kinds(shape)
+        places = [unit.place for unit in shape.units.values()]
+        if _EMBEDDING not in {(place.stack, place.kind) for place in places}:
+            raise OptionError(
+                f"policy '{self.name}' splits the decoder's embeddings too, and "
+                f"'{'.'.join(_EMBEDDING)}' is none of the {len(places)} units whose size is known; "
+                "gradient statistics usually lack it: name a checkpoint or an architecture instead"
+            )
 
 
-def _check_kinds(name: str, default: Sequence[str], units: Collection[str]) -> None:
-    known = list(units)
-    found = {_kind(unit) for unit in default}
-    missing = [kind for kind in HEURISTICS[name] if kind not in found]
-    if missing or not default:
-        what = f"'decoder.layers.*.{missing[0]}'" if missing else "the decoder's layers"
-        raise OptionError(
-            f"policy '{name}' is about {what}, which is none of the {len(known)} units"
-            + (f" from '{known[0]}' to '{known[-1]}'" if known else "")
-            + "; the policy is for the decoders of fairseq's transformers, and of SeamlessM4T"
-        )
-    if name == "encoder-only" and _EMBEDDING not in units:
-        raise OptionError(
-            f"policy '{name}' splits the decoder's embeddings too, and '{_EMBEDDING}' is none of "
-            f"the {len(known)} units whose size is known; gradient statistics usually lack it: "
-            "name the model instead, with --checkpoint or --arch"
-        )
+class SelfAttention(Heuristic):
+    """All of the decoder's self-attention."""
+
+    name = "self-attention"
+    summary = "share encoder, embeddings and the decoder's self-attention"
+    kinds = (*_projections(_SELF, "qkv"), _OUT[0])
+
+
+class CrossAttention(Heuristic):
+    """All of the attention to the encoder."""
+
+    name = "cross-attention"
+    summary = "share encoder, embeddings and the attention to the encoder"
+    kinds = (*_projections(_CROSS, "qkv"), _OUT[1])
+
+
+class KeyValue(Heuristic):
+    """What is attended to."""
+
+    name = "key-value"
+    summary = "share encoder, embeddings, keys and values of both attentions"
+    kinds = _projections(_BOTH, "kv")
+
+
+class QueryKey(Heuristic):
+    """What weighs."""
+
+    name = "query-key"
+    summary = "share encoder, embeddings, queries and keys of both attentions"
+    kinds = _projections(_BOTH, "qk")
+
+
+class QueryKeyValue(Heuristic):
+    """All that goes into the attentions."""
+
+    name = "query-key-value"
+    summary = "share encoder, embeddings, queries, keys and values of both"
+    kinds = _projections(_BOTH, "qkv")
+
+
+class Attention(Heuristic):
+    """Both attentions, output projections too."""
+
+    name = "attention"
+    summary = "share encoder, embeddings and both attentions"
+    kinds = (*_projections(_BOTH, "qkv"), *_OUT)
+
+
+class FeedForward(Heuristic):
+    """Both projections of every feed-forward block."""
+
+    name = "feed-forward"
+    summary = "share encoder, embeddings and the decoder's feed-forward blocks"
+    kinds = ("fc1", "fc2")
+
+
+class LanguageSpecific(Heuristic):
+    """Nothing of the decoder's layers; of other units, those that are asked for are split too."""
+
+    name = "language-specific"
+    summary = "share encoder and embeddings, split all of the layers"
+
+    def split_units(self, situation: Situation) -> List[str]:
+        """Return the decoder's layers; where units are asked for any of them, wherever it is."""
+        if situation.pattern is None:
+            return super().split_units(situation)
+        return list(situation.shape.units)

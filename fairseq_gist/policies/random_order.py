@@ -10,66 +10,49 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from typing import List, Mapping, Optional, Sequence, Tuple
+from dataclasses import dataclass
+from typing import List, Sequence, Tuple
 
 import numpy as np
 
-from fairseq_gist.errors import PlanError
-from fairseq_gist.policies.agglomeration import Join, agglomerate, partition_so_far
+from fairseq_gist.policies.agglomeration import Join, agglomerate, indices_so_far
+from fairseq_gist.policies.base import PlanSeed, Policy, SizeBudget
 from fairseq_gist.policies.dendrogram import merges
+from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.plan import SharingPlan
 
-__all__ = ["random_plan"]
+__all__ = ["RandomOrder"]
 
 
-def random_plan(
-    languages: Sequence[str],
-    unit_parameters: Mapping[str, int],
-    shared_parameters: int,
-    budget: str,
-    seed: int,
-    within: Optional[SharingPlan] = None,
-) -> SharingPlan:
-    """Return the plan that joins pairs of languages in a random order and fits the budget.
+class RandomOrder(Policy):
+    """Join pairs of languages in a random order until the model fits the budget."""
 
-    Args:
-        languages: of the model.
-        unit_parameters: parameters of one copy of each unit to decide on.
-        shared_parameters: parameters of the whole, fully shared model.
-        budget: see :func:`fairseq_gist.sharing.budget.parse_budget`; parameters of the whole model.
-        seed: of the order.
-        within: a plan that the result must refine: languages it has separated stay so, and units
-            that aren't decided on stay as they are in it.
+    name = "random"
+    summary = "share what a random order says, within the budget"
+    goes_on = True
 
-    Raises:
-        OptionError: when the budget is below the shared model, or below ``within``.
-        PlanError: when ``within`` is for other languages, or splits a unit of unknown size that
-            isn't decided on.
-    """
-    languages = sorted(languages)
-    if within is not None and list(within.languages) != languages:
-        raise PlanError(
-            f"the model is for languages {', '.join(languages)}, the plan so far for "
-            f"{', '.join(within.languages)}"
-        )
-    return agglomerate(
-        languages,
-        unit_parameters,
-        shared_parameters,
-        budget,
-        _joins(languages, unit_parameters, seed, within),
-        within,
-        {"policy": "random", "seed": seed},
-    )
+    @dataclass(frozen=True)
+    class Options(PlanSeed, SizeBudget):
+        """How large the model may become, and the seed of the order."""
+
+    def decide(self, situation: Situation) -> SharingPlan:
+        """Return the plan that joins pairs of languages in a random order and fits the budget.
+
+        Raises:
+            OptionError: when the budget is below the shared model, or below the plan so far.
+            PlanError: when the plan so far splits a unit of unknown size that isn't decided on.
+        """
+        units = situation.chosen()
+        joins = _joins(units, self.options.plan_seed, situation)
+        return self.plan(situation, agglomerate(situation, units, joins, self.options.size_budget))
 
 
-def _joins(
-    languages: Sequence[str], units: Mapping[str, int], seed: int, within: Optional[SharingPlan]
-) -> List[Join]:
+def _joins(units: Sequence[str], seed: int, situation: Situation) -> List[Join]:
     """Return the pairs that would join two groups of a unit if there were no budget, in order.
 
     Of all pairs of a unit in the order drawn, those are its spanning tree: single linkage finds it.
     """
+    languages = situation.languages
     found: List[Tuple[str, Join]] = []
     for unit in units:
         joins = [Join(unit, *pair) for pair in itertools.combinations(languages, 2)]
@@ -77,7 +60,7 @@ def _joins(
         order = np.argsort(np.array(drawn))
         rank = np.empty(len(order))
         rank[order] = np.arange(len(order))
-        groups = partition_so_far(unit, languages, within)
+        groups = indices_so_far(situation, unit)
         for merge in merges(rank.tolist(), len(languages), groups, "single"):
             pair = int(order[int(merge.height)])
             found.append((drawn[pair], joins[pair]))

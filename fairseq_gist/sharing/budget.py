@@ -37,8 +37,9 @@ def parse_budget(text: str, shared_parameters: int) -> int:
         budget = int(number * shared_parameters)
     if budget < shared_parameters:
         raise OptionError(
-            f"--size-budget: {text} is less than the fully shared model, which is 1 or "
-            f"{shared_parameters:,} parameters; nothing can be smaller"
+            f"{text} is less than the fully shared model, which is 1 or "
+            f"{shared_parameters:,} parameters; nothing can be smaller",
+            "size_budget",
         )
     return budget
 
@@ -52,8 +53,8 @@ def check_budget(text: str) -> None:
     number, unit = _read(text)
     if not unit and number < 1:
         raise OptionError(
-            f"--size-budget: {text} is less than the fully shared model, which is 1; nothing can "
-            "be smaller"
+            f"{text} is less than the fully shared model, which is 1; nothing can be smaller",
+            "size_budget",
         )
 
 
@@ -61,8 +62,8 @@ def _read(text: str) -> Tuple[Fraction, str]:
     match = _PATTERN.match(text.strip())
     if not match:
         raise OptionError(
-            f"--size-budget: expected a multiple such as 2.5 or parameters such as 190.6M, found "
-            f"'{text}'"
+            f"expected a multiple such as 2.5 or parameters such as 190.6M, found '{text}'",
+            "size_budget",
         )
     # exact: in floating point, 2.3 times 100 is a little less than 230
     return Fraction(match.group("number")), match.group("unit")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, List, Tuple
+from typing import Any, Iterable, Set, Tuple
 
 from fairseq_gist.errors import PlanError
 
@@ -25,21 +25,22 @@ def canonical(unit: str, groups: Any, languages: Tuple[str, ...]) -> Partition:
     """
     if isinstance(groups, str) or not isinstance(groups, Iterable):
         raise PlanError(f"unit '{unit}': expected a list of groups, found {groups!r}")
-    listed: List[Tuple[str, ...]] = []
+    known, listed = set(languages), []
     for group in groups:
         if isinstance(group, str) or not isinstance(group, Iterable):
             raise PlanError(f"unit '{unit}': expected a list of languages, found {group!r}")
         listed.append(tuple(sorted(str(language) for language in group)))
-    flat = [language for group in listed for language in group]
-    for language in flat:
-        if language not in languages:
+    seen: Set[str] = set()
+    for language in (language for group in listed for language in group):
+        if language not in known:
             raise PlanError(
                 f"unit '{unit}': unknown language '{language}'; the plan's languages are "
                 f"{', '.join(languages)}"
             )
-        if flat.count(language) > 1:
+        if language in seen:
             raise PlanError(f"unit '{unit}': language '{language}' is listed twice")
-    missing = [language for language in languages if language not in flat]
+        seen.add(language)
+    missing = [language for language in languages if language not in seen]
     if missing:
         raise PlanError(f"unit '{unit}': no group has language '{missing[0]}'; every one needs it")
     if any(not group for group in listed):

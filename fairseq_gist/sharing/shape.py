@@ -207,7 +207,7 @@ class ModelShape:
         if pattern is not None:
             chosen = matching(pattern, self.units)
             if not chosen:
-                raise OptionError(self._nothing_matches(pattern))
+                raise OptionError(self._nothing_matches(pattern), "units")
             return chosen
         if neurons:
             chosen = [name for name, unit in self.units.items() if unit.is_for_neurons]
@@ -216,17 +216,17 @@ class ModelShape:
             chosen, what = self.default, "is of those that are split by default"
         if not chosen:
             raise OptionError(
-                f"--units: none of the model's {len(self.units)} units {what}; choose others"
+                f"none of the model's {len(self.units)} units {what}; choose others", "units"
             )
         return chosen
 
     def _nothing_matches(self, pattern: str) -> str:
         name = next(iter(matching(pattern, self.refused)), None)
         if name is not None:
-            return f"--units: '{name}' can't be split: {self.refused[name]}"
+            return f"'{name}' can't be split: {self.refused[name]}"
         known = list(self.units)
         ends = f", which go from '{known[0]}' to '{known[-1]}'" if known else ""
-        return f"--units: '{pattern}' matches none of the {len(known)} units{ends}"
+        return f"'{pattern}' matches none of the {len(known)} units{ends}"
 
     def divided(self, divisions: Mapping[str, Division]) -> ModelShape:
         """Return the shape of the model with the neurons of more blocks divided.
@@ -281,5 +281,5 @@ def matching(pattern: str, names: Iterable[str]) -> List[str]:
     try:
         regex = re.compile(pattern)
     except re.error as error:
-        raise OptionError(f"--units: '{pattern}' is no regular expression: {error}") from None
+        raise OptionError(f"'{pattern}' is no regular expression: {error}", "units") from None
     return [name for name in names if regex.fullmatch(name)]

@@ -13,8 +13,8 @@ from fairseq_gist.errors import OptionError
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.host import trainer as hook
 from fairseq_gist.nn.routing import Routing
-from fairseq_gist.policies.gdps import parse_groups
-from fairseq_gist.policies.registry import POLICIES, decide
+from fairseq_gist.policies import policy_named
+from fairseq_gist.policies.situation import Situation
 from fairseq_gist.recording.held_out import measure
 from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.recording.window import RecordingWindow, watch_units
@@ -22,7 +22,6 @@ from fairseq_gist.sharing.budget import parse_budget
 from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
-from fairseq_gist.surgery.divide import divisible_blocks
 from fairseq_gist.surgery.plan_buffer import plan_of, store_plan
 from fairseq_gist.surgery.shape import shape_of
 from fairseq_gist.surgery.units import (
@@ -33,7 +32,13 @@ from fairseq_gist.surgery.units import (
     no_units,
     select_units,
 )
-from fairseq_gist.training.options import DifferentiationOptions, Moment, moments, records
+from fairseq_gist.training.options import (
+    DifferentiationOptions,
+    Moment,
+    moments,
+    policy_at,
+    records,
+)
 from fairseq_gist.training.similarity_log import SimilarityLog
 
 __all__ = ["Differentiation"]
@@ -63,7 +68,7 @@ class Differentiation:
         self.options, self.trainer, self.task, self.routing = options, trainer, task, routing
         self.moments = moments(options)
         self._records = records(options)
-        self._policy = POLICIES[options.differentiate_by]
+        self._policy = policy_named(options.differentiate_by)
         self._log = SimilarityLog()
         self._has_begun = False
         self.window = RecordingWindow(
@@ -73,7 +78,7 @@ class Differentiation:
             options.gradient_chunks,
             device=options.statistics_device,
             sketch_dim=options.sketch_dim,
-            hidden_units=self._policy.needs_hidden_units,
+            hidden_units=self._policy.needs_neurons,
         )
         if len(routing.languages) < 2:
             raise OptionError(
@@ -83,14 +88,8 @@ class Differentiation:
             )
         if self._records:
             self._check_trained(self._units())
-        if self._policy.needs_hidden_units:
-            groups, most = parse_groups(str(options.gdps_groups)), len(routing.languages)
-            if groups is not None and groups > most:
-                raise OptionError(
-                    f"--gdps-groups: expected no more groups than the {most} languages, found "
-                    f"{groups}"
-                )
-            divisible_blocks(self.model, self._units())
+        for moment in self.moments:
+            policy_at(options, moment).check(self._situation(None))
         hook.check_trainer(trainer)
         self._check_budgets()
         self._check_reachable()
@@ -142,8 +141,9 @@ class Differentiation:
         if statistics is not None:
             self._warn_of_noise(statistics)
             self._save(statistics, moment)
-        if self.options.differentiate_by == "shared":
-            logger.info(f"update {update_num}: statistics recorded; nothing is split by 'shared'")
+        if not self._policy.splits:
+            name = self._policy.name
+            logger.info(f"update {update_num}: statistics recorded; nothing is split by '{name}'")
             return
         before = plan_of(self.model)
         plan = shape_of(self.model).completed(self._decide(moment, statistics), before)
@@ -153,25 +153,15 @@ class Differentiation:
         logger.info(f"update {update_num}: differentiated\n{describe_plan(plan)}")
 
     def _decide(self, moment: Moment, statistics: Optional[GradientStatistics]) -> SharingPlan:
-        options, before, shape = self.options, plan_of(self.model), shape_of(self.model)
-        return decide(
-            options.differentiate_by,
-            self.routing.languages,
-            shape.sizes,
-            shape.shared_parameters,
-            statistics,
-            None if before is None else shape.completed(before, before),
-            budget=moment.budget,
-            seed=options.plan_seed,
-            linkage=options.linkage,
-            splits=options.bipartition_splits,
-            threshold=options.bipartition_threshold,
-            granularity=options.bipartition_granularity,
-            groups=str(options.gdps_groups),
-            shared=str(options.gdps_shared),
-            own=options.gdps_own,
-            units=options.units,
-        )
+        policy = policy_at(self.options, moment)
+        return policy.decide(self._situation(statistics))
+
+    def _situation(self, statistics: Optional[GradientStatistics]) -> Situation:
+        """Return what a policy decides on: the model as it is now, and its gradients."""
+        before = plan_of(self.model)
+        shape = shape_of(self.model, self.routing.languages)
+        within = None if before is None else shape.completed(before, before)
+        return Situation(shape, statistics, within, self.options.units)
 
     def _gather(self, update_num: int) -> GradientStatistics:
         source = self.options.gradients_from
@@ -187,7 +177,7 @@ class Differentiation:
             device=self.options.statistics_device,
             sketch_dim=self.options.sketch_dim,
             is_scaled=context.loss_scale != 1.0,
-            hidden_units=self._policy.needs_hidden_units,
+            hidden_units=self._policy.needs_neurons,
         )
         logger.info(f"measuring gradients per language on '{source}': {recorder}")
         watch_units(self.model, units.values(), self.routing)
@@ -230,7 +220,7 @@ class Differentiation:
             find_units(self.model),
             self.options.units,
             no_units(self.model),
-            self._policy.needs_hidden_units,
+            self._policy.needs_neurons,
         )
 
     def _units_split_by(self, plan: SharingPlan) -> Dict[str, Unit]:
@@ -252,20 +242,23 @@ class Differentiation:
             )
 
     def _check_budgets(self) -> None:
-        if "budget" not in self._policy.options:
+        policies = [policy_at(self.options, moment) for moment in self.moments]
+        found = [getattr(policy.options, "size_budget", None) for policy in policies]
+        budgets = [budget for budget in found if budget is not None]
+        if not budgets:
             return
         shared = shape_of(self.model).shared_parameters
-        limits = [parse_budget(moment.budget, shared) for moment in self.moments]
+        limits = [parse_budget(budget, shared) for budget in budgets]
         size = count_parameters(self.model)
         if size > limits[0]:
             raise OptionError(
-                f"--size-budget: {self.moments[0].budget} is {limits[0]:,} parameters, but by "
+                f"--size-budget: {budgets[0]} is {limits[0]:,} parameters, but by "
                 f"--sharing-plan or --adapter-dim the model has {size:,} already; a "
                 "differentiation can only split further"
             )
         if limits != sorted(limits):
             raise OptionError(
-                f"--size-budget: {self.options.size_budget} falls, but a later differentiation can "
+                f"--size-budget: {', '.join(budgets)} falls, but a later differentiation can "
                 "only split further"
             )
 
@@ -296,7 +289,7 @@ class Differentiation:
     def _check_not_missed(self, update_num: int) -> None:
         self._has_begun = True
         missed = [moment.update for moment in self.moments if moment.update <= update_num]
-        splits = self.options.differentiate_by != "shared"
+        splits = self._policy.splits
         plan = plan_of(self.model)
         if missed and splits and (plan is None or plan.is_default):
             raise OptionError(

@@ -1,25 +1,31 @@
 """The options of differentiation: one documented dataclass, from which help and docs come."""
 
 # OmegaConf needs real types here, not their names: no postponed evaluation of annotations.
-from dataclasses import dataclass, field
-from typing import List, Optional
+import re
+from dataclasses import dataclass, field, make_dataclass
+from typing import Any, Dict, List, Optional
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.policies.bipartition import GRANULARITIES
-from fairseq_gist.policies.conflict import MEASURES
-from fairseq_gist.policies.dendrogram import LINKAGES
-from fairseq_gist.policies.gdps import parse_groups, parse_shared
-from fairseq_gist.policies.registry import POLICIES
-from fairseq_gist.sharing.budget import check_budget
+from fairseq_gist.policies import (
+    PolicyOption,
+    find_policies,
+    policy_named,
+    policy_options,
+    policy_with,
+)
+from fairseq_gist.policies.base import Policy, problems
 
 __all__ = [
     "DEVICES",
     "DifferentiationOptions",
     "Moment",
     "moments",
+    "policy_at",
     "records",
     "storage_problems",
 ]
+
+_NUMBER = re.compile("[0-9]{1,9}")
 
 DEVICES = ("cpu", "model")
 MINIMUM_CHUNKS = 4
@@ -27,8 +33,28 @@ MINIMUM_SKETCH = 64
 """Below it a cosine would err by more than an eighth."""
 
 
+def _help_of(option: PolicyOption) -> str:
+    if option.name != "size_budget":
+        return option.help
+    return f"{option.help}; several with commas between, one for each --differentiate-at"
+
+
+_PolicyOptions: Any = make_dataclass(
+    "_PolicyOptions",
+    [
+        (
+            option.name,
+            option.kind if option.default is not None else Optional[option.kind],
+            field(default=option.default, metadata={"help": _help_of(option)}),
+        )
+        for option in policy_options().values()
+    ],
+)
+"""The options of every policy, as each says of its own."""
+
+
 @dataclass
-class DifferentiationOptions:
+class DifferentiationOptions(_PolicyOptions):
     """When a model differentiates, from which gradients, and how large it may become."""
 
     differentiate_at: Optional[str] = field(
@@ -41,15 +67,8 @@ class DifferentiationOptions:
     differentiate_by: str = field(
         default="gradient",
         metadata={
-            "help": f"policy that decides: {', '.join(POLICIES)}; 'shared' only records gradients "
-            "and splits nothing"
-        },
-    )
-    size_budget: str = field(
-        default="2.0",
-        metadata={
-            "help": "size of the model after the split, in multiples of the shared model (2.5) or "
-            "in parameters (190.6M); several with commas between, one for each --differentiate-at"
+            "help": f"policy that decides: {', '.join(find_policies())}; 'shared' only records "
+            "gradients and splits nothing"
         },
     )
     gradients_from: str = field(
@@ -86,62 +105,6 @@ class DifferentiationOptions:
             "device of the model, which saves the way there in every update"
         },
     )
-    linkage: str = field(
-        default="single",
-        metadata={
-            "help": "how similar two groups of languages are, for --differentiate-by gradient: as "
-            "their most similar pair ('single'), their least similar ('complete') or all pairs on "
-            "average ('average')"
-        },
-    )
-    plan_seed: int = field(
-        default=1,
-        metadata={"help": "seed of what --differentiate-by random and gdps-random leave to chance"},
-    )
-    bipartition_splits: int = field(
-        default=2,
-        metadata={
-            "help": "groups that --differentiate-by bipartition splits in two at each "
-            "--differentiate-at, as far as --size-budget allows"
-        },
-    )
-    bipartition_threshold: float = field(
-        default=0.0,
-        metadata={
-            "help": "distance, 1 minus the cosine, that the halves of a group must exceed to be "
-            "split by --differentiate-by bipartition"
-        },
-    )
-    bipartition_granularity: str = field(
-        default="projection",
-        metadata={
-            "help": "what --differentiate-by bipartition splits at a time: each 'projection', all "
-            "those of a 'module' (one attention, one feed-forward block), or of a 'layer'"
-        },
-    )
-    gdps_groups: str = field(
-        default="clusters",
-        metadata={
-            "help": "which groups of languages own hidden units by --differentiate-by gdps: the "
-            "'clusters' that are found (each language alone where languages differ without "
-            "groups), 'each' language alone, or a number of clusters"
-        },
-    )
-    gdps_shared: str = field(
-        default="steps",
-        metadata={
-            "help": "share of the hidden units that stay shared by --differentiate-by gdps: of "
-            "blocks in which languages differ, by how much they do, in the paper's 'steps' "
-            "(75, 50 or 25 %) or 'continuous'; or a number between 0 and 1, of all blocks"
-        },
-    )
-    gdps_own: str = field(
-        default="directions",
-        metadata={
-            "help": "how --differentiate-by gdps finds the hidden units on which groups conflict: "
-            "along the 'directions' that tell languages apart, or by their 'agreement' in all"
-        },
-    )
     units: Optional[str] = field(
         default=None,
         metadata={
@@ -165,10 +128,10 @@ class DifferentiationOptions:
 
 @dataclass(frozen=True)
 class Moment:
-    """One differentiation: after ``update`` updates, up to ``budget``."""
+    """One differentiation: after ``update`` updates, up to ``budget`` where one is given."""
 
     update: int
-    budget: str
+    budget: Optional[str] = None
 
 
 def moments(options: DifferentiationOptions) -> List[Moment]:
@@ -177,116 +140,127 @@ def moments(options: DifferentiationOptions) -> List[Moment]:
     Raises:
         OptionError: naming every option that is out of range.
     """
-    problems = _policy_problems(options)
+    found = []
     if options.gradient_chunks < MINIMUM_CHUNKS:
-        problems.append(
+        found.append(
             f"--gradient-chunks: at least {MINIMUM_CHUNKS} are needed to tell a gradient from "
             f"noise, found {options.gradient_chunks}"
         )
     if options.gradient_window < options.gradient_chunks:
-        problems.append(
+        found.append(
             f"--gradient-window: {options.gradient_window} updates can't be divided into "
             f"{options.gradient_chunks} chunks (--gradient-chunks)"
         )
-    problems.extend(storage_problems(options.sketch_dim, options.statistics_device))
-    problems.extend(_budget_problems(options.size_budget))
-    updates = _updates(options.differentiate_at, problems)
-    if not problems and records(options):
-        problems.extend(_room_problems(options, updates))
-    if len(updates) > 1 and not problems and not _goes_on(options.differentiate_by):
-        problems.append(
+    found.extend(storage_problems(options.sketch_dim, options.statistics_device))
+    found.extend(_policy_problems(options))
+    updates = _updates(options.differentiate_at, found)
+    if not found and records(options):
+        found.extend(_room_problems(options, updates))
+    if len(updates) > 1 and not found and not policy_named(options.differentiate_by).goes_on:
+        found.append(
             f"--differentiate-at: '{options.differentiate_by}' splits all at once; expected one "
             f"update, found {len(updates)}"
         )
-    budgets = options.size_budget.split(",")
+    budgets = _budgets(options)
     if updates and len(budgets) not in (1, len(updates)):
-        problems.append(
+        found.append(
             f"--size-budget: expected one for all or {len(updates)}, one for each "
             f"--differentiate-at, found {len(budgets)}"
         )
-    if problems:
-        raise OptionError("; ".join(problems))
+    if found:
+        raise OptionError("; ".join(found))
     if len(budgets) == 1:
         budgets = budgets * len(updates)
-    return [Moment(update, budget.strip()) for update, budget in zip(updates, budgets)]
+    return [Moment(update, budget) for update, budget in zip(updates, budgets)]
 
 
 def records(options: DifferentiationOptions) -> bool:
     """Return whether gradients are recorded: for a policy that reads them, or to be looked at."""
-    policy = POLICIES[options.differentiate_by]
-    return policy.needs_statistics or policy.name == "shared"
+    policy = policy_named(options.differentiate_by)
+    return policy.needs_statistics or not policy.splits
 
 
-def _goes_on(policy: str) -> bool:
-    """Return whether a policy can split a model further that it has split before."""
-    return policy == "shared" or "budget" in POLICIES[policy].options
+def policy_at(options: DifferentiationOptions, moment: Moment) -> Policy:
+    """Return the policy that decides at ``moment``, with its options.
+
+    Raises:
+        OptionError: when one of them can't be.
+    """
+    name = options.differentiate_by
+    return policy_with(name, _given(options, name, moment.budget))
+
+
+def _given(options: DifferentiationOptions, policy: str, budget: Optional[str]) -> Dict[str, Any]:
+    """Return the options that ``policy`` reads and that have a value."""
+    given = {
+        name: getattr(options, name)
+        for name, option in policy_options().items()
+        if policy in option.defaults
+    }
+    if "size_budget" in given:
+        given["size_budget"] = budget
+    kinds = policy_options()
+    return {name: kinds[name].kind(value) for name, value in given.items() if value is not None}
+
+
+def _budgets(options: DifferentiationOptions) -> List[Optional[str]]:
+    if options.size_budget is None:
+        return [None]
+    return [word.strip() for word in str(options.size_budget).split(",")]
 
 
 def _policy_problems(options: DifferentiationOptions) -> List[str]:
-    problems = [
-        f"--{name}: expected one of {', '.join(known)}, found '{found}'"
-        for name, found, known in (
-            ("differentiate-by", options.differentiate_by, POLICIES),
-            ("linkage", options.linkage, LINKAGES),
-            ("bipartition-granularity", options.bipartition_granularity, GRANULARITIES),
-            ("gdps-own", options.gdps_own, MEASURES),
-        )
-        if found not in known
-    ]
-    for check, found in ((parse_groups, options.gdps_groups), (parse_shared, options.gdps_shared)):
-        try:
-            check(str(found))
-        except OptionError as error:
-            problems.append(f"--gdps-{error}")
-    policy = POLICIES.get(options.differentiate_by)
-    if policy is not None and policy.needs_hidden_units and options.sketch_dim:
-        problems.append(
-            f"--sketch-dim: '{policy.name}' reads the gradients of single hidden units, which are "
-            "in whole gradients only; leave it out"
-        )
-    if options.bipartition_splits < 1:
-        problems.append(
-            f"--bipartition-splits: expected 1 or more, found {options.bipartition_splits}"
-        )
-    if not 0 <= options.bipartition_threshold <= 2:
-        problems.append(
-            "--bipartition-threshold: expected a distance from 0 (the same direction) to 2 "
-            f"(opposite), found {options.bipartition_threshold}"
-        )
-    return problems
+    """Find what is wrong with the options of any policy, chosen or not."""
+    known = find_policies()
+    found = {
+        str(problem): None
+        for name, policy in known.items()
+        for budget in _budgets(options)
+        for problem in problems(policy.Options(**_given(options, name, budget)))
+    }
+    chosen = known.get(options.differentiate_by)
+    if chosen is None:
+        by, names = options.differentiate_by, ", ".join(known)
+        found[f"--differentiate-by: expected one of {names}, found '{by}'"] = None
+    elif chosen.needs_neurons and options.sketch_dim:
+        found[
+            f"--sketch-dim: '{chosen.name}' reads the gradients of single neurons, which are in "
+            "whole gradients only; leave it out"
+        ] = None
+    return list(found)
 
 
 def storage_problems(sketch_dim: int, statistics_device: str) -> List[str]:
     """Return what is wrong with how recorded gradients are to be kept, a line each."""
-    problems = []
+    found = []
     if sketch_dim != 0 and sketch_dim < MINIMUM_SKETCH:
-        problems.append(
+        found.append(
             f"--sketch-dim: at least {MINIMUM_SKETCH} are needed to tell cosines apart, or 0 to "
             f"keep gradients whole, found {sketch_dim}"
         )
     if statistics_device not in DEVICES:
-        problems.append(
+        found.append(
             f"--statistics-device: expected one of {', '.join(DEVICES)}, found "
             f"'{statistics_device}'"
         )
-    return problems
+    return found
 
 
-def _updates(text: Optional[str], problems: List[str]) -> List[int]:
+def _updates(text: Optional[str], found: List[str]) -> List[int]:
     if text is None:
         return []
     words = str(text).split(",")
-    if not all(word.strip().isdigit() for word in words):
-        problems.append(f"--differentiate-at: expected numbers of updates, found '{text}'")
+    if not all(_NUMBER.fullmatch(word.strip()) for word in words):
+        found.append(f"--differentiate-at: expected numbers of updates, found '{text}'")
         return []
     updates = [int(word) for word in words]
     if 0 in updates:
-        problems.append(
+        found.append(
             "--differentiate-at: 0 is before any gradient; use --sharing-plan to start "
             "differentiated"
         )
     if updates != sorted(set(updates)):
-        problems.append(f"--differentiate-at: updates must rise, found '{text}'")
+        found.append(f"--differentiate-at: updates must rise, found '{text}'")
         return []
     return updates
 
@@ -301,14 +275,3 @@ def _room_problems(options: DifferentiationOptions, updates: List[int]) -> List[
         for earlier, later in zip([0, *updates], updates)
         if 0 < later - earlier < options.gradient_chunks
     ]
-
-
-def _budget_problems(text: str) -> List[str]:
-    """Find what can be found without the model: multiples below 1 and words that are no number."""
-    problems = []
-    for word in text.split(","):
-        try:
-            check_budget(word)
-        except OptionError as error:
-            problems.append(str(error))
-    return problems

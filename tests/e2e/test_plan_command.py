@@ -44,14 +44,14 @@ def test_an_architecture_is_enough(tmp_path, capsys):
 
 def test_a_random_plan_as_a_table(tmp_path, capsys):
     out = tmp_path / "plan.json"
-    command = ["plan", "random", *XS, "--seed", "3", "--size-budget", "1.5", "-o", str(out)]
+    command = ["plan", "random", *XS, "--plan-seed", "3", "--size-budget", "1.5", "-o", str(out)]
     assert gist(command) == 0
     printed = capsys.readouterr().out
     assert "decoder.layers.2.fc2" in printed
     assert "times the shared model's" in printed
     plan = SharingPlan.load(out)
-    assert (plan.provenance["policy"], plan.provenance["seed"]) == ("random", 3)
-    assert gist(["plan", "random", *XS, "--seed", "3", "--size-budget", "1.5", "--count"]) == 0
+    assert (plan.provenance["policy"], plan.provenance["plan_seed"]) == ("random", 3)
+    assert gist(["plan", "random", *XS, "--plan-seed", "3", "--size-budget", "1.5", "--count"]) == 0
     assert f"random {plan.parameters:,} (1." in capsys.readouterr().out
 
 
@@ -98,7 +98,12 @@ def test_statistics_are_enough_where_embeddings_are_shared(differentiated, share
     "options",
     [
         ["gradient", "--linkage", "average", "--size-budget", "1.3"],
-        ["bipartition", "--splits", "4", "--threshold", "0.01", "--granularity", "module"],
+        [
+            "bipartition",
+            "--bipartition-splits=4",
+            "--bipartition-threshold=0.01",
+            "--bipartition-granularity=module",
+        ],
         ["gradient", "--units", r"decoder\.layers\.1\..*", "--size-budget", "1.1"],
     ],
 )
@@ -117,7 +122,10 @@ def test_plans_from_gradients_can_be_applied(differentiated, shared, tmp_path, o
     [
         (["gradient", *XS, "--count"], "policy 'gradient' decides from gradients: record them"),
         (["bipartition", "--checkpoint", "SHARED", "--count"], "with --statistics"),
-        (["encoder-only", "--statistics", "STATISTICS", "--count"], "with --checkpoint or --arch"),
+        (
+            ["encoder-only", "--statistics", "STATISTICS", "--count"],
+            "name a checkpoint or an architecture instead",
+        ),
         (["shared", "--checkpoint", "SHARED", "--count"], "so it doesn't say its languages; name"),
         (
             ["shared", "--checkpoint", "SPLIT", "--languages", "de,es", "--count"],
@@ -125,8 +133,8 @@ def test_plans_from_gradients_can_be_applied(differentiated, shared, tmp_path, o
         ),
         (["shared", *XS], "-o: name the file to write, or ask for --count alone"),
         (
-            ["shared", *XS, "--seed", "3", "--count"],
-            "--seed is for gdps-random, random; policy 'shared' does",
+            ["shared", *XS, "--plan-seed", "3", "--count"],
+            "--plan-seed: is for gdps-random, random; policy 'shared' does",
         ),
         (["random", *XS, "--size-budget", "0.5", "--count"], "0.5 is less than the fully shared"),
         (["shared", "--arch", "transformer", *XS[2:], "--count"], "s2t_transformer_m, "),

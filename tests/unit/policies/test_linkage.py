@@ -13,7 +13,6 @@ from scipy.cluster.hierarchy import linkage as scipy_linkage
 
 from fairseq_gist.errors import OptionError
 from fairseq_gist.policies.dendrogram import LINKAGES, merges
-from fairseq_gist.policies.gradient import gradient_plan
 from fairseq_gist.policies.similarity import trusted_cosines
 from fairseq_gist.sharing.plan import SharingPlan
 from tests.unit.made_up import (
@@ -21,6 +20,7 @@ from tests.unit.made_up import (
     PLANTED,
     SHARED,
     check_plan,
+    gradient_plan,
     grouped,
     limits_of,
     random_vectors,

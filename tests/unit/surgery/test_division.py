@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from fairseq_gist.errors import PlanError, SurgeryError
 from fairseq_gist.nn.grouped import GroupedModule
-from fairseq_gist.policies.registry import decide
+from fairseq_gist.policies import decide
+from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.division import Division, divided_units
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.optimizer import copy_optimizer_state
 from fairseq_gist.surgery.plan_buffer import decode_plan, encode_plan, plan_of
+from fairseq_gist.surgery.shape import shape_of
 from fairseq_gist.surgery.state import (
     export_state,
     parameters_in_state,
@@ -331,10 +333,7 @@ def test_a_languages_export_is_a_stock_model(language):
 
 def test_policies_leave_divisions_as_they_are():
     model, plan, _ = divided(groups=[LANGUAGES])
-    sizes = {name: unit.parameters for name, unit in find_units(model).items()}
-    later = decide(
-        "random", LANGUAGES, sizes, count_parameters(model), within=plan, budget="2.0", seed=2
-    )
+    later = decide("random", Situation(shape_of(model), within=plan), plan_seed=2)
     assert later.divisions == plan.divisions
     assert later.refines(plan)
     apply_plan(model, later, model.routing)

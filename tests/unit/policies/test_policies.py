@@ -7,10 +7,12 @@ import pytest
 
 from fairseq_gist.errors import OptionError, PlanError, StatisticsError
 from fairseq_gist.gradients.neurons import HiddenUnits
-from fairseq_gist.policies.heuristic import HEURISTICS
-from fairseq_gist.policies.registry import POLICIES, check_options, decide
+from fairseq_gist.policies import decide, find_policies, policy_named, policy_options
+from fairseq_gist.policies.heuristic import Heuristic
+from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.plan import SharingPlan
-from tests.unit.made_up import LANGUAGES, MEDIUM_SHARED, medium_units, statistics_of
+from fairseq_gist.sharing.shape import BlockShape
+from tests.unit.made_up import LANGUAGES, MEDIUM_SHARED, medium_units, shape_of_sizes, statistics_of
 
 DECODER = medium_units()
 MODEL = {
@@ -19,6 +21,8 @@ MODEL = {
     **DECODER,
     "decoder.output_projection": 5_120_000,
 }
+FIRST, SECOND = (f"decoder.layers.0.fc{number}" for number in (1, 2))
+BLOCKS = {FIRST: BlockShape(SECOND, 2048, 513, 512)}
 TOP = r"decoder\.layers\.5\..+"
 
 
@@ -27,41 +31,61 @@ def statistics():
     generator = np.random.default_rng(2)
     vectors = {unit: {one: generator.normal(size=5) for one in LANGUAGES} for unit in DECODER}
     found = statistics_of(vectors, DECODER, noise=0.1, shared=MEDIUM_SHARED)
-    first, second = (f"decoder.layers.0.fc{number}" for number in (1, 2))
-    products = found.select([first, second]).gram.astype(np.float32)
-    return replace(found, hidden={first: HiddenUnits(second, products, 513, 512)})
+    products = found.select([FIRST, SECOND]).gram.astype(np.float32)
+    return replace(found, hidden={FIRST: HiddenUnits(SECOND, products, 513, 512)})
 
 
-def decided(name, sizes=MODEL, languages=LANGUAGES, **options):
-    return decide(name, languages, sizes, MEDIUM_SHARED, **options)
+def decided(
+    name, sizes=MODEL, languages=LANGUAGES, statistics=None, within=None, units=None, **more
+):
+    """Decide by name; a budget is given to the policies that read one."""
+    if "size_budget" in more and name not in policy_options()["size_budget"].defaults:
+        del more["size_budget"]
+    shape = shape_of_sizes(languages, sizes, MEDIUM_SHARED, BLOCKS)
+    return decide(name, Situation(shape, statistics, within, units), **more)
 
 
-def test_every_heuristic_is_a_policy():
+def test_every_policy_is_found():
+    policies = find_policies()
     gdps = {"gdps", "gdps-random"}
-    assert set(POLICIES) == {*HEURISTICS, "gradient", "bipartition", "random", *gdps}
-    assert all(policy.name == name and policy.summary for name, policy in POLICIES.items())
-    reading = {name for name, policy in POLICIES.items() if policy.needs_statistics}
+    heuristics = {n for n, policy in policies.items() if issubclass(policy, Heuristic)}
+    assert len(heuristics) == 10
+    assert set(policies) == {*heuristics, "gradient", "bipartition", "random", *gdps}
+    assert all(policy.name == name and policy.summary for name, policy in policies.items())
+    reading = {name for name, policy in policies.items() if policy.needs_statistics}
     assert reading == {"gradient", "bipartition", *gdps}
-    assert {n for n, policy in POLICIES.items() if policy.needs_hidden_units} == gdps
-    assert {n for n, policy in POLICIES.items() if policy.needs_budget} == {"gradient", "random"}
+    assert {n for n, policy in policies.items() if policy.needs_neurons} == gdps
+    goes_on = {name for name, policy in policies.items() if policy.goes_on}
+    assert goes_on == {"gradient", "bipartition", "random", "shared"}
+    assert {n for n, policy in policies.items() if not policy.splits} == {"shared"}
 
 
-@pytest.mark.parametrize("name", POLICIES)
+def test_an_option_has_one_name_and_its_default_stands_once():
+    options = policy_options()
+    assert options["linkage"].defaults == {"gradient": "single"}
+    assert options["plan_seed"].defaults == {"gdps-random": 1, "random": 1}
+    budget = options["size_budget"]
+    assert budget.defaults == {"bipartition": None, "gradient": "2.0", "random": "2.0"}
+    assert budget.default is None
+    assert "default: none, for bipartition; 2.0, for gradient, random" in budget.help
+    assert all(option.kind in (str, int, float) for option in options.values())
+
+
+@pytest.mark.parametrize("name", find_policies())
 def test_plans_name_all_that_a_model_demands(name, statistics):
-    plan = decided(name, statistics=statistics, budget="1.5")
+    plan = decided(name, statistics=statistics, size_budget="1.5")
     divided = {path for first, own in plan.divisions.items() for path in (first, own.second)}
     assert set(DECODER) - divided <= set(plan.units)
-    assert bool(divided) == POLICIES[name].needs_hidden_units
+    assert not divided or policy_named(name).needs_neurons
     assert plan.languages == LANGUAGES
     assert plan.provenance["policy"] == name
-    sizes = {**MODEL, **plan.sizes}
-    assert plan.parameters == plan.size(MEDIUM_SHARED, sizes)
     assert set(plan.units) <= set(plan.sizes)
+    assert plan.parameters == plan.size(MEDIUM_SHARED, {**MODEL, **plan.sizes})
 
 
 @pytest.mark.parametrize("name", ["gradient", "bipartition", "random"])
 def test_units_that_are_not_decided_on_stay_shared(name, statistics):
-    plan = decided(name, statistics=statistics, budget="1.2", units=TOP)
+    plan = decided(name, statistics=statistics, size_budget="1.2", units=TOP)
     assert set(plan.units) == set(DECODER)
     split = [unit for unit, groups in plan.units.items() if len(groups) > 1]
     assert split
@@ -72,7 +96,7 @@ def test_units_that_are_not_decided_on_stay_shared(name, statistics):
 def test_units_that_are_not_decided_on_stay_as_they_were(name, statistics):
     """The plan so far splits embeddings without saying how large they are; the model does."""
     before = SharingPlan(LANGUAGES, {"decoder.embed_tokens": [["de"], list(LANGUAGES[1:])]})
-    plan = decided(name, statistics=statistics, budget="1.2", within=before, units=TOP)
+    plan = decided(name, statistics=statistics, size_budget="1.2", within=before, units=TOP)
     assert plan.refines(before)
     assert plan.units["decoder.embed_tokens"] == before.units["decoder.embed_tokens"]
     assert plan.parameters == plan.size(MEDIUM_SHARED, MODEL)
@@ -84,7 +108,7 @@ def test_sizes_are_the_models_not_those_of_the_plan_so_far(name, statistics):
     """A plan so far that was made with a smaller vocabulary says another size of embeddings."""
     apart = SharingPlan.language_specific(LANGUAGES, ["decoder.embed_tokens"])
     before = SharingPlan(LANGUAGES, apart.units, sizes={"decoder.embed_tokens": 9})
-    plan = decided(name, statistics=statistics, budget="2.0", within=before, units=TOP)
+    plan = decided(name, statistics=statistics, size_budget="2.0", within=before, units=TOP)
     assert plan.parameters == plan.size(MEDIUM_SHARED, MODEL)
     assert plan.sizes["decoder.embed_tokens"] == 5_120_000
 
@@ -96,17 +120,19 @@ def test_a_heuristic_splits_among_the_units_asked_for():
 
 
 def test_options_reach_their_policies(statistics):
-    common = {"statistics": statistics, "budget": "2.0"}
-    assert decided("random", budget="2.0", seed=2) != decided("random", budget="2.0")
+    common = {"statistics": statistics, "size_budget": "2.0"}
+    assert decided("random", plan_seed=2) != decided("random")
     assert decided("gradient", linkage="complete", **common) != decided("gradient", **common)
-    whole = decided("bipartition", statistics=statistics, granularity="layer", splits=3)
+    whole = decided(
+        "bipartition", statistics=statistics, bipartition_granularity="layer", bipartition_splits=3
+    )
     assert len(whole.provenance["split"]) == 3
     assert {split["module"] for split in whole.provenance["split"]} <= {
         *(f"decoder.layers.{layer}" for layer in range(6)),
         "decoder.layer_norm",
     }
-    assert decided("bipartition", statistics=statistics, threshold=2.0).is_shared
-    assert decided("bipartition", statistics=statistics, budget="1").is_shared
+    assert decided("bipartition", statistics=statistics, bipartition_threshold=2.0).is_shared
+    assert decided("bipartition", statistics=statistics, size_budget="1").is_shared
 
 
 def test_a_heuristic_must_refine_the_plan_so_far():
@@ -114,7 +140,7 @@ def test_a_heuristic_must_refine_the_plan_so_far():
     assert decided("language-specific", within=before).refines(before)
     with pytest.raises(PlanError, match=r"would join .* on 'decoder.layers.0.self_attn.k_proj'"):
         decided("attention", within=before)
-    with pytest.raises(PlanError, match="plan is for languages de, .*the plan so far for de, xx"):
+    with pytest.raises(PlanError, match="model is for languages de, .*the plan so far for de, xx"):
         decided("attention", within=SharingPlan(["de", "xx"], {}))
 
 
@@ -142,34 +168,30 @@ def test_a_heuristic_leaves_units_that_were_not_asked_for():
     assert plan.parameters == both.parameters
 
 
-def test_what_is_missing_is_named(statistics):
-    with pytest.raises(OptionError, match="expected one of the policies gradient, .* 'magic'"):
+def test_what_is_missing_is_named():
+    with pytest.raises(OptionError, match="expected one of the policies bipartition, .* 'magic'"):
         decided("magic")
-    for name in ("gradient", "bipartition"):
-        with pytest.raises(OptionError, match=f"'{name}' decides from gradients: .*--statistics"):
-            decided(name, budget="2.0")
-    for name in ("gradient", "random"):
-        with pytest.raises(OptionError, match=f"--size-budget: policy '{name}' needs the size"):
-            decided(name, statistics=statistics)
+    for name in ("gradient", "bipartition", "gdps"):
+        with pytest.raises(OptionError, match="gradient statistics are needed"):
+            decided(name)
 
 
 def test_options_of_other_policies_are_refused():
-    check_options("random", {"seed": 1, "budget": "2"}, has_statistics=False)
     for name, option, message in (
-        ("shared", "seed", "--seed is for gdps-random, random; policy 'shared' doesn't read it"),
-        ("random", "linkage", "--linkage is for gradient; policy 'random' doesn't read it"),
-        ("attention", "budget", "--size-budget is for gradient, bipartition, random; policy"),
+        ("shared", "plan_seed", "--plan-seed: is for gdps-random, random; policy 'shared' doesn't"),
+        ("random", "linkage", "--linkage: is for gradient; policy 'random' doesn't read it"),
+        ("random", "magic", "no policy has an option 'magic'"),
     ):
         with pytest.raises(OptionError, match=message):
-            check_options(name, {option: 1}, has_statistics=True)
+            decided(name, **{option: 1})
 
 
 def test_units_and_languages_of_others_are_refused(statistics):
     with pytest.raises(StatisticsError, match="are for languages de, .*the model for de, xx"):
-        decided("gradient", languages=["xx", "de"], statistics=statistics, budget="2.0")
-    with pytest.raises(StatisticsError, match=r"for other units: --units 'encoder.*' .* 79 from"):
-        decided("gradient", statistics=statistics, budget="2.0", units="encoder.*")
+        decided("gradient", languages=["xx", "de"], statistics=statistics)
+    with pytest.raises(StatisticsError, match=r"for other units: 'encoder.*' .* 79 from"):
+        decided("gradient", statistics=statistics, size_budget="2.0", units="encoder.*")
     with pytest.raises(OptionError, match=r"--units: 'nothing' matches none of the 82 units, whi"):
-        decided("random", budget="2.0", units="nothing")
+        decided("random", size_budget="2.0", units="nothing")
     with pytest.raises(OptionError, match=r"'\(' is no regular expression"):
         decided("shared", units="(")
