@@ -6,8 +6,8 @@ from typing import Dict, Optional, Sequence
 
 from torch import nn
 
+from fairseq_gist.architectures import Architecture, architecture_of
 from fairseq_gist.sharing.shape import BlockShape, ModelShape
-from fairseq_gist.sharing.unit_names import FairseqNaming, feed_forward_blocks
 from fairseq_gist.surgery.plan_buffer import plan_of
 from fairseq_gist.surgery.units import (
     Unit,
@@ -27,6 +27,7 @@ def shape_of(model: nn.Module, languages: Optional[Sequence[str]] = None) -> Mod
         model: left as it is.
         languages: of the model; None for those of its plan, or of its ``routing``.
     """
+    architecture = architecture_of(model)
     plan, units = plan_of(model), find_units(model)
     if languages is None:
         languages = model.routing.languages if plan is None else plan.languages
@@ -36,16 +37,18 @@ def shape_of(model: nn.Module, languages: Optional[Sequence[str]] = None) -> Mod
         languages,
         sizes,
         count_parameters(model) - copies,
-        FairseqNaming(),
-        _blocks(model, units),
+        architecture,
+        _blocks(model, units, architecture),
         no_units(model),
     )
 
 
-def _blocks(model: nn.Module, units: Dict[str, Unit]) -> Dict[str, BlockShape]:
+def _blocks(
+    model: nn.Module, units: Dict[str, Unit], architecture: Architecture
+) -> Dict[str, BlockShape]:
     """Return the feed-forward blocks whose two projections are plain ones."""
     found: Dict[str, BlockShape] = {}
-    for first, second in feed_forward_blocks(units).items():
+    for first, second in architecture.feed_forward_blocks(units).items():
         one, other = module_at(model, first), module_at(model, second)
         if type(one) is not nn.Linear or type(other) is not nn.Linear:
             continue

@@ -12,6 +12,7 @@ from fairseq.models import (
 )
 from fairseq.models.speech_to_text import s2t_conformer as stock
 
+from fairseq_gist.architectures.fairseq_conformer import ARCHITECTURE
 from fairseq_gist.architectures.routed.encoder import RoutedEncoder
 from fairseq_gist.architectures.routed.model import RoutedModel, add_model_args
 from fairseq_gist.errors import OptionError
@@ -58,6 +59,7 @@ class GistS2TConformerEncoder(RoutedEncoder, stock.S2TConformerEncoder):
 class GistS2TConformer(RoutedModel, stock.S2TConformerModel):
     """fairseq's speech-to-text Conformer, which a sharing plan can rewrite."""
 
+    architecture = ARCHITECTURE
     encoder_class = GistS2TConformerEncoder
 
     @staticmethod

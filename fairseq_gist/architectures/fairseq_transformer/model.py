@@ -7,6 +7,7 @@ from typing import Any, Callable
 from fairseq.models import register_model, register_model_architecture
 from fairseq.models.speech_to_text import s2t_transformer as stock
 
+from fairseq_gist.architectures.fairseq_transformer import ARCHITECTURE
 from fairseq_gist.architectures.routed.encoder import RoutedEncoder
 from fairseq_gist.architectures.routed.model import RoutedModel, add_model_args
 
@@ -23,6 +24,7 @@ class GistS2TEncoder(RoutedEncoder, stock.S2TTransformerEncoder):
 class GistS2TTransformer(RoutedModel, stock.S2TTransformerModel):
     """fairseq's speech-to-text transformer, which a sharing plan can rewrite."""
 
+    architecture = ARCHITECTURE
     encoder_class = GistS2TEncoder
 
     @staticmethod

@@ -9,6 +9,7 @@ import torch
 from fairseq import checkpoint_utils
 from torch import Tensor, nn
 
+from fairseq_gist.architectures.base import Architecture
 from fairseq_gist.architectures.routed.decoder import GistS2TDecoder
 from fairseq_gist.architectures.routed.encoder import RoutedEncoder
 from fairseq_gist.errors import OptionError
@@ -25,6 +26,7 @@ __all__ = ["RoutedModel", "add_model_args"]
 class RoutedModel(nn.Module):
     """Goes before a stock model: one that a sharing plan can rewrite."""
 
+    architecture: ClassVar[Architecture]
     encoder_class: ClassVar[Type[RoutedEncoder]]
 
     def __init__(self, encoder: RoutedEncoder, decoder: GistS2TDecoder) -> None:

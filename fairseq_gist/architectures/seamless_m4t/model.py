@@ -8,6 +8,7 @@ from fairseq.models import FairseqEncoderDecoderModel, register_model, register_
 from torch import Tensor
 
 from fairseq_gist.architectures.routed.model import RoutedModel
+from fairseq_gist.architectures.seamless_m4t import ARCHITECTURE
 from fairseq_gist.architectures.seamless_m4t.decoder import GistSeamlessDecoder
 from fairseq_gist.architectures.seamless_m4t.encoder import GistSeamlessEncoder
 from fairseq_gist.architectures.seamless_m4t.folder import SeamlessFolder, configuration_from
@@ -21,12 +22,9 @@ __all__ = ["GistSeamlessM4T"]
 
 @register_model("gist_seamless_m4t")
 class GistSeamlessM4T(RoutedModel, FairseqEncoderDecoderModel):
-    """transformers' ``SeamlessM4TForSpeechToText``, which a sharing plan can rewrite.
+    """transformers' ``SeamlessM4TForSpeechToText``, which a sharing plan can rewrite."""
 
-    Attributes:
-        batch_first: its modules have their rows first.
-    """
-
+    architecture = ARCHITECTURE
     encoder_class = GistSeamlessEncoder
     batch_first = True
 
