@@ -49,7 +49,7 @@ help:  ## list the targets
 venv: .venv/.done  ## build .venv with the pinned versions for the Python it finds
 
 demo: .venv/.done  ## make a corpus, train, differentiate and score; OUT=DIR
-	PATH="$(CURDIR)/.venv/bin:$$PATH" examples/quickstart/run.sh "$(OUT)"
+	.venv/bin/fairseq-gist experiment examples/quickstart/quickstart.toml -o "$(OUT)"
 
 bench: .venv/.done  ## measure what the plugin costs and saves (half an hour); writes bench.json
 	.venv/bin/python -W ignore -m benchmarks

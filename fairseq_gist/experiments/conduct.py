@@ -147,11 +147,10 @@ def _close(experiment: Experiment, environment: Dict[str, str], show: Say) -> No
     for closing in experiment.closing:
         for title, words, log in _closing_commands(experiment, closing):
             text = _output_of(words, environment)
+            Path(log).parent.mkdir(parents=True, exist_ok=True)
+            Path(log).write_text(text, encoding="utf-8")
             if closing.title:
                 show(f"\n== {title}\n{text}")
-            else:
-                Path(log).parent.mkdir(parents=True, exist_ok=True)
-                Path(log).write_text(text, encoding="utf-8")
 
 
 def _closing_commands(

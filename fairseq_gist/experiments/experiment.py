@@ -43,7 +43,7 @@ class StepTemplate:
     log: str = ""
     """Where the output of its commands goes; empty: a file of its own in ``{out}/logs``."""
     shows: str = ""
-    """A regular expression: lines of the output that are shown, too."""
+    """A regular expression: lines of the output that are shown, too, or of them its groups."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,9 @@ class Closing:
     """Without any of these it is left out; ``{files}`` in the command are those that are there."""
     each: Dict[str, str] = field(default_factory=dict)
     title: str = ""
-    """Where there is one, the output is shown under it; else it goes to ``log``."""
+    """Where there is one, the output is shown under it."""
     log: str = "{out}/logs/closing.log"
+    """Where the output goes."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ class Processes:
     def run(self, command: Sequence[str], log: Path, shows: str = "") -> int:
         """Run a command, its output to the end of the log; give its exit status.
 
-        ``shows`` is a regular expression: matching lines of the output are told, too.
+        ``shows`` is a regular expression: matching lines of the output are told, too, or of them
+        what its groups have found.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as file:
@@ -86,8 +87,10 @@ class Processes:
         for line in output:
             file.write(line)
             file.flush()
-            if shown.search(line):
-                self._say(line.rstrip("\n"))
+            found = shown.search(line)
+            if found:
+                parts = [part for part in found.groups() if part] or [line.rstrip("\n")]
+                self._say(" ".join(parts))
 
 
 def last_lines(path: Path, count: int = 4) -> str:

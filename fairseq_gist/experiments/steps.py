@@ -11,6 +11,8 @@ from fairseq_gist.experiments.templates import Scope, combinations
 
 __all__ = ["Matrix", "Run", "Step"]
 
+_FOR_ALL = "_all"  # no system's name begins like that
+
 
 class Run(NamedTuple):
     """A system with a seed."""
@@ -96,10 +98,14 @@ class Matrix:
         return list(self._by_folder.get(run.key, []))
 
     def goals_of(self, run: Run) -> List[Step]:
-        """Return the steps for whose sake a run is there, its own and those of its seed."""
+        """Return the steps for whose sake a run is there; some may be those of several runs."""
         goals = self.experiment.system(run.system).goals
-        for_seed = self._by_folder.get(_seed_folder(run.seed), [])
-        return [step for step in [*self.own_steps(run), *for_seed] if step.template in goals]
+        several = [
+            step
+            for folder in (_seed_folder(run.seed), _FOR_ALL)
+            for step in self._by_folder.get(folder, [])
+        ]
+        return [step for step in [*self.own_steps(run), *several] if step.template in goals]
 
     def producers_of(self, step: Step) -> List[Step]:
         """Return the steps that make what a step needs."""
@@ -131,7 +137,7 @@ class Matrix:
         templates = experiment.steps.values()
         for template in templates:
             if template.per == "experiment":
-                yield from _steps(template, scope, "_all", None)
+                yield from _steps(template, scope, _FOR_ALL, None)
             elif template.per == "seed":
                 for seed in experiment.seeds:
                     own = scope.child(f"steps.{template.name}", {"seed": seed})
@@ -145,7 +151,7 @@ class Matrix:
 
 
 def _seed_folder(seed: int) -> str:
-    return f"_seed-{seed}"  # no system's name begins like that
+    return f"_seed-{seed}"
 
 
 def _run_scope(experiment: Experiment, system: System, run: Run) -> Scope:

@@ -18,6 +18,7 @@ from fairseq_gist.experiments import (
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GIVEN = {
+    "quickstart/quickstart.toml": [],
     "table1/table1.toml": [],
     "table1/mustc.toml": ["data=mustc"],
     "low_resource/cldr.toml": [],
