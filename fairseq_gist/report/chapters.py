@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.evaluation import Compared, Results, Run, check_comparable, collect, pairs_of
 from fairseq_gist.evaluation.layouts import signatures
 from fairseq_gist.report.figure import Figure, Missing
-from fairseq_gist.report.figures.directions import directions_figure
-from fairseq_gist.report.figures.divergence import divergence_figure
-from fairseq_gist.report.figures.hidden import hidden_figure
-from fairseq_gist.report.figures.history import history_figure
-from fairseq_gist.report.figures.kinds import kinds_figure
-from fairseq_gist.report.figures.languages import language_order, languages_figure
-from fairseq_gist.report.figures.layers import layers_figure
-from fairseq_gist.report.figures.plans import plan_figure
-from fairseq_gist.report.figures.results import languages_results_figure, size_figure
-from fairseq_gist.report.figures.training import losses_figure, similarity_figure
+from fairseq_gist.report.figures import figures_for
+from fairseq_gist.report.figures.base import (
+    PLAN,
+    RESULTS,
+    SIMILARITY,
+    TRAINING,
+    PlanSeen,
+    ResultsSeen,
+    SimilaritySeen,
+)
+from fairseq_gist.report.figures.languages import language_order
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.sources import Content
 from fairseq_gist.report.words import (
@@ -85,30 +85,10 @@ def _similarity(content: Content, prefix: str, units: Sequence[str]) -> List[Cha
     chapters = []
     for label, statistics in content.statistics.items():
         similarity = Similarity(label, statistics)
-        made: List[Union[Figure, Missing]] = [
-            layers_figure(similarity),
-            kinds_figure(similarity),
-            languages_figure(similarity),
-            divergence_figure(similarity),
-            directions_figure(similarity),
-            *filter(None, [hidden_figure(similarity)]),
-            *(languages_figure(similarity, f"units {pattern}", pattern) for pattern in units),
-            *_each_layer(similarity),
-        ]
+        made = figures_for(SIMILARITY, SimilaritySeen(similarity, units))
         own = f"{title}, {label}" if len(content.statistics) > 1 else title
         chapters.append(_chapter(own, answers_of_similarity(similarity), made))
     return chapters
-
-
-def _each_layer(similarity: Similarity) -> List[Union[Figure, Missing]]:
-    """Return a folded heat map of languages for every layer, where there are several."""
-    paths = dict.fromkeys(n.layer_path for n in similarity.names if n.layer is not None)
-    if len(paths) < 2 or not similarity.pairs:
-        return []
-    return [
-        languages_figure(similarity, path, rf"{re.escape(path)}\..*", is_folded=True)
-        for path in paths
-    ]
 
 
 def _plans(content: Content, prefix: str) -> Chapter:
@@ -126,9 +106,7 @@ def _plans(content: Content, prefix: str) -> Chapter:
             if statistics.languages != plan.languages:
                 why = f"the gradients in {of} are those of {', '.join(statistics.languages)}"
                 made.append(Missing(f"What {label}, of other languages, comes from", why))
-        made.append(plan_figure(label, plan, order, are_folded))
-        history = history_figure(label, plan)
-        made += [history] if history else []
+        made += figures_for(PLAN, PlanSeen(label, plan, order, are_folded))
     return _chapter(title, answers if len(answers) < _MANY else [], made)
 
 
@@ -157,7 +135,7 @@ def _training(content: Content, prefix: str) -> Chapter:
         return Chapter(title, [], [], [Missing("Similarity and losses over training", why)])
     made: List[Union[Figure, Missing]] = []
     for log in content.logs:
-        made += [similarity_figure(log), losses_figure(log)]
+        made += figures_for(TRAINING, log)
     if len(content.logs) >= _MANY:
         made = [
             item._replace(is_folded=True) if isinstance(item, Figure) else item for item in made
@@ -179,8 +157,7 @@ def _results(contents: Sequence[Content]) -> List[Chapter]:
         source = f"{first.sentence_count:,} sentences of {first.subset}; {signatures(results)}"
         made: List[Union[Figure, Missing]] = []
         for metric in results.metrics:
-            made.append(languages_results_figure(results, metric, source))
-            made.append(size_figure(results, metric, source))
+            made += figures_for(RESULTS, ResultsSeen(results, metric, source))
         title = "Results" if len(groups) == 1 else f"Results, {first.subset} ({number})"
         title += seeds
         chapters.append(_chapter(title, [answers_of_results(results)], made))

@@ -9,10 +9,11 @@ import numpy as np
 from fairseq_gist.gradients.analysis.directions import KINDS, directions
 from fairseq_gist.gradients.analysis.factorization import factorize
 from fairseq_gist.report.figure import Figure, Missing, Table
+from fairseq_gist.report.figures.base import SIMILARITY, Drawing
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import NEUTRAL, PALETTE, new_figure
 
-__all__ = ["directions_figure"]
+__all__ = ["DRAWING", "directions_figure"]
 
 TITLE = "Directions of the gradients"
 
@@ -59,6 +60,9 @@ def directions_figure(similarity: Similarity) -> Union[Figure, Missing]:
     )
     is_long = len(statistics.units) > 40
     return Figure("directions", TITLE, caption, table, lambda: _draw(table), is_long)
+
+
+DRAWING = Drawing("directions", SIMILARITY, 50, lambda seen: [directions_figure(seen.similarity)])
 
 
 def _draw(table: Table) -> Any:

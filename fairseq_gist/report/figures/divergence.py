@@ -12,11 +12,12 @@ from fairseq_gist.gradients.analysis.capacity import shared_fraction
 from fairseq_gist.gradients.analysis.clustering import cluster_languages
 from fairseq_gist.gradients.analysis.divergence import divergence
 from fairseq_gist.report.figure import Figure, Missing, Table
+from fairseq_gist.report.figures.base import SIMILARITY, Drawing
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import PALETTE, new_figure
 from fairseq_gist.sharing.description import describe_groups
 
-__all__ = ["divergence_figure"]
+__all__ = ["DRAWING", "divergence_figure"]
 
 TITLE = "Divergence by unit"
 
@@ -79,6 +80,9 @@ def divergence_figure(similarity: Similarity) -> Union[Figure, Missing]:
     )
     is_long = len(rows) > 40
     return Figure("divergence", TITLE, caption, table, lambda: _draw(table), is_long)
+
+
+DRAWING = Drawing("divergence", SIMILARITY, 40, lambda seen: [divergence_figure(seen.similarity)])
 
 
 def _draw(table: Table) -> Any:

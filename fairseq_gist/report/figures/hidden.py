@@ -8,10 +8,11 @@ import numpy as np
 
 from fairseq_gist.policies.conflict import MEASURES, conflicts
 from fairseq_gist.report.figure import Figure, Table
+from fairseq_gist.report.figures.base import SIMILARITY, Drawing
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import DASHES, PALETTE, new_figure
 
-__all__ = ["hidden_figure"]
+__all__ = ["DRAWING", "hidden_figure"]
 
 HEADER = ("block", "hidden unit", *(f"conflict by {measure}" for measure in MEASURES))
 
@@ -41,6 +42,9 @@ def hidden_figure(similarity: Similarity) -> Optional[Figure]:
     return Figure(
         "hidden-units", "Conflict of single hidden units", caption, table, lambda: _draw(table)
     )
+
+
+DRAWING = Drawing("hidden", SIMILARITY, 60, lambda seen: [hidden_figure(seen.similarity)])
 
 
 def _draw(table: Table) -> Any:

@@ -7,11 +7,12 @@ from typing import Any, List, Optional, Tuple, Union
 import numpy as np
 
 from fairseq_gist.report.figure import Figure, Missing, Table
+from fairseq_gist.report.figures.base import PLAN, Drawing
 from fairseq_gist.report.style import SEQUENTIAL, new_figure, readable_on
 from fairseq_gist.sharing.description import describe_groups
 from fairseq_gist.sharing.plan import SharingPlan
 
-__all__ = ["history_figure"]
+__all__ = ["DRAWING", "history_figure"]
 
 HEADER = ("update", "unit", "copies", "groups", "is new")
 
@@ -36,6 +37,9 @@ def history_figure(label: str, plan: SharingPlan) -> Optional[Union[Figure, Miss
     return Figure(
         "history", f"How the plan came about: {label}", caption, table, lambda: _draw(table)
     )
+
+
+DRAWING = Drawing("history", PLAN, 20, lambda seen: [history_figure(seen.label, seen.plan)])
 
 
 def _draw(table: Table) -> Any:

@@ -7,12 +7,13 @@ from typing import Any, Dict, List, Union
 import numpy as np
 
 from fairseq_gist.report.figure import Figure, Missing, Table
+from fairseq_gist.report.figures.base import SIMILARITY, Drawing
 from fairseq_gist.report.figures.heat import draw_cells
 from fairseq_gist.report.figures.parts import table_of_parts
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import new_figure
 
-__all__ = ["kinds_figure"]
+__all__ = ["DRAWING", "kinds_figure"]
 
 TITLE = "Similarity by kind of unit"
 
@@ -33,6 +34,9 @@ def kinds_figure(similarity: Similarity) -> Union[Figure, Missing]:
         f"but noise. {similarity.source}"
     )
     return Figure("kinds", TITLE, caption, table, lambda: _draw(table))
+
+
+DRAWING = Drawing("kinds", SIMILARITY, 20, lambda seen: [kinds_figure(seen.similarity)])
 
 
 def _draw(table: Table) -> Any:

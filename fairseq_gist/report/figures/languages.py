@@ -12,12 +12,13 @@ from scipy.spatial.distance import squareform
 
 from fairseq_gist.languages.families import families_of
 from fairseq_gist.report.figure import Figure, Missing, Table
+from fairseq_gist.report.figures.base import SIMILARITY, Drawing
 from fairseq_gist.report.figures.heat import draw_cells
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import PALETTE, new_figure
 from fairseq_gist.sharing.unit_names import matching
 
-__all__ = ["language_order", "languages_figure", "tree_of"]
+__all__ = ["DRAWING", "language_order", "languages_figure", "tree_of"]
 
 HEADER = ("one", "other", "family of one", "family of other", "cosine", "low", "high")
 
@@ -84,6 +85,9 @@ def language_order(matrix: Floats) -> List[int]:
     if len(matrix) < 2:
         return list(range(len(matrix)))
     return list(dendrogram(tree_of(matrix), no_plot=True)["leaves"])
+
+
+DRAWING = Drawing("languages", SIMILARITY, 30, lambda seen: [languages_figure(seen.similarity)])
 
 
 def _draw(languages: Sequence[str], family: Dict[str, str], table: Table) -> Any:

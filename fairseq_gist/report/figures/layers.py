@@ -7,11 +7,12 @@ from typing import Any, Dict, List, Tuple, Union
 import numpy as np
 
 from fairseq_gist.report.figure import Figure, Missing, Table
+from fairseq_gist.report.figures.base import SIMILARITY, Drawing
 from fairseq_gist.report.figures.parts import table_of_parts
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import PALETTE, new_figure
 
-__all__ = ["layers_figure"]
+__all__ = ["DRAWING", "layers_figure"]
 
 TITLE = "Similarity by layer"
 
@@ -29,6 +30,9 @@ def layers_figure(similarity: Similarity) -> Union[Figure, Missing]:
         f"intervals from leaving out one chunk of data at a time. {similarity.source}"
     )
     return Figure("layers", TITLE, caption, table, lambda: _draw(table))
+
+
+DRAWING = Drawing("layers", SIMILARITY, 10, lambda seen: [layers_figure(seen.similarity)])
 
 
 def _draw(table: Table) -> Any:

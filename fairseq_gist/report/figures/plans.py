@@ -7,11 +7,12 @@ from typing import Any, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from fairseq_gist.report.figure import Figure, Missing, Table
+from fairseq_gist.report.figures.base import PLAN, Drawing
 from fairseq_gist.report.figures.languages import language_order
 from fairseq_gist.report.style import NEUTRAL, PALETTE, new_figure, readable_on
 from fairseq_gist.sharing.plan import SharingPlan
 
-__all__ = ["plan_figure", "together"]
+__all__ = ["DRAWING", "plan_figure", "together"]
 
 HEADER = ("unit", "language", "copy", "copies", "parameters", "share of the model")
 
@@ -62,6 +63,11 @@ def together(plan: SharingPlan) -> np.ndarray[Any, np.dtype[np.float64]]:
     groups = np.array([plan.group_of(unit) for unit in plan.units])
     same = groups[:, :, None] == groups[:, None, :]
     return np.asarray(same.mean(axis=0), dtype=np.float64)
+
+
+DRAWING = Drawing(
+    "plans", PLAN, 10, lambda seen: [plan_figure(seen.label, seen.plan, seen.order, seen.is_folded)]
+)
 
 
 def _draw(table: Table, order: Sequence[str], firsts: Sequence[str]) -> Any:

@@ -10,10 +10,11 @@ import numpy as np
 from fairseq_gist.evaluation.results import Results
 from fairseq_gist.evaluation.scores import AVERAGE
 from fairseq_gist.report.figure import Figure, Missing, Table
+from fairseq_gist.report.figures.base import RESULTS, Drawing
 from fairseq_gist.report.figures.labels import place_labels
 from fairseq_gist.report.style import PALETTE, new_figure
 
-__all__ = ["languages_results_figure", "size_figure"]
+__all__ = ["DRAWING", "languages_results_figure", "size_figure"]
 
 _SERIES = re.compile(r"^(?P<name>.+?)[-_ ]?(?P<size>\d+(?:\.\d+)?)[xXM]?$")
 """``random-2.5`` belongs to the curve ``random``."""
@@ -64,6 +65,17 @@ def size_figure(results: Results, metric: str, source: str) -> Union[Figure, Mis
         f"{source}"
     )
     return Figure(f"size-{metric}", title, caption, table, lambda: _draw_size(table))
+
+
+DRAWING = Drawing(
+    "results",
+    RESULTS,
+    10,
+    lambda seen: [
+        figure(seen.results, seen.metric, seen.source)
+        for figure in (languages_results_figure, size_figure)
+    ],
+)
 
 
 def _draw_languages(table: Table) -> Any:

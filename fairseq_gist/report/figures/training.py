@@ -7,10 +7,11 @@ from typing import Any, Dict, List, Sequence, Tuple, Union
 import numpy as np
 
 from fairseq_gist.report.figure import Figure, Missing, Table
+from fairseq_gist.report.figures.base import TRAINING, Drawing
 from fairseq_gist.report.style import DASHES, PALETTE, new_figure
 from fairseq_gist.report.training_log import TrainingLog
 
-__all__ = ["losses_figure", "similarity_figure"]
+__all__ = ["DRAWING", "losses_figure", "similarity_figure"]
 
 
 Series = Dict[str, List[Tuple[int, float]]]
@@ -55,6 +56,11 @@ def losses_figure(log: TrainingLog) -> Union[Figure, Missing]:
     caption = f"Loss per target token, label smoothing included. {_moments(log)}"
     moments = list(log.moments)
     return Figure("training-losses", title, caption, table, lambda: _draw_losses(table, moments))
+
+
+DRAWING = Drawing(
+    "training", TRAINING, 10, lambda seen: [similarity_figure(seen), losses_figure(seen)]
+)
 
 
 def _by_language(log: TrainingLog, subsets: Sequence[str]) -> Series:

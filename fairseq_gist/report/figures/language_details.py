@@ -1,0 +1,34 @@
+"""Similarity of languages on parts of the model: units that were asked for, and every layer."""
+
+from __future__ import annotations
+
+import re
+from typing import List, Union
+
+from fairseq_gist.report.figure import Figure, Missing
+from fairseq_gist.report.figures.base import SIMILARITY, Drawing, SimilaritySeen
+from fairseq_gist.report.figures.languages import languages_figure
+from fairseq_gist.report.similarity import Similarity
+
+__all__ = ["DRAWING"]
+
+
+def _details(seen: SimilaritySeen) -> List[Union[Figure, Missing]]:
+    asked = [
+        languages_figure(seen.similarity, f"units {pattern}", pattern) for pattern in seen.units
+    ]
+    return [*asked, *_each_layer(seen.similarity)]
+
+
+DRAWING = Drawing("language-details", SIMILARITY, 70, _details)
+
+
+def _each_layer(similarity: Similarity) -> List[Union[Figure, Missing]]:
+    """Return a folded heat map of languages for every layer, where there are several."""
+    paths = dict.fromkeys(n.layer_path for n in similarity.names if n.layer is not None)
+    if len(paths) < 2 or not similarity.pairs:
+        return []
+    return [
+        languages_figure(similarity, path, rf"{re.escape(path)}\..*", is_folded=True)
+        for path in paths
+    ]
