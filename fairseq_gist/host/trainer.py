@@ -301,6 +301,9 @@ def _master_lineage(old: Any, new: Any, lineage: Lineage) -> Lineage:
     masters = dict(zip(old.fp16_params, old.fp32_params))
     result = Lineage()
     for parameter, master in zip(new.fp16_params, new.fp32_params):
+        if parameter in lineage.fresh:
+            result.add_fresh(master)
+            continue
         origin = masters[lineage.origin(parameter)]
         with torch.no_grad():
             master.copy_(lineage.take(parameter, origin))

@@ -1,4 +1,4 @@
-"""The two projections of a feed-forward block whose hidden units are divided into two parts."""
+"""The two projections of a feed-forward block whose neurons are divided into two parts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["DividedInput", "DividedOutput"]
 
 
 class DividedOutput(nn.Module):
-    """Makes the hidden units: first those that all share, then the others.
+    """Makes the neurons: first those that all share, then the others.
 
     Args:
         shared: projection to the former, `[features -> shared]`.
@@ -27,7 +27,7 @@ class DividedOutput(nn.Module):
 
 
 class DividedInput(nn.Module):
-    """Reads the hidden units that :class:`DividedOutput` made, activated, and adds up both parts.
+    """Reads the neurons that :class:`DividedOutput` made, activated, and adds up both parts.
 
     Args:
         shared: projection of those that all share, with the bias, `[shared -> features]`.

@@ -41,9 +41,9 @@ class GdpsRandom(Gdps):
                 continue
             division = divisions[first]
             # the word is part of what a seed means
-            drawn = _shuffled(list(range(division.hidden)), [seed, first, "hidden units"])
+            drawn = _shuffled(list(range(division.neurons)), [seed, first, "hidden units"])
             own = sorted(drawn[: len(division.own)])
-            divisions[first] = Division(division.second, division.hidden, tuple(own))
+            divisions[first] = Division(division.second, division.neurons, tuple(own))
             parts = divided_units(first, division)[2:]
             languages = iter(_shuffled(list(plan.languages), [seed, first, "languages"]))
             groups = tuple(tuple(next(languages) for _ in group) for group in plan.units[parts[0]])

@@ -20,7 +20,7 @@ from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.recording.neuron_gram import hidden_gram
 from fairseq_gist.recording.sketch import Sketch
-from fairseq_gist.surgery.divide import divisible_blocks
+from fairseq_gist.surgery.operations.divide import divisible_blocks
 from fairseq_gist.surgery.units import Unit, module_at
 
 __all__ = ["GradientRecorder"]

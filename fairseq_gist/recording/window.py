@@ -13,8 +13,8 @@ from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.watching import watch
 from fairseq_gist.recording.recorder import GradientRecorder
-from fairseq_gist.surgery.apply import use_module_calls
 from fairseq_gist.surgery.units import Unit, module_at
+from fairseq_gist.surgery.workbench import use_module_calls
 
 __all__ = ["RecordingWindow", "watch_units"]
 

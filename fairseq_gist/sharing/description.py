@@ -81,7 +81,7 @@ def _blocks(plan: SharingPlan) -> List[str]:
         else:
             groups = describe_groups(plan.units.get(f"{first}.{OWN}", (plan.languages,)))
             line += (
-                f"{len(division.shared):,} of {division.hidden:,} shared "
+                f"{len(division.shared):,} of {division.neurons:,} shared "
                 f"({division.shared_fraction:.0%}), the others {groups}"
             )
         why = plan.blocks.get(first, {}).get("why")

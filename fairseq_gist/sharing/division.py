@@ -1,4 +1,4 @@
-"""Dividing a feed-forward block's hidden units: some for all languages, some for each group."""
+"""Dividing a feed-forward block's neurons: some for all languages, some for each group."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ _RANGE = re.compile(r"^([0-9]{1,9})(?:-([0-9]{1,9}))?$")
 
 @dataclass(frozen=True)
 class Division:
-    """Which hidden units of a feed-forward block each group of languages may own.
+    """Which neurons of a feed-forward block each group of languages may own.
 
-    The block is ``second(activation(first(x)))``. The hidden units named here (rows of the first
+    The block is ``second(activation(first(x)))``. The neurons named here (rows of the first
     projection's weight, columns of the second's) become modules of their own, which a plan can
     split like any other; all languages share the rest. The second projection's bias stays with
     what is shared.
 
     Attributes:
-        second: module path of the projection that reads the hidden units.
-        hidden: how many there are.
+        second: module path of the projection that reads the neurons.
+        neurons: how many there are.
         own: those that are divided off, ascending, some but not all of them.
 
     Raises:
-        PlanError: when they are none or all, or not hidden units.
+        PlanError: when they are none or all, or not neurons.
     """
 
     second: str
-    hidden: int
+    neurons: int
     own: Tuple[int, ...]
 
     def __post_init__(self) -> None:
         if list(self.own) != sorted(set(self.own)):
-            raise PlanError(f"'{self.second}': hidden units should be ascending, each once")
-        if self.own and not 0 <= self.own[0] <= self.own[-1] < self.hidden:
+            raise PlanError(f"'{self.second}': neurons should be ascending, each once")
+        if self.own and not 0 <= self.own[0] <= self.own[-1] < self.neurons:
             raise PlanError(
-                f"'{self.second}': expected hidden units from 0 to {self.hidden - 1}, found "
+                f"'{self.second}': expected neurons from 0 to {self.neurons - 1}, found "
                 f"{self.own[0]} to {self.own[-1]}"
             )
-        if not 0 < len(self.own) < self.hidden:
+        if not 0 < len(self.own) < self.neurons:
             raise PlanError(
-                f"'{self.second}': expected some of its {self.hidden} hidden units, found "
+                f"'{self.second}': expected some of its {self.neurons} neurons, found "
                 f"{len(self.own)}; to share or split all of them, leave the division out"
             )
 
     @property
     def shared(self) -> Tuple[int, ...]:
-        """The hidden units that all languages share, ascending."""
+        """The neurons that all languages share, ascending."""
         own = set(self.own)
-        return tuple(unit for unit in range(self.hidden) if unit not in own)
+        return tuple(unit for unit in range(self.neurons) if unit not in own)
 
     @property
     def shared_fraction(self) -> float:
         """How much of the block all languages share, above 0 and below 1."""
-        return 1.0 - len(self.own) / self.hidden
+        return 1.0 - len(self.own) / self.neurons
 
     def to_json(self) -> Dict[str, Any]:
-        """Return what a plan file says of it, hidden units as ranges (``0-3,7``)."""
-        return {"second": self.second, "hidden": self.hidden, "own": _as_ranges(self.own)}
+        """Return what a plan file says of it, neurons as ranges (``0-3,7``)."""
+        return {"second": self.second, "hidden": self.neurons, "own": _as_ranges(self.own)}
 
     @classmethod
     def from_json(cls, first: str, content: Any) -> Division:
@@ -85,9 +85,7 @@ class Division:
                 f"'0-3,7', found {second!r}, {hidden!r} and {own!r}"
             )
         if hidden < 2:
-            raise PlanError(
-                f"division of '{first}': expected two hidden units or more, found {hidden}"
-            )
+            raise PlanError(f"division of '{first}': expected two neurons or more, found {hidden}")
         try:
             return cls(second, hidden, tuple(_from_ranges(own, hidden)))
         except PlanError as error:
@@ -122,7 +120,7 @@ def _from_ranges(text: str, hidden: int) -> List[int]:
         high = int(match.group(2) or low)
         if not low <= high < hidden:  # a typing error shouldn't fill the memory
             raise PlanError(
-                f"expected ascending hidden units from 0 to {hidden - 1}, found '{part.strip()}'"
+                f"expected ascending neurons from 0 to {hidden - 1}, found '{part.strip()}'"
             )
         numbers += range(low, high + 1)
     return numbers

@@ -175,7 +175,7 @@ class SharingPlan:
         otherwise = self._divided_otherwise(before)
         if otherwise:
             raise PlanError(
-                f"the model's hidden units are divided already (plan {before.signature}), and plan "
+                f"the model's neurons are divided already (plan {before.signature}), and plan "
                 f"{self.signature} would divide those of '{otherwise[0]}' otherwise"
             )
 
@@ -345,7 +345,7 @@ def _check_divisions(divisions: Mapping[str, Division], units: Mapping[str, Part
         divided += [first, division.second]
     for path in divided:
         if divided.count(path) > 1:
-            raise PlanError(f"the hidden units of '{path}' are divided twice")
+            raise PlanError(f"the neurons of '{path}' are divided twice")
         if path in units:
             raise PlanError(
                 f"unit '{path}' is divided: the plan should name its parts, '{path}.{SHARED}' and "

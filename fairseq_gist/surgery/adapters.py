@@ -11,8 +11,10 @@ from fairseq_gist.nn.adapters import is_in_adapter
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.surgery.operations import operations_between
 from fairseq_gist.surgery.plan_buffer import PLAN_KEY, encode_plan, plan_in_state, plan_of
-from fairseq_gist.surgery.units import find_units, module_at, replace_module, select_units
+from fairseq_gist.surgery.units import find_units, select_units
+from fairseq_gist.surgery.workbench import Workbench
 
 __all__ = [
     "agree_on_adapters",
@@ -105,6 +107,9 @@ def _yield_to_plan(model: nn.Module, theirs: Optional[SharingPlan]) -> None:
     adapters = [name for name in ours.units if is_in_adapter(name)]
     if all(theirs.units.get(name) == ours.units[name] for name in adapters):
         return
-    for name in adapters:
-        replace_module(model, name, module_at(model, name).copies[0])
+    bench, units = Workbench(model, model.routing), find_units(model)
+    apart = ours.replaced(units={name: ours.units[name] for name in adapters}, divisions={})
+    for operation in operations_between(None, apart, lambda unit: units[unit].paths):
+        operation.undo(bench)
+    bench.finish()
     delattr(model, PLAN_KEY)

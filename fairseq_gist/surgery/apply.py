@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import copy
-import functools
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import List, Mapping, Tuple
 
 from torch import nn
-from torch.nn import Parameter
 
 from fairseq_gist.errors import PlanError
-from fairseq_gist.nn.grouped import GroupedModule
-from fairseq_gist.nn.leaves import leaf_of
 from fairseq_gist.nn.routing import Routing
-from fairseq_gist.nn.wrapping import unwrap
-from fairseq_gist.sharing.plan import Partition, SharingPlan
-from fairseq_gist.surgery.divide import check_divisions, divide, units_after
+from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.lineage import Lineage
+from fairseq_gist.surgery.operations import Operation, operations_between
 from fairseq_gist.surgery.plan_buffer import plan_of, store_plan
-from fairseq_gist.surgery.units import (
-    Unit,
-    find_units,
-    module_at,
-    no_units,
-    replace_module,
-    select_units,
-)
+from fairseq_gist.surgery.units import Unit, find_units, no_units, select_units
+from fairseq_gist.surgery.workbench import Workbench
 
-__all__ = ["apply_plan", "check_plan", "use_module_calls"]
+__all__ = ["apply_plan", "check_plan", "operations_on"]
 
 
 def apply_plan(model: nn.Module, plan: SharingPlan, routing: Routing) -> Lineage:
-    """Give every group of the plan its own copy of its units; the function stays the same.
+    """Make of ``model`` what ``plan`` describes; the function stays the same, at most to rounding.
 
-    Hidden units are divided first, where the plan says so: then the function is the same to
-    rounding. The first group keeps the parameters that were there, so whatever refers to them goes
-    on; the others get exact copies.
+    Everything is checked and built before anything in the model changes.
 
     Args:
         model: to be changed in place; may be differentiated already.
@@ -46,37 +32,37 @@ def apply_plan(model: nn.Module, plan: SharingPlan, routing: Routing) -> Lineage
         For every new parameter where it was copied from.
 
     Raises:
-        PlanError: when the plan doesn't fit; the model is then unchanged.
+        PlanError: when the plan doesn't fit. The model is then unchanged, as it is after any
+            other error: memory may not suffice.
     """
-    before = plan_of(model)
-    check_plan(plan, model, routing.languages)
-    divisions = plan.divisions_beyond(before)
-    lineage = divide(model, divisions)
-    for first, division in divisions.items():
-        use_module_calls(model, f"{first}.own")
-        use_module_calls(model, f"{division.second}.own")
-    units = find_units(model)
-    replacements: Dict[str, GroupedModule] = {}
-    split = [
-        unit
-        for name, unit in units.items()
-        if name in plan.units and _partition_now(model, unit, routing) != plan.units[name]
-    ]
-    for unit in split:
-        for path in unit.paths:
-            unwrap(module_at(model, path))
-        _split(model, unit, plan, routing, replacements, lineage)
-    for path, module in replacements.items():
-        replace_module(model, path, module)
-        use_module_calls(model, path)
-        routing.note(path)
-    if not plan.is_shared or plan.divisions or before is not None:
+    operations = check_plan(plan, model, routing.languages)
+    bench = Workbench(model, routing)
+    for operation in operations:
+        operation.build(bench)
+    is_first = plan_of(model) is None
+    bench.finish()
+    if not plan.is_shared or plan.divisions or not is_first:
         store_plan(model, plan)
-    return lineage
+    return bench.lineage
 
 
-def check_plan(plan: SharingPlan, model: nn.Module, languages: Tuple[str, ...]) -> None:
-    """Raise PlanError unless ``plan`` can be applied to ``model``."""
+def operations_on(model: nn.Module, plan: SharingPlan) -> List[Operation]:
+    """Return what makes of ``model``, as it is now, what ``plan`` describes."""
+    units = find_units(model)
+    return operations_between(
+        plan_of(model), plan, lambda unit: units[unit].paths if unit in units else (unit,)
+    )
+
+
+def check_plan(plan: SharingPlan, model: nn.Module, languages: Tuple[str, ...]) -> List[Operation]:
+    """Check that ``plan`` can be applied to ``model``.
+
+    Returns:
+        What is to be done for it.
+
+    Raises:
+        PlanError: when it can't.
+    """
     before = plan_of(model)
     if plan.languages != tuple(languages):
         unknown = sorted(set(plan.languages) - set(languages))
@@ -91,10 +77,11 @@ def check_plan(plan: SharingPlan, model: nn.Module, languages: Tuple[str, ...]) 
             f"the plan is for languages {', '.join(plan.languages)}, the model has "
             f"{', '.join(languages)}: {found}"
         )
-    done = {} if before is None else before.divisions
-    check_divisions(model, plan.divisions, done)
-    divisions = plan.divisions_beyond(before)
-    units = units_after(find_units(model), divisions, model)
+    operations = operations_on(model, plan)
+    units = find_units(model)
+    for operation in operations:
+        operation.check(model)
+        units = operation.units_after(units, model)
     unknown = [name for name in plan.units if name not in units]
     if unknown:
         tied = [unit.name for unit in units.values() if unknown[0] in unit.paths]
@@ -110,6 +97,7 @@ def check_plan(plan: SharingPlan, model: nn.Module, languages: Tuple[str, ...]) 
     _check_complete(plan, units)
     if before is not None:
         plan.check_refines(before)
+    return operations
 
 
 def _check_complete(plan: SharingPlan, units: Mapping[str, Unit]) -> None:
@@ -124,85 +112,3 @@ def _check_complete(plan: SharingPlan, units: Mapping[str, Unit]) -> None:
             f"the plan doesn't say how '{missing[0]}' is shared ({len(missing)} units are "
             "missing); give it one group of all languages to keep it shared"
         )
-
-
-def use_module_calls(model: nn.Module, path: str) -> None:
-    """Switch off the shortcuts of the layer at ``path`` that read weights past the modules."""
-    parts = path.split(".")
-    for depth in range(1, len(parts)):
-        parent = module_at(model, ".".join(parts[:depth]))
-        if hasattr(parent, "skip_embed_dim_check"):
-            parent.skip_embed_dim_check = True
-        if hasattr(parent, "can_use_fastpath"):
-            parent.can_use_fastpath = False
-            load = nn.Module._load_from_state_dict  # noqa: SLF001
-            parent._load_from_state_dict = functools.partial(load, parent)  # noqa: SLF001
-
-
-def _partition_now(model: nn.Module, unit: Unit, routing: Routing) -> Partition:
-    module = module_at(model, unit.paths[0])
-    if not isinstance(module, GroupedModule):
-        return (tuple(sorted(routing.languages)),)
-    groups: List[List[str]] = [[] for _ in module.copies]
-    for language, group in zip(routing.languages, module.group_of):
-        groups[group].append(language)
-    return tuple(sorted(tuple(sorted(group)) for group in groups))
-
-
-def _split(
-    model: nn.Module,
-    unit: Unit,
-    plan: SharingPlan,
-    routing: Routing,
-    replacements: Dict[str, GroupedModule],
-    lineage: Lineage,
-) -> None:
-    """Build the grouped modules of one unit without touching the model."""
-    group_of = plan.group_of(unit.name)
-    first_language = [group_of.index(group) for group in range(len(plan.units[unit.name]))]
-    tied: Dict[Tuple[int, int], Parameter] = {}
-    built: Dict[int, GroupedModule] = {}
-    for path in unit.paths:
-        old = module_at(model, path)
-        if id(old) in built:  # one module under two names stays one
-            replacements[path] = built[id(old)]
-            continue
-        copies: List[nn.Module] = []
-        taken = set()
-        for group, language in enumerate(first_language):
-            parent = old.copies[old.group_of[language]] if isinstance(old, GroupedModule) else old
-            child = copy.deepcopy(parent) if id(parent) in taken else parent
-            taken.add(id(parent))
-            copies.append(child)
-            _tie(parent, child, group, tied, lineage)
-        leaf = leaf_of(copies[0])
-        kind = GroupedModule if leaf is None or leaf.grouped is None else leaf.grouped
-        built[id(old)] = replacements[path] = kind(
-            copies,
-            group_of,
-            routing,
-            unit.name,
-            path,
-            Unit.batch_dim(path, model),
-            Unit.reads_source(path),
-            Unit.is_common(path),
-        )
-
-
-def _tie(
-    parent: nn.Module,
-    child: nn.Module,
-    group: int,
-    tied: Dict[Tuple[int, int], Parameter],
-    lineage: Lineage,
-) -> None:
-    """Note where the child's parameters come from; re-tie those that its unit's modules share."""
-    for name, original in parent.named_parameters(recurse=False):
-        key = (group, id(original))
-        if key in tied:
-            setattr(child, name, tied[key])
-            continue
-        parameter: Optional[Parameter] = getattr(child, name)
-        tied[key] = parameter
-        if parameter is not original:
-            lineage.add(parameter, original)

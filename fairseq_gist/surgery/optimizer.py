@@ -20,7 +20,7 @@ def copy_optimizer_state(
     """Give every parameter of ``new`` its state in ``old``, or that of the one it was copied from.
 
     Hyper-parameters of the parameter groups are taken over as well. Parameters that ``old`` has no
-    state for (never updated so far) have none in ``new`` either.
+    state for (never updated so far) have none in ``new`` either, nor have those that are fresh.
 
     Raises:
         SurgeryError: when ``new`` has a parameter of unknown origin, or other parameter groups.
@@ -33,7 +33,7 @@ def copy_optimizer_state(
         )
     for group in new.param_groups:
         for parameter in group["params"]:
-            if lineage.origin(parameter) not in known:
+            if lineage.origin(parameter) not in known and parameter not in lineage.fresh:
                 raise SurgeryError(
                     f"a parameter of shape {tuple(parameter.shape)} is neither old nor a copy"
                 )

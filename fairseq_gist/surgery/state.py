@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import Dict, List, Mapping, MutableMapping, Tuple
+from typing import Dict, Mapping, MutableMapping, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +12,12 @@ from fairseq_gist.nn.adapters import is_in_adapter
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
-from fairseq_gist.surgery.divide import divide_state, join_state
+from fairseq_gist.surgery.operations import operations_between
+from fairseq_gist.surgery.operations.split import COPY
 from fairseq_gist.surgery.plan_buffer import PLAN_KEY, plan_in_state, plan_of, store_plan
 from fairseq_gist.surgery.units import FAST_PATH_COPIES, find_units
 
 __all__ = ["export_state", "parameters_in_state", "reconcile", "unit_sizes_in_state"]
-
-_COPY = re.compile(r"^(?P<path>.+)\.copies\.(?P<group>\d+)\.(?P<name>[^.]+)$")
 
 _BUFFERS = (
     "version",
@@ -79,36 +77,10 @@ def _agree_on_buffer(model: nn.Module, state: MutableMapping[str, Tensor]) -> No
 def _expand(
     model: nn.Module, state: MutableMapping[str, Tensor], coarse: SharingPlan, fine: SharingPlan
 ) -> None:
-    """Give ``state`` the parts and copies of the finer plan."""
-    divide_state(state, fine.divisions_beyond(coarse))
+    """Give ``state`` the parts and copies of the finer plan, which ``model`` follows."""
     units = find_units(model)
-    for unit in fine.units:
-        if fine.units[unit] == coarse.units.get(unit, (fine.languages,)):
-            continue
-        coarse_of = coarse.group_of(unit) if unit in coarse.units else (0,) * len(fine.languages)
-        fine_of = fine.group_of(unit)
-        parents = [coarse_of[fine_of.index(group)] for group in range(len(fine.units[unit]))]
-        for path in units[unit].paths:
-            _expand_module(state, path, parents)
-
-
-def _expand_module(state: MutableMapping[str, Tensor], path: str, parents: List[int]) -> None:
-    copies: Dict[Tuple[int, str], str] = {}
-    for key in [key for key in state if key.startswith(f"{path}.")]:
-        match = _COPY.match(key)
-        if match and match.group("path") == path:
-            copies[int(match.group("group")), match.group("name")] = key
-        elif "." not in key[len(path) + 1 :]:
-            copies[0, key[len(path) + 1 :]] = key
-    if not copies:
-        raise CheckpointError(
-            f"the checkpoint has no parameters of '{path}', which the plan splits"
-        )
-    tensors = {where: state.pop(key) for where, key in copies.items()}
-    for group, parent in enumerate(parents):
-        for (origin, name), tensor in tensors.items():
-            if origin == parent:
-                state[f"{path}.copies.{group}.{name}"] = tensor
+    for operation in operations_between(coarse, fine, lambda unit: units[unit].paths):
+        operation.expand(state, model)
 
 
 def export_state(state: Mapping[str, Tensor], language: str) -> Dict[str, Tensor]:
@@ -129,23 +101,21 @@ def export_state(state: Mapping[str, Tensor], language: str) -> Dict[str, Tensor
         raise CheckpointError(
             f"the checkpoint has no language '{language}'; it has {', '.join(plan.languages)}"
         )
-    position = plan.languages.index(language)
-    exported: Dict[str, Tensor] = {}
-    for key, tensor in state.items():
-        match = _COPY.match(key)
-        if key == PLAN_KEY:
-            continue
-        if match is None:
-            exported[key] = tensor
-            continue
-        path = match.group("path")
-        unit = path if path in plan.units else _TIED_TO.get(path, path)
-        if unit not in plan.units:
-            raise CheckpointError(f"the checkpoint has copies of '{path}', which its plan lacks")
-        if int(match.group("group")) == plan.group_of(unit)[position]:
-            exported[f"{path}.{match.group('name')}"] = tensor
-    join_state(exported, plan.divisions)
+    exported = dict(state)
+    del exported[PLAN_KEY]
+    for operation in reversed(operations_between(None, plan, lambda unit: _paths_in(state, unit))):
+        operation.extract(exported, language)
+    left = next(filter(None, map(COPY.match, exported)), None)
+    if left is not None:
+        raise CheckpointError(
+            f"the checkpoint has copies of '{left.group('path')}', which its plan lacks"
+        )
     return exported
+
+
+def _paths_in(state: Mapping[str, Tensor], unit: str) -> Tuple[str, ...]:
+    """Return the paths of a unit's modules: its own, and that of a projection tied to it."""
+    return (unit, *(path for path, owner in _TIED_TO.items() if owner == unit))
 
 
 def parameters_in_state(state: Mapping[str, Tensor]) -> int:
@@ -176,7 +146,7 @@ def unit_sizes_in_state(state: Mapping[str, Tensor], plan: SharingPlan) -> Dict[
     """Return the parameters of one copy of every unit of ``plan``."""
     sizes: Dict[str, int] = dict.fromkeys(plan.units, 0)
     for key, tensor in state.items():
-        match = _COPY.match(key)
+        match = COPY.match(key)
         path, _, name = key.rpartition(".")
         if name in _BUFFERS:
             continue

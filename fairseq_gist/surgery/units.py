@@ -129,7 +129,7 @@ def select_units(
         units: of the model.
         pattern: regular expression for whole names.
         refused: what is no unit and why, see :func:`no_units`; told where nothing else matches.
-        hidden_units: whether the default is instead where hidden units are divided, see
+        hidden_units: whether the default is instead where neurons are divided, see
             :func:`~fairseq_gist.sharing.unit_names.encoder_feed_forward`.
 
     Raises:

@@ -13,7 +13,7 @@ from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.watching import watch
 from fairseq_gist.sharing.plan import SharingPlan
-from fairseq_gist.surgery.apply import apply_plan, use_module_calls
+from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import PLAN_KEY, decode_plan, encode_plan, plan_of
 from fairseq_gist.surgery.units import (
     Unit,
@@ -22,6 +22,7 @@ from fairseq_gist.surgery.units import (
     module_at,
     select_units,
 )
+from fairseq_gist.surgery.workbench import use_module_calls
 from tests.unit import zoo
 from tests.unit.zoo import LANGUAGES, Sink, one_copy, some_plan
 
@@ -387,7 +388,7 @@ def test_an_operation_that_fails_half_way_changes_nothing(monkeypatch):
         return copied(module) if memo is None else copied(module, memo)
 
     copied = copy.deepcopy
-    monkeypatch.setattr("fairseq_gist.surgery.apply.copy.deepcopy", deepcopy)
+    monkeypatch.setattr("fairseq_gist.nn.wrapping.copy.deepcopy", deepcopy)
     with pytest.raises(MemoryError, match="no room"):
         apply_plan(model, some_plan(model, list(find_units(model))), model.routing)
     assert dict(model.named_modules()) == modules

@@ -1,4 +1,4 @@
-"""Dividing hidden units: the plan's part, the model's, the optimizer's and the state dict's."""
+"""Dividing neurons: the plan's part, the model's, the optimizer's and the state dict's."""
 
 from __future__ import annotations
 
@@ -90,17 +90,17 @@ def test_ranges_can_be_read():
         ({"second": "fc2", "hidden": 4, "own": ""}, "expected ranges"),
         (
             {"second": "fc2", "hidden": 4, "own": "0-3"},
-            "expected some of its 4 hidden units, found 4",
+            "expected some of its 4 neurons, found 4",
         ),
         (
             {"second": "fc2", "hidden": 4, "own": "3-4"},
-            "expected ascending hidden units from 0 to 3, found '3-4'",
+            "expected ascending neurons from 0 to 3, found '3-4'",
         ),
         ({"second": "fc2", "hidden": 4, "own": "2-1"}, "from 0 to 3, found '2-1'"),
         ({"second": "fc2", "hidden": 4, "own": "0-999999999"}, "from 0 to 3, found '0-999999999'"),
         ({"second": "fc2", "hidden": 4, "own": "0-9999999999"}, "found '0-9999999999'"),
         ({"second": "fc2", "hidden": 4, "own": "٣"}, "expected ranges such as '0-3,7', found '٣'"),
-        ({"second": "fc2", "hidden": 1, "own": "0"}, "expected two hidden units or more, found 1"),
+        ({"second": "fc2", "hidden": 1, "own": "0"}, "expected two neurons or more, found 1"),
         ({"second": "fc2", "hidden": 4, "own": "2,1"}, "ascending, each once"),
         ({"second": "fc2", "hidden": 4, "own": "1,1"}, "ascending, each once"),
     ],
@@ -223,7 +223,7 @@ def test_a_later_plan_splits_further_and_divides_more():
 @pytest.mark.parametrize(
     ("division", "first", "message"),
     [
-        (Division(FC2, 10, (0,)), FC1, r"divides 10 hidden units .* makes 12"),
+        (Division(FC2, 10, (0,)), FC1, r"divides 10 neurons .* makes 12"),
         (
             Division("decoder.layers.9.fc2", 12, (0,)),
             "decoder.layers.9.fc1",
@@ -231,7 +231,7 @@ def test_a_later_plan_splits_further_and_divides_more():
         ),
         (DIVISION, "decoder.layer_norm", "two projections of one feed-forward block"),
         (Division(FC1, 8, (0,)), FC2, "two projections of one feed-forward block, in their order"),
-        (Division("decoder.layers.1.fc2", 12, (0,)), FC1, f"units between '{FC1}' and 'decoder"),
+        (Division("decoder.layers.1.fc2", 12, (0,)), FC1, f"neurons between '{FC1}' and 'decoder"),
         (
             Division("decoder.layers.0.self_attn.k_proj", 8, (0,)),
             "decoder.layers.0.self_attn.q_proj",
