@@ -63,6 +63,8 @@ def experiment_of(document: Document, name: str, out: str = "") -> Experiment:
         step: from_table(StepTemplate, table, f"steps.{step}", name=step)
         for step, table in document.get("steps", {}).items()
     }
+    for template in steps.values():
+        _check_step(template)
     systems = tuple(_systems(document, scope, steps))
     names = [system.name for system in systems]
     comparisons = _comparisons(document, names, [system.origin for system in systems])
@@ -181,6 +183,16 @@ def _known(names: Sequence[Any], systems: Sequence[str], what: str) -> Tuple[str
         if name not in systems:
             raise DataError(f"{what}: expected some of {', '.join(systems)}, found '{name}'")
     return tuple(names)
+
+
+def _check_step(step: StepTemplate) -> None:
+    where = f"steps.{step.name}"
+    if step.per not in ("run", "seed", "experiment"):
+        raise DataError(f"{where}.per: expected run, seed or experiment, found '{step.per}'")
+    try:
+        re.compile(step.shows)
+    except re.error as error:
+        raise DataError(f"{where}.shows: no regular expression: {error}") from None
 
 
 def _each(kind: Any, document: Document, key: str) -> Tuple[Any, ...]:

@@ -90,6 +90,8 @@ def test_changes_that_cannot_work_are_refused(toy, change, message):
             "[steps.more]\nmakes = 3\n",
             "steps.more.makes: expected text, or a list of texts, found 3",
         ),
+        ("[steps.more]\nper = 'week'\n", "steps.more.per: expected run, seed or experiment"),
+        ("[steps.more]\nshows = '('\n", "steps.more.shows: no regular expression"),
         ("[[tables]]\nname = 'x'\n", r"tables\[0\]: has no 'title'"),
         ("[[tables]]\nname = 3\n", r"tables\[0\].name: expected text, found 3"),
         ("[comparisons]\nbaseline = 'x'\n", "comparisons.baseline: expected some of base"),
