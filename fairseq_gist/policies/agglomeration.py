@@ -8,7 +8,7 @@ from fairseq_gist.errors import OptionError
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.budget import parse_budget
 
-__all__ = ["Join", "agglomerate", "check_room", "indices_so_far", "size_beside"]
+__all__ = ["Join", "agglomerate", "check_room", "indices_so_far", "size_so_far"]
 
 
 class Join(NamedTuple):
@@ -40,7 +40,7 @@ def agglomerate(
     languages = situation.languages
     groups = {unit: {language: [language] for language in languages} for unit in units}
     more = sum(sizes[unit] for unit in units) * (len(languages) - 1)
-    size = size_beside(situation, units) + more
+    size = size_so_far(situation, but_shared=units) + more
     for unit, one, other in joins:
         if size <= limit:
             break
@@ -57,13 +57,14 @@ def agglomerate(
     }
 
 
-def size_beside(situation: Situation, units: Iterable[str]) -> int:
-    """Return the parameters of the model were ``units`` shared, and all others as they are.
+def size_so_far(situation: Situation, but_shared: Iterable[str] = ()) -> int:
+    """Return the parameters of the model as it is, but for units that count as shared.
 
     Raises:
-        PlanError: when a unit is split of unknown size that isn't decided on.
+        PlanError: when a unit of unknown size is split.
+        StatisticsError: the same, where there are statistics.
     """
-    plan = situation.plan(dict.fromkeys(units, (situation.languages,)))
+    plan = situation.plan(dict.fromkeys(but_shared, (situation.languages,)))
     split = {unit: groups for unit, groups in plan.units.items() if len(groups) > 1}
     return plan.replaced(units=split).size(situation.shape.shared_parameters, plan.sizes)
 

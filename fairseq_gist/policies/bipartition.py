@@ -19,7 +19,7 @@ import numpy as np
 
 from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.gradients.statistics import GradientStatistics
-from fairseq_gist.policies.agglomeration import check_room, size_beside
+from fairseq_gist.policies.agglomeration import check_room, size_so_far
 from fairseq_gist.policies.base import Policy, option, size_budget_option
 from fairseq_gist.policies.dendrogram import DIGITS, merges
 from fairseq_gist.policies.similarity import is_debiased, trusted_cosines
@@ -105,7 +105,7 @@ class Bipartition(Policy):
         whole = options.bipartition_granularity == "projection"
         merged = statistics if whole else statistics.merged(modules)
         groups = _groups_so_far(modules, situation)
-        made = self._splits(situation, statistics, merged, modules, groups)
+        made = self._splits(situation, merged, groups)
         units = {unit: groups[module] for module, own in modules.items() for unit in own}
         return self.plan(situation, units, {"split": made, "debiased": is_debiased(statistics)})
 
@@ -119,16 +119,13 @@ class Bipartition(Policy):
     def _splits(
         self,
         situation: Situation,
-        statistics: GradientStatistics,
         merged: GradientStatistics,
-        modules: Mapping[str, Sequence[str]],
         groups: Dict[str, List[List[str]]],
     ) -> List[Dict[str, Any]]:
         """Split ``groups``, and return what was split."""
         options, shared = self.options, situation.shape.shared_parameters
         added = dict(zip(merged.units, merged.unit_parameters.tolist()))
-        size = size_beside(situation, statistics.units)
-        size += sum((len(groups[module]) - 1) * added[module] for module in modules)
+        size = size_so_far(situation)
         budget = options.size_budget
         limit = None if budget is None else parse_budget(budget, shared)
         if budget is not None and limit is not None:
