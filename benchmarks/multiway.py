@@ -11,7 +11,7 @@ from benchmarks.figures import Figure, compare
 from fairseq_gist.host.trainer import MeasuringContext
 from fairseq_gist.recording.held_out import only_units_learn, record_batch
 from fairseq_gist.recording.recorder import GradientRecorder
-from fairseq_gist.recording.window import watch_units
+from fairseq_gist.recording.watching import recording
 from fairseq_gist.surgery.units import find_units, select_units
 
 __all__ = ["held_out", "training"]
@@ -85,7 +85,7 @@ class _Measured:
     def __init__(self, gist: setting.Setup, sample: Any) -> None:
         self.gist, self.sample = gist, sample
         self.units = select_units(find_units(gist.model))
-        watch_units(gist.model, self.units.values(), gist.model.routing)
+        recording(gist.model, self.units.values(), gist.model.routing)
         gist.model.eval()
         self.recorder = self._recorder()
         self.context = MeasuringContext(

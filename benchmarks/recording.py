@@ -12,7 +12,7 @@ from benchmarks import setting
 from benchmarks.figures import Figure, compare
 from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.recording.sketch import cosine_error, prime_from
-from fairseq_gist.recording.window import watch_units
+from fairseq_gist.recording.watching import recording
 from fairseq_gist.surgery.units import find_units, select_units
 
 __all__ = ["step"]
@@ -75,7 +75,7 @@ def _step(
 
 def _recorder(gist: setting.Setup, chunks: int, sketch_dim: int) -> GradientRecorder:
     units = select_units(find_units(gist.model))
-    watch_units(gist.model, units.values(), gist.model.routing)
+    recording(gist.model, units.values(), gist.model.routing)
     return GradientRecorder(
         gist.model, units, setting.LANGUAGES, chunks, 1_000_000, sketch_dim=sketch_dim
     )

@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     from fairseq_gist.host.trainer import MeasuringContext
     from fairseq_gist.recording.held_out import measure
     from fairseq_gist.recording.recorder import GradientRecorder
-    from fairseq_gist.recording.window import watch_units
+    from fairseq_gist.recording.watching import recording
     from fairseq_gist.surgery.plan_buffer import plan_in_state
     from fairseq_gist.surgery.shape import shape_of
     from fairseq_gist.surgery.units import find_units, no_units, select_units
@@ -127,7 +127,6 @@ def run(args: argparse.Namespace) -> None:
         hidden_units=args.hidden_units,
     )
     logger.info(f"measuring gradients per language on '{args.subset}': {recorder}")
-    watch_units(model, units.values(), model.routing)
     context = MeasuringContext(
         model=model,
         criterion=_criterion(task),
@@ -137,7 +136,8 @@ def run(args: argparse.Namespace) -> None:
         max_tokens=args.max_tokens,
         max_sentences=None,
     )
-    measure(recorder, context, task, model.routing, args.subset)
+    with recording(model, units.values(), model.routing):
+        measure(recorder, context, task, model.routing, args.subset)
     statistics = recorder.statistics(
         shape_of(model).shared_parameters,
         {"gradients_from": args.subset, "checkpoint": args.checkpoint, "chunks": args.chunks},

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Dict, Iterable, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from torch import Tensor, nn
 
 from fairseq_gist.errors import OptionError
 from fairseq_gist.host.trainer import is_first_process, sum_over_processes
-from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
-from fairseq_gist.nn.watching import watch
+from fairseq_gist.nn.wrapping import Handle
 from fairseq_gist.recording.recorder import GradientRecorder
-from fairseq_gist.surgery.units import Unit, module_at
-from fairseq_gist.surgery.workbench import use_module_calls
+from fairseq_gist.recording.watching import recording
+from fairseq_gist.surgery.units import Unit
 
-__all__ = ["RecordingWindow", "watch_units"]
+__all__ = ["RecordingWindow"]
 
 logger = logging.getLogger(__name__)
-
-
-def watch_units(model: nn.Module, units: Iterable[Unit], routing: Routing) -> None:
-    """Have every module of ``units`` hand its gradients to ``routing.sink`` while there is one."""
-    for unit in units:
-        for path in unit.paths:
-            module = module_at(model, path)
-            use_module_calls(model, path)
-            if not isinstance(module, GroupedModule):
-                watch(module, routing, unit.name, path, Unit.batch_dim(path, model))
 
 
 class RecordingWindow:
@@ -62,6 +51,7 @@ class RecordingWindow:
         self.updates, self.chunks = updates, chunks
         self.device, self.sketch_dim, self.hidden_units = device, sketch_dim, hidden_units
         self.recorder: Optional[GradientRecorder] = None
+        self._watching = Handle()
         self._moment = 0
         self._loaded: Optional[Dict[str, Any]] = None
 
@@ -109,7 +99,8 @@ class RecordingWindow:
             if not is_first_process(self.trainer):
                 recorder.forget()
         self.recorder, self._moment = recorder, moment
-        watch_units(model, recorder.units.values(), self.routing)
+        self._watching.remove()
+        self._watching = recording(model, recorder.units.values(), self.routing)
         logger.info(f"recording gradients until update {moment}: {recorder}")
 
     def _take_loaded(
@@ -156,6 +147,7 @@ class RecordingWindow:
             OptionError: when nothing was.
         """
         recorder, self.recorder = self.recorder, None
+        self._watching.remove()
         if recorder is None:
             raise OptionError("no gradients were recorded before the differentiation")
         recorder.gather()
@@ -164,6 +156,7 @@ class RecordingWindow:
     def abandon(self) -> None:
         """Forget everything: this process is about to fail, and others won't wait for it."""
         self.recorder, self._loaded = None, None
+        self._watching.remove()
 
     # what the optimizer reports
 

@@ -17,7 +17,8 @@ from fairseq_gist.policies import policy_named
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.recording.held_out import measure
 from fairseq_gist.recording.recorder import GradientRecorder
-from fairseq_gist.recording.window import RecordingWindow, watch_units
+from fairseq_gist.recording.watching import recording
+from fairseq_gist.recording.window import RecordingWindow
 from fairseq_gist.sharing.budget import parse_budget
 from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
@@ -180,8 +181,8 @@ class Differentiation:
             hidden_units=self._policy.needs_neurons,
         )
         logger.info(f"measuring gradients per language on '{source}': {recorder}")
-        watch_units(self.model, units.values(), self.routing)
-        measure(recorder, context, self.task, self.routing, source)
+        with recording(self.model, units.values(), self.routing):
+            measure(recorder, context, self.task, self.routing, source)
         return self._statistics(recorder, update_num)
 
     def _warn_of_noise(self, statistics: GradientStatistics) -> None:

@@ -8,7 +8,7 @@ from fairseq import checkpoint_utils
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.recording.recorder import GradientRecorder
-from fairseq_gist.recording.window import watch_units
+from fairseq_gist.recording.watching import recording
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import plan_in_state
@@ -119,7 +119,7 @@ def test_gradients_of_hidden_units_equal_those_of_the_split_batch(spoken):
         if name in FIRSTS or name.replace("w_2", "w_1") in FIRSTS
     }
     recorder = GradientRecorder(model, units, task.languages, 1, 1, hidden_units=True)
-    watch_units(model, units.values(), model.routing)
+    recording(model, units.values(), model.routing)
     ids = sample["net_input"]["lang_ids"]
     counts = torch.bincount(ids, minlength=3)
     model.routing.sink = recorder

@@ -10,7 +10,7 @@ from fairseq_gist.cli.main import main as gist
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.recording.sketch import cosine_error, prime_from
-from fairseq_gist.recording.window import watch_units
+from fairseq_gist.recording.watching import recording
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import find_units, module_at, select_units
 from tests.e2e.helpers import batch_of, build, random_plan, rows_of
@@ -25,7 +25,7 @@ def parts(data):
 
 def _recorded(task, model, criterion, sample, chosen):
     recorder = GradientRecorder(model, chosen, task.languages, 1, 1)
-    watch_units(model, chosen.values(), model.routing)
+    recording(model, chosen.values(), model.routing)
     model.zero_grad()
     model.routing.sink = recorder
     criterion(model, sample)[0].backward()

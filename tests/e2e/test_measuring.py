@@ -6,7 +6,7 @@ import torch
 from fairseq_gist.host.trainer import MeasuringContext
 from fairseq_gist.recording.held_out import only_units_learn, record_batch
 from fairseq_gist.recording.recorder import GradientRecorder
-from fairseq_gist.recording.window import watch_units
+from fairseq_gist.recording.watching import recording
 from fairseq_gist.surgery.units import find_units, select_units
 from tests.e2e.helpers import batch_of, build
 
@@ -17,7 +17,7 @@ def record(parts, pattern, alone):
     task, model, criterion, sample = parts
     units = select_units(find_units(model), pattern)
     recorder = GradientRecorder(model, units, task.languages, 1, 1)
-    watch_units(model, units.values(), model.routing)
+    recording(model, units.values(), model.routing)
     context = MeasuringContext(model, criterion, 1.0, lambda batch: batch, False, None, None)
     if alone:
         with only_units_learn(model, units.values()):

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from fairseq_gist.recording.window import watch_units
+from fairseq_gist.recording.watching import recording
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import find_units, select_units
@@ -103,7 +103,7 @@ def test_encoding_once_changes_no_number(parts, what, recorded):
     split(model, tuple(task.languages), what)
     if recorded:
         units = select_units(find_units(model), EVERY if recorded == "every unit" else None)
-        watch_units(model, units.values(), model.routing)
+        recording(model, units.values(), model.routing)
     once = run(model, criterion, sample, bool(recorded))
     each = run(model, criterion, every_row(sample), bool(recorded))
     assert once[0] == pytest.approx(each[0], rel=1e-6)
@@ -120,7 +120,7 @@ def test_adapters_change_no_number_either(data, recorded):
     sample = ragged(batch_of(task, utterances=5, multiway=True))
     if recorded:
         units = select_units(find_units(model), recorded)
-        watch_units(model, units.values(), model.routing)
+        recording(model, units.values(), model.routing)
     once = run(model, criterion, sample, bool(recorded))
     each = run(model, criterion, every_row(sample), bool(recorded))
     assert once[0] == pytest.approx(each[0], rel=1e-6)
@@ -158,7 +158,7 @@ def test_the_encoder_runs_once_as_far_as_it_is_shared(data):
 
 def test_recording_the_decoder_leaves_the_encoder_at_once(data):
     task, model, _ = build(data)
-    watch_units(model, select_units(find_units(model)).values(), model.routing)
+    recording(model, select_units(find_units(model)).values(), model.routing)
     model.routing.sink = Sums()
     rows = rows_through_layers(model, batch_of(task, utterances=3, multiway=True))
     assert rows == [3] * len(rows)

@@ -39,7 +39,8 @@ class _LayerNorm(torch.autograd.Function):
     ) -> Tensor:
         y: Tensor
         y, mean, rstd = torch.native_layer_norm(x, shape, weight, bias, eps)
-        ctx.save_for_backward(x, weight, bias, mean, rstd)
+        # autocast on a GPU runs it, and so its backward, in more bits than the input has
+        ctx.save_for_backward(x.to(y.dtype), weight, bias, mean, rstd)
         ctx.shape, ctx.to = shape, to
         return y
 

@@ -70,7 +70,8 @@ class _Linear(torch.autograd.Function):
             if source_of is not None:
                 shape = [*x.shape[:-1], grad.size(-1)]
                 of_source = grad.new_zeros(shape).index_add_(to.batch_dim, source_of, grad)
-            grad_x = of_source.matmul(weight)
+            # autocast may have run the forward in fewer bits than the weight has
+            grad_x = of_source.matmul(weight.to(grad.dtype))
         wanted: Dict[str, Callable[..., Tensor]] = {}
         if ctx.needs_input_grad[1]:
             wanted["weight"] = _outer

@@ -1,0 +1,40 @@
+"""Having the modules of units hand on their gradients, as long as that is wanted."""
+
+from __future__ import annotations
+
+from typing import Iterable
+
+from torch import nn
+
+from fairseq_gist.nn.grouped import GroupedModule
+from fairseq_gist.nn.routing import Routing
+from fairseq_gist.nn.watching import watch
+from fairseq_gist.nn.wrapping import Handle
+from fairseq_gist.surgery.units import Unit, module_at
+from fairseq_gist.surgery.workbench import use_module_calls
+
+__all__ = ["recording"]
+
+
+def recording(model: nn.Module, units: Iterable[Unit], routing: Routing) -> Handle:
+    """Have every module of ``units`` hand its gradients to ``routing.sink`` while there is one.
+
+    Returns:
+        What ends it and gives every module its own forward back, for ``with``.
+
+    Raises:
+        SurgeryError: when other code has replaced a module's forward; none is watched then.
+    """
+    handle = Handle()
+    try:
+        for unit in units:
+            for path in unit.paths:
+                module = module_at(model, path)
+                use_module_calls(model, path)
+                if not isinstance(module, GroupedModule):
+                    batch_dim = Unit.batch_dim(path, model)
+                    handle.extend(watch(module, routing, unit.name, path, batch_dim))
+    except BaseException:
+        handle.remove()
+        raise
+    return handle
