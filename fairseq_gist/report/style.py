@@ -74,6 +74,8 @@ def drawing(texts: Iterable[str]) -> Iterator[None]:
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         # told to the reader once, by letters_without_font
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        # scripts that Matplotlib before 3.11 can't shape: the browser does, in SVG
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
         yield
 
 
