@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from benchmarks import setting
 from benchmarks.figures import Figure, Time, timed
-from fairseq_gist.cli.checkpoint_files import read_checkpoint, write_checkpoint
+from fairseq_gist.host.checkpoints import read_checkpoint, write_checkpoint
 from fairseq_gist.surgery.units import count_parameters
 
 __all__ = ["save", "sizes"]

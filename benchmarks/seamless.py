@@ -17,7 +17,7 @@ import torch
 from fairseq.data import Dictionary
 
 from fairseq_gist.architectures.seamless_m4t.model import GistSeamlessM4T
-from fairseq_gist.host.compat import require_transformers
+from fairseq_gist.host.packages import require_transformers
 from fairseq_gist.sharing.division import Division, divided_units
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Union
 
@@ -84,12 +84,9 @@ def replacing(path: Union[str, Path]) -> Iterator[Path]:
     path = Path(path)
     _check_ordinary(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _new_file_beside(path)
     try:
         yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     finally:
         if temporary.exists():
@@ -102,7 +99,13 @@ def _check_ordinary(path: Path) -> None:
         raise OptionError(f"{path} is no ordinary file, and won't be replaced by one")
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _new_file_beside(path: Path) -> Path:
+    """Make an empty file whose rights are those of any new file: the umask is asked of nobody."""
+    while True:
+        name = f".{path.name}.{secrets.token_hex(4)}{path.suffix}"
+        try:
+            handle = os.open(path.parent / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            continue
+        os.close(handle)
+        return path.parent / name

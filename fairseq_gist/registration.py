@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 
-from fairseq_gist.host.compat import require_fairseq
+from fairseq_gist.host.packages import require_fairseq
 
 __all__ = ["register"]
 

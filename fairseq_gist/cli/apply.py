@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 
-from fairseq_gist.cli.checkpoint_files import (
+from fairseq_gist.files import check_output
+from fairseq_gist.host.checkpoints import (
     read_checkpoint,
     without_optimizer,
     write_checkpoint,
 )
-from fairseq_gist.files import check_output
 from fairseq_gist.languages.rows import LANGUAGE_KEYS, TARGET
 from fairseq_gist.sharing.plan import SharingPlan
 

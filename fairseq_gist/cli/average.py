@@ -9,13 +9,13 @@ import re
 from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
-from fairseq_gist.cli.checkpoint_files import (
+from fairseq_gist.errors import CheckpointError, OptionError
+from fairseq_gist.files import check_output
+from fairseq_gist.host.checkpoints import (
     read_checkpoint,
     without_optimizer,
     write_checkpoint,
 )
-from fairseq_gist.errors import CheckpointError, OptionError
-from fairseq_gist.files import check_output
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 

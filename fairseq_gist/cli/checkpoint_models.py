@@ -7,8 +7,8 @@ from argparse import Namespace
 from typing import Any, Dict, Optional, Sequence
 
 from fairseq_gist.cli.arch_models import stand_in_task
-from fairseq_gist.cli.checkpoint_files import model_settings
 from fairseq_gist.errors import CheckpointError
+from fairseq_gist.host.checkpoints import model_settings
 
 __all__ = ["MODELS", "gist_settings", "model_from"]
 

@@ -9,15 +9,15 @@ from dataclasses import fields
 from typing import Any, Dict
 
 from fairseq_gist.architectures.seamless_m4t.export import is_seamless, write_seamless
-from fairseq_gist.cli.checkpoint_files import (
+from fairseq_gist.cli.checkpoint_models import MODELS
+from fairseq_gist.errors import CheckpointError, OptionError
+from fairseq_gist.files import check_output
+from fairseq_gist.host.checkpoints import (
     model_settings,
     read_checkpoint,
     without_optimizer,
     write_checkpoint,
 )
-from fairseq_gist.cli.checkpoint_models import MODELS
-from fairseq_gist.errors import CheckpointError, OptionError
-from fairseq_gist.files import check_output
 from fairseq_gist.training.options import DifferentiationOptions
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]

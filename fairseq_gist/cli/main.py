@@ -62,10 +62,12 @@ def main(argv: Optional[List[str]] = None) -> int:
     logging.basicConfig(
         format="%(message)s", level=os.environ.get("LOGLEVEL", "INFO").upper(), stream=sys.stderr
     )
+    if args.debug:
+        logging.getLogger("fairseq_gist").setLevel(logging.DEBUG)
     try:
         return args.run(args) or 0
     except (GistError, OSError) as error:
-        if args.debug:
+        if logging.getLogger("fairseq_gist").isEnabledFor(logging.DEBUG):
             raise
         print(f"fairseq-gist {args.command}: error: {_one_line(error)}", file=sys.stderr)
         return 1

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 
-from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.errors import OptionError
 from fairseq_gist.evaluation import Run
+from fairseq_gist.host.checkpoints import read_checkpoint
 
 __all__ = ["Named", "named", "parameter_options", "with_parameters"]
 

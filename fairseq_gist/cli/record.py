@@ -6,9 +6,9 @@ import argparse
 import logging
 from typing import Any, Optional
 
-from fairseq_gist.cli.checkpoint_files import model_settings, read_checkpoint
 from fairseq_gist.errors import OptionError
 from fairseq_gist.files import check_output
+from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
 from fairseq_gist.languages.rows import LANGUAGE_KEYS
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import List, Optional
 
-from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.errors import OptionError
+from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]

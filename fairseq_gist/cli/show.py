@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.errors import PlanError
+from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
 

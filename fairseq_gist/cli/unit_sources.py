@@ -82,8 +82,8 @@ def _from_statistics(path: str) -> UnitSource:
 
 
 def _from_checkpoint(path: str, languages: Optional[List[str]]) -> UnitSource:
-    from fairseq_gist.cli.checkpoint_files import model_settings, read_checkpoint
     from fairseq_gist.cli.checkpoint_models import model_from
+    from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
     from fairseq_gist.surgery.plan_buffer import plan_in_state
 
     content = read_checkpoint(path)

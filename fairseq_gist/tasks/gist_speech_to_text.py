@@ -23,10 +23,11 @@ from fairseq_gist.data.manifest import ManifestReader, languages_in
 from fairseq_gist.data.model_languages import ModelLanguages
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.data.sampling import temperature_of
-from fairseq_gist.errors import DataError, OptionError
-from fairseq_gist.host import compat
-from fairseq_gist.host import trainer as hook
+from fairseq_gist.errors import DataError, OptionError, SurgeryError
+from fairseq_gist.host import trainer as host
 from fairseq_gist.host.boundary import one_line_errors
+from fairseq_gist.host.checkpoints import allow_own_checkpoints
+from fairseq_gist.host.install import install
 from fairseq_gist.nn.grouped import fill_idle_gradients
 from fairseq_gist.nn.routing import LanguageBatch
 from fairseq_gist.nn.tags import check_tags
@@ -45,9 +46,8 @@ __all__ = ["GistSpeechToTextTask"]
 
 logger = logging.getLogger(__name__)
 
-compat.allow_own_checkpoints()
-compat.stop_loading_at_exit()
-hook.install()
+# part of registering: fairseq-validate reads the checkpoint before it sets up any task
+allow_own_checkpoints()
 
 
 @register_task("gist_speech_to_text", dataclass=GistSpeechToTextConfig)
@@ -55,7 +55,7 @@ class GistSpeechToTextTask(SeamlessInputs):
     """A drop-in for ``speech_to_text`` whose batches say which language each row is."""
 
     averages_validation_subsets = True
-    """Patience, best checkpoint and learning rate follow the mean over subsets (see the hook)."""
+    """Patience, best checkpoint and learning rate follow the mean over subsets: host/hooks.py."""
 
     def __init__(self, args: Any, tgt_dict: Any, seamless: Any = None) -> None:
         super().__init__(args, tgt_dict, seamless)
@@ -78,6 +78,7 @@ class GistSpeechToTextTask(SeamlessInputs):
     def setup_task(cls, args: Any, **kwargs: Any) -> GistSpeechToTextTask:
         """Check the options before anything is built or written."""
         with one_line_errors():
+            install()
             moments(args)
             if args.homogeneous_batches and args.multiway_batches:
                 raise OptionError("--homogeneous-batches and --multiway-batches exclude each other")
@@ -257,10 +258,17 @@ class GistSpeechToTextTask(SeamlessInputs):
         self._trainer = trainer
         if self.args.differentiate_at:
             with one_line_errors():
-                hook.check_distributed(trainer)
+                host.check_distributed(trainer)
                 self._differentiation = Differentiation(
                     self.args, trainer, self, self._routing(trainer.get_model())
                 )
+
+    def _check_trainer_is_known(self) -> None:
+        if self.args.differentiate_at:
+            raise SurgeryError(
+                "--differentiate-at: no trainer has made itself known to the task; other code has "
+                "replaced fairseq.trainer.Trainer.__init__, or trains without this class"
+            )
 
     def optimizer_built(self, optimizer: Any) -> None:
         """Follow an optimizer that the trainer has built (called by the hook)."""
@@ -268,14 +276,14 @@ class GistSpeechToTextTask(SeamlessInputs):
         plan = plan_of(model)
         if plan is not None and not plan.is_shared:
             with one_line_errors():
-                hook.check_distributed(self._trainer)
+                host.check_distributed(self._trainer)
         if self.args.train_only:
             logger.info(
                 f"--train-only {self.args.train_only}: {count_trained(model):,} of "
                 f"{count_parameters(model):,} parameters are trained"
             )
         if self._differentiation is not None:
-            hook.observe(optimizer, self._differentiation.window)
+            host.observe(optimizer, self._differentiation.window)
 
     def checkpoint_begins(self) -> None:
         """Get ready for a checkpoint (called by the hook, in every process)."""
@@ -295,6 +303,8 @@ class GistSpeechToTextTask(SeamlessInputs):
         """Run forward and backward, gradients recorded where that is due."""
         sample = _for_model(sample, model)
         if self._differentiation is None:
+            with one_line_errors():
+                self._check_trainer_is_known()
             return super().train_step(
                 sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
             )
@@ -325,7 +335,7 @@ class GistSpeechToTextTask(SeamlessInputs):
         """Take a step, and differentiate after it if this is the moment."""
         fill_idle_gradients(model)
         super().optimizer_step(optimizer, model, update_num)
-        if self._differentiation is not None and hook.step_was_taken(optimizer):
+        if self._differentiation is not None and host.step_was_taken(optimizer):
             with one_line_errors():
                 self._differentiation.after_update(update_num + 1)
 

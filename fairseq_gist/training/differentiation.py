@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fairseq_gist.errors import OptionError
 from fairseq_gist.gradients.statistics import GradientStatistics
-from fairseq_gist.host import trainer as hook
+from fairseq_gist.host import trainer as host
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.policies import policy_named
 from fairseq_gist.policies.situation import Situation
@@ -91,7 +91,7 @@ class Differentiation:
             self._check_trained(self._units())
         for moment in self.moments:
             policy_at(options, moment).check(self._situation(None))
-        hook.check_trainer(trainer)
+        host.check_trainer(trainer, divides=self._policy.needs_neurons)
         self._check_budgets()
         self._check_reachable()
         if not self._records:  # what is wrong with its plan is told now
@@ -149,7 +149,7 @@ class Differentiation:
         before = plan_of(self.model)
         plan = shape_of(self.model).completed(self._decide(moment, statistics), before)
         plan = plan.replaced(update=update_num, history=[] if before is None else before.steps)
-        text = hook.same_on_all_processes(self.trainer, plan.to_json())
+        text = host.same_on_all_processes(self.trainer, plan.to_json())
         self._become(SharingPlan.from_json(text))
         logger.info(f"update {update_num}: differentiated\n{describe_plan(plan)}")
 
@@ -168,7 +168,7 @@ class Differentiation:
         source = self.options.gradients_from
         if source == "train":
             return self._statistics(self.window.finish(), update_num)
-        units, context = self._units(), hook.measuring_context(self.trainer)
+        units, context = self._units(), host.measuring_context(self.trainer)
         recorder = GradientRecorder(
             self.model,
             units,
@@ -210,11 +210,11 @@ class Differentiation:
         return recorder.statistics(shape_of(self.model).shared_parameters, provenance)
 
     def _become(self, plan: SharingPlan) -> None:
-        before = hook.optimizer_state(self.trainer)
+        before = host.optimizer_state(self.trainer)
         lineage = apply_plan(self.model, plan, self.routing)
         if plan_of(self.model) is None:  # nothing was split, but it was decided so
             store_plan(self.model, plan)
-        hook.rebuild_optimizer(self.trainer, before, lineage)
+        host.rebuild_optimizer(self.trainer, before, lineage)
 
     def _units(self) -> Dict[str, Unit]:
         return select_units(
@@ -300,13 +300,17 @@ class Differentiation:
 
     def _save(self, statistics: GradientStatistics, moment: Moment) -> None:
         path: Optional[str] = self.options.save_gradient_statistics
-        if path is None or not hook.is_first_process(self.trainer):
+        if path is None or not host.is_first_process(self.trainer):
             return
         target = Path(path)
         if len(self.moments) > 1:
             target = target.with_name(f"{target.stem}-{moment.update}{target.suffix}")
-        statistics.save(target)
-        logger.info(f"wrote the gradient statistics to {target}")
+        try:
+            statistics.save(target)
+        except OSError as error:  # days of training are worth more than this file
+            logger.warning(f"--save-gradient-statistics {target} wasn't written: {error}")
+        else:
+            logger.info(f"wrote the gradient statistics to {target}")
 
 
 def _is_frozen(model: nn.Module, unit: Unit) -> bool:

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.cli.main import main as gist
+from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.plan_buffer import plan_in_state, plan_of
 from fairseq_gist.surgery.state import parameters_in_state

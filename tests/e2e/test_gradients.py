@@ -1,5 +1,6 @@
 """Gradients per language on a real model, against splitting the batch by language."""
 
+import errno
 import functools
 
 import numpy as np
@@ -12,6 +13,7 @@ from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.recording.sketch import cosine_error, prime_from
 from fairseq_gist.recording.watching import recording
 from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.surgery.plan_buffer import plan_in_state
 from fairseq_gist.surgery.units import find_units, module_at, select_units
 from tests.e2e.helpers import batch_of, build, random_plan, rows_of
 
@@ -156,3 +158,23 @@ def test_useless_storage_is_refused(differentiated, data, train, tmp_path, capsy
     assert message in error
     assert len(error.splitlines()) == 1
     assert not out.exists()
+
+
+def test_a_full_disk_does_not_end_a_run_at_its_split(train, tmp_path, monkeypatch, caplog):
+    def save(self, path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(GradientStatistics, "save", save)
+    run = train(
+        tmp_path, "--max-update=5", "--differentiate-at=4", "--gradient-window=4",
+        "--gradient-chunks=4", f"--save-gradient-statistics={tmp_path / 'statistics.npz'}",
+    )  # fmt: skip
+    assert not plan_in_state(run.load()["model"]).is_shared
+    assert "statistics.npz wasn't written: [Errno 28] No space left on device" in caplog.text
+
+
+def test_a_trainer_that_stays_unknown_is_told(data):
+    """Where other code has put back what was wrapped, a run must not end as if all went well."""
+    task, model, criterion = build(data, "--differentiate-at=4")
+    with pytest.raises(SystemExit, match="no trainer has made itself known to the task"):
+        task.train_step(batch_of(task, utterances=1), model, criterion, None, 0)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from fairseq import checkpoint_utils
 
-from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.gradients.statistics import GradientStatistics
+from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.surgery.plan_buffer import plan_in_state, plan_of
 from tests.e2e.conftest import SMALL_MODEL, assert_same_tensors
 from tests.e2e.helpers import batch_of, build, differentiate_at_random, rows_of, translate

@@ -79,3 +79,17 @@ def test_a_table_is_read_as_fairseq_writes_it(tmp_path):
     ]
     (tmp_path / "t.tsv").write_text("")
     assert read_table(tmp_path / "t.tsv") == []
+
+
+def test_a_new_file_has_the_rights_of_any_other(tmp_path, monkeypatch):
+    """A thread that makes a file meanwhile has its umask: it is the whole process's."""
+    (tmp_path / "usual").touch()
+
+    def never(_):
+        raise AssertionError("the umask of the process is changed")
+
+    monkeypatch.setattr(os, "umask", never)
+    with replacing(tmp_path / "ours") as temporary:
+        temporary.write_text("x")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ours", "usual"]

@@ -16,7 +16,7 @@ from fairseq_gist.architectures.fairseq_conformer import ARCHITECTURE
 from fairseq_gist.architectures.routed.encoder import RoutedEncoder
 from fairseq_gist.architectures.routed.model import RoutedModel, add_model_args
 from fairseq_gist.errors import OptionError
-from fairseq_gist.host.compat import read_numbers
+from fairseq_gist.host.options import read_numbers
 from fairseq_gist.nn.sources import partitions_in
 
 __all__ = ["GistS2TConformer", "GistS2TConformerEncoder"]

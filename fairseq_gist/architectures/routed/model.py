@@ -14,7 +14,7 @@ from fairseq_gist.architectures.routed.decoder import GistS2TDecoder
 from fairseq_gist.architectures.routed.encoder import RoutedEncoder
 from fairseq_gist.errors import OptionError
 from fairseq_gist.host.boundary import one_line_errors
-from fairseq_gist.host.compat import use_plain_layer_norms
+from fairseq_gist.host.modules import use_plain_layer_norms
 from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.surgery.adapters import agree_on_adapters

@@ -66,7 +66,7 @@ def _model(state: Dict[str, Any], settings: Namespace, checkpoint: str) -> Any:
 
     from fairseq_gist.architectures.seamless_m4t.folder import configuration_from
     from fairseq_gist.architectures.seamless_m4t.names import state_for_transformers
-    from fairseq_gist.host.compat import require_transformers
+    from fairseq_gist.host.packages import require_transformers
 
     kind = require_transformers().SeamlessM4TForSpeechToText
     with torch.device("meta"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.host.compat import require_transformers
+from fairseq_gist.host.packages import require_transformers
 
 __all__ = ["SeamlessFolder", "configuration_from"]
 

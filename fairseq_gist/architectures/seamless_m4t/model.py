@@ -13,7 +13,7 @@ from fairseq_gist.architectures.seamless_m4t.decoder import GistSeamlessDecoder
 from fairseq_gist.architectures.seamless_m4t.encoder import GistSeamlessEncoder
 from fairseq_gist.architectures.seamless_m4t.folder import SeamlessFolder, configuration_from
 from fairseq_gist.errors import OptionError
-from fairseq_gist.host.compat import require_transformers
+from fairseq_gist.host.packages import require_transformers
 from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
 from fairseq_gist.nn.routing import Routing
 

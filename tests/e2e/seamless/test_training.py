@@ -7,9 +7,9 @@ import pytest
 import soundfile
 import torch
 
-from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.gradients.statistics import GradientStatistics
+from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.sharing.division import Division, divided_units
 from fairseq_gist.sharing.plan import SharingPlan

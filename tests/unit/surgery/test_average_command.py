@@ -8,8 +8,8 @@ from argparse import Namespace
 import pytest
 import torch
 
-from fairseq_gist.cli.checkpoint_files import read_checkpoint
 from fairseq_gist.cli.main import main
+from fairseq_gist.host.checkpoints import read_checkpoint
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ pytest.importorskip("fairseq")
 
 from benchmarks import setting
 from benchmarks.checkpoints import save
-from fairseq_gist.cli.checkpoint_files import read_checkpoint
+from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.surgery.plan_buffer import PLAN_KEY
 from fairseq_gist.surgery.state import parameters_in_state
 from fairseq_gist.surgery.units import FAST_PATH_COPIES, count_parameters

@@ -1,4 +1,4 @@
-"""Reading and writing fairseq's checkpoint files."""
+"""Reading and writing fairseq's checkpoint files, of either stack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,21 @@ from typing import Any, Dict
 from fairseq_gist.errors import CheckpointError
 from fairseq_gist.files import replacing
 
-__all__ = ["model_settings", "read_checkpoint", "without_optimizer", "write_checkpoint"]
+__all__ = [
+    "allow_own_checkpoints",
+    "model_settings",
+    "read_checkpoint",
+    "without_optimizer",
+    "write_checkpoint",
+]
+
+
+def allow_own_checkpoints() -> None:
+    """Let torch >= 2.6 load the checkpoints that fairseq writes: they hold a Namespace."""
+    import torch.serialization
+
+    if hasattr(torch.serialization, "add_safe_globals"):
+        torch.serialization.add_safe_globals([Namespace])
 
 
 def read_checkpoint(path: str) -> Dict[str, Any]:

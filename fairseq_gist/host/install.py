@@ -1,0 +1,25 @@
+"""All that is changed in fairseq's process, in one call."""
+
+from __future__ import annotations
+
+from fairseq_gist.host.hooks import wrap_trainer
+from fairseq_gist.host.loading import stop_loading_at_exit
+
+__all__ = ["install"]
+
+
+def install() -> None:
+    """Prepare this process for a task of ours; a second call does nothing more.
+
+    The task calls this when it is set up; importing the package changes nothing of fairseq's. What
+    is changed:
+
+    - ``Trainer.__init__``, ``_build_optimizer`` and ``consolidate_optimizer`` are wrapped, so that
+      a task can follow its trainer; for other tasks they do what they did (:mod:`.hooks`);
+    - at the end of the process threads that load batches ahead are stopped (:mod:`.loading`).
+
+    Raises:
+        SurgeryError: naming the attribute that this version of fairseq lacks.
+    """
+    wrap_trainer()
+    stop_loading_at_exit()

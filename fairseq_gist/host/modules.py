@@ -1,0 +1,23 @@
+"""What fairseq's modules do past the calls of their parts, and that machines build differently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["use_plain_layer_norms"]
+
+
+def use_plain_layer_norms(model: Any) -> None:
+    """Put torch's LayerNorm, with the same parameters, in the place of apex's fused one.
+
+    fairseq takes apex's where it finds it and a GPU, and a model would have other units, and a
+    split one other checkpoints, on a machine with apex than on one without.
+    """
+    from torch import nn
+
+    for parent in list(model.modules()):
+        for name, module in list(parent.named_children()):
+            if type(module).__name__ == "FusedLayerNorm":
+                plain = nn.LayerNorm(module.normalized_shape, eps=module.eps)
+                plain.weight, plain.bias = module.weight, module.bias
+                setattr(parent, name, plain)

@@ -1,0 +1,56 @@
+"""Packages that may be missing, or installed beside others that they don't fit."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import traceback
+from typing import Any
+
+from fairseq_gist.errors import OptionError
+
+__all__ = ["require_fairseq", "require_transformers"]
+
+
+def require_fairseq() -> None:
+    """Raise OptionError, with the command that helps, where fairseq can't be imported."""
+    if importlib.util.find_spec("fairseq") is None:
+        raise OptionError("fairseq is not installed; run: pip install 'fairseq-gist[fairseq]'")
+    try:
+        import fairseq  # noqa: F401
+    except (OSError, ImportError, ValueError) as error:
+        hint = ""
+        if "torchaudio" in str(error):
+            hint = "; the torchaudio here doesn't fit this torch: pip uninstall torchaudio"
+        elif isinstance(error, ValueError):
+            hint = "; official fairseq needs Python < 3.11, fairseq-fixed takes its place above"
+        raise OptionError(f"fairseq can't be imported: {error}{hint}") from error
+
+
+def require_transformers() -> Any:
+    """Return the package ``transformers``.
+
+    Raises:
+        OptionError: with the command that helps, where its SeamlessM4T can't be imported.
+    """
+    if importlib.util.find_spec("transformers") is None:
+        raise OptionError(
+            "SeamlessM4T needs transformers, which is not installed; on Python 3.11 run: "
+            "pip install 'fairseq-gist[seamless]'"
+        )
+    try:
+        transformers = importlib.import_module("transformers")
+        getattr(transformers, "SeamlessM4TForSpeechToText")  # noqa: B009, it is imported only now
+    except (OSError, ImportError, RuntimeError, AttributeError) as error:
+        hint = ""
+        if "torchaudio" in _whole_story(error):
+            hint = "; the torchaudio here doesn't fit this torch: pip uninstall torchaudio"
+        raise OptionError(
+            f"SeamlessM4T can't be imported from transformers: {error}{hint}"
+        ) from error
+    return transformers
+
+
+def _whole_story(error: Any) -> str:
+    """Return the messages of an error and of those that it came from, with the places."""
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))

@@ -1,0 +1,69 @@
+"""Errors at the edge to fairseq: one line for a user, all of it for who looks for the cause."""
+
+import ast
+import logging
+
+import pytest
+
+from fairseq_gist.cli.main import main
+from fairseq_gist.errors import DataError
+from fairseq_gist.host.boundary import one_line_errors
+
+
+def fail():
+    with one_line_errors():
+        raise DataError("train.tsv:\n  too short")
+
+
+def test_an_error_becomes_one_line(caplog):
+    with pytest.raises(SystemExit, match="^fairseq-gist: error: train.tsv: too short$") as caught:
+        fail()
+    assert isinstance(caught.value.__cause__, DataError)
+    assert not caplog.records
+
+
+def test_at_level_debug_there_is_a_traceback(caplog):
+    with caplog.at_level(logging.DEBUG, "fairseq_gist"), pytest.raises(SystemExit):
+        fail()
+    assert "Traceback" in caplog.text
+    assert "in fail" in caplog.text
+
+
+@pytest.fixture
+def _level_stays():
+    ours = logging.getLogger("fairseq_gist")
+    before = ours.level
+    yield
+    ours.setLevel(before)
+
+
+@pytest.mark.usefixtures("_level_stays")
+def test_a_command_shows_it_with_debug(monkeypatch, caplog, tmp_path):
+    monkeypatch.setattr("fairseq_gist.cli.show.run", lambda _: fail())
+    with pytest.raises(SystemExit):
+        main(["show", str(tmp_path)])
+    assert "Traceback" not in caplog.text
+    with pytest.raises(SystemExit):
+        main(["--debug", "show", str(tmp_path)])
+    assert "in fail" in caplog.text
+
+
+@pytest.mark.usefixtures("_level_stays")
+def test_a_level_of_the_environment_counts_like_debug(tmp_path):
+    """LOGLEVEL=DEBUG sets the level of the root logger, in fairseq's programs and in ours."""
+    missing = str(tmp_path / "no.json")
+    assert main(["show", missing]) == 1
+    logging.getLogger("fairseq_gist").setLevel(logging.DEBUG)
+    with pytest.raises((OSError, RuntimeError)):
+        main(["show", missing])
+
+
+def test_the_process_is_ended_at_the_edge_alone(repo_root):
+    package = repo_root / "fairseq_gist"
+    ending = [
+        str(path.relative_to(package))
+        for path in sorted(package.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise) and "SystemExit" in ast.dump(node)
+    ]
+    assert ending == ["host/boundary.py"]
