@@ -9,6 +9,7 @@ from typing import List, Optional
 
 from fairseq_gist import __version__
 from fairseq_gist.errors import GistError
+from fairseq_gist.host.boundary import shows_tracebacks
 
 __all__ = ["COMMANDS", "main", "parser_of"]
 
@@ -67,7 +68,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         return args.run(args) or 0
     except (GistError, OSError) as error:
-        if logging.getLogger("fairseq_gist").isEnabledFor(logging.DEBUG):
+        if shows_tracebacks():
             raise
         print(f"fairseq-gist {args.command}: error: {_one_line(error)}", file=sys.stderr)
         return 1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from typing import Iterator
 
 from fairseq_gist.errors import GistError
 
-__all__ = ["one_line_errors"]
+__all__ = ["one_line_errors", "shows_tracebacks"]
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +22,21 @@ def one_line_errors() -> Iterator[None]:
     fairseq replaces every exception while it loads a checkpoint by "ensure that the architectures
     match", and shows a traceback for the rest; only ``SystemExit`` passes through. So this stands
     where fairseq calls us, and nowhere below. The error stays reachable as its cause, and its
-    traceback is logged at level DEBUG (``LOGLEVEL=DEBUG``, ``fairseq-gist --debug``).
+    traceback is logged where :func:`shows_tracebacks`.
     """
     try:
         yield
     except GistError as error:
-        logger.debug("what the next line is about:", exc_info=error)
+        if shows_tracebacks():
+            logger.error("what the next line is about:", exc_info=error)
         sys.stdout.flush()
         raise SystemExit(f"fairseq-gist: error: {' '.join(str(error).split())}") from error
+
+
+def shows_tracebacks() -> bool:
+    """Whether somebody looks for causes: ``LOGLEVEL=DEBUG``, or ``fairseq-gist --debug``.
+
+    The level of the root logger doesn't tell: hydra, which fairseq reads options with, lowers it.
+    """
+    ours = logging.getLogger("fairseq_gist").level
+    return ours == logging.DEBUG or os.environ.get("LOGLEVEL", "").upper() == "DEBUG"

@@ -175,6 +175,6 @@ def test_a_full_disk_does_not_end_a_run_at_its_split(train, tmp_path, monkeypatc
 
 def test_a_trainer_that_stays_unknown_is_told(data):
     """Where other code has put back what was wrapped, a run must not end as if all went well."""
-    task, model, criterion = build(data, "--differentiate-at=4")
+    task, model, criterion = build(data, "--differentiate-at=8")
     with pytest.raises(SystemExit, match="no trainer has made itself known to the task"):
         task.train_step(batch_of(task, utterances=1), model, criterion, None, 0)

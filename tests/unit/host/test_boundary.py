@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from fairseq_gist.cli.main import main
-from fairseq_gist.errors import DataError
+from fairseq_gist.errors import DataError, GistError
 from fairseq_gist.host.boundary import one_line_errors
 
 
@@ -22,11 +22,14 @@ def test_an_error_becomes_one_line(caplog):
     assert not caplog.records
 
 
-def test_at_level_debug_there_is_a_traceback(caplog):
-    with caplog.at_level(logging.DEBUG, "fairseq_gist"), pytest.raises(SystemExit):
+def test_a_level_of_the_environment_asks_for_the_traceback(caplog, monkeypatch, tmp_path):
+    monkeypatch.setenv("LOGLEVEL", "debug")
+    with pytest.raises(SystemExit):
         fail()
     assert "Traceback" in caplog.text
     assert "in fail" in caplog.text
+    with pytest.raises((OSError, GistError)):
+        main(["show", str(tmp_path / "no.json")])
 
 
 @pytest.fixture
@@ -38,24 +41,17 @@ def _level_stays():
 
 
 @pytest.mark.usefixtures("_level_stays")
-def test_a_command_shows_it_with_debug(monkeypatch, caplog, tmp_path):
-    monkeypatch.setattr("fairseq_gist.cli.show.run", lambda _: fail())
-    with pytest.raises(SystemExit):
-        main(["show", str(tmp_path)])
-    assert "Traceback" not in caplog.text
-    with pytest.raises(SystemExit):
-        main(["--debug", "show", str(tmp_path)])
-    assert "in fail" in caplog.text
-
-
-@pytest.mark.usefixtures("_level_stays")
-def test_a_level_of_the_environment_counts_like_debug(tmp_path):
-    """LOGLEVEL=DEBUG sets the level of the root logger, in fairseq's programs and in ours."""
+def test_a_command_shows_it_with_debug(monkeypatch, caplog, tmp_path, capsys):
     missing = str(tmp_path / "no.json")
     assert main(["show", missing]) == 1
-    logging.getLogger("fairseq_gist").setLevel(logging.DEBUG)
-    with pytest.raises((OSError, RuntimeError)):
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    monkeypatch.setattr("fairseq_gist.cli.show.run", lambda _: fail())
+    with pytest.raises(SystemExit):
         main(["show", missing])
+    assert not caplog.records
+    with pytest.raises(SystemExit):
+        main(["--debug", "show", missing])
+    assert "in fail" in caplog.text
 
 
 def test_the_process_is_ended_at_the_edge_alone(repo_root):
