@@ -11,12 +11,12 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.figures import Figure, timed
+from fairseq_gist.architectures import PLAIN
 from fairseq_gist.gradients.shape import shape_of_statistics
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies import decide
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.plan import SharingPlan
-from fairseq_gist.sharing.unit_names import FairseqNaming
 
 __all__ = ["cost"]
 
@@ -74,7 +74,7 @@ def _measure(languages: int, units: int, runs: int) -> Figure:
 
 
 def _plan(statistics: GradientStatistics) -> SharingPlan:
-    shape = shape_of_statistics(statistics, FairseqNaming())
+    shape = shape_of_statistics(statistics, PLAIN)
     return decide("gradient", Situation(shape, statistics), size_budget="2.0")
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from fairseq_gist.architectures import PLAIN
 from fairseq_gist.gradients.shape import shape_of_statistics
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies import decide
 from fairseq_gist.policies.situation import Situation
-from fairseq_gist.sharing.unit_names import FairseqNaming
 
 FAMILIES = {
     "Germanic": ["de", "nl", "sv"],
@@ -81,5 +81,5 @@ if __name__ == "__main__":
     folder.mkdir(parents=True, exist_ok=True)
     statistics = planted()
     statistics.save(folder / "statistics.npz")
-    shape = shape_of_statistics(statistics, FairseqNaming())
+    shape = shape_of_statistics(statistics, PLAIN)
     decide("gradient", Situation(shape, statistics), size_budget="1.7").save(folder / "plan.json")

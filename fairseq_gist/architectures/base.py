@@ -99,7 +99,7 @@ class Architecture:
     buffers: Tuple[str, ...] = _BUFFERS
     unused: str = _NOTHING
     attention_and_norms: str = r"(?:self_attn|encoder_attn|\w*layer_norm|layernorm_embedding)"
-    bypasses: Optional[str] = None
+    bypasses: Optional[str] = "fairseq_gist.architectures.routed.bypasses:switch_off"
     settings: Mapping[str, Any] = field(default_factory=dict)
     options: Optional[type] = None
     inputs: Optional[str] = None
@@ -192,7 +192,6 @@ class Architecture:
         """Return whether only this architecture has such a path."""
         return _compiled(self.marks).match(name) is not None
 
-    @property
     def parts(self) -> Dict[str, str]:
         """Parts that can be trained alone, by name: a pattern of module paths.
 

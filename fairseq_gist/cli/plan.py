@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Optional
 
+from fairseq_gist.architectures import recognise
 from fairseq_gist.cli.policy_arguments import add_policy_arguments, chosen_policy
 from fairseq_gist.cli.unit_sources import UnitSource, add_source_arguments, read_source
 from fairseq_gist.errors import OptionError
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
         total = plan.size(shared, plan.sizes)
         print(f"{policy.name} {total:,} ({total / shared:.2f} times shared)")
     else:
-        print(describe_plan(plan))
+        print(describe_plan(plan, recognise(plan.units)))
 
 
 def _within(path: Optional[str], source: UnitSource) -> Optional[SharingPlan]:

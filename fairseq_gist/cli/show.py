@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fairseq_gist.architectures import recognise
 from fairseq_gist.errors import PlanError
 from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.sharing.description import describe_plan
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
         plan = SharingPlan.load(args.file)
     else:
         plan = _from_checkpoint(args.file)
-    print(plan.to_json() if args.json else describe_plan(plan))
+    print(plan.to_json() if args.json else describe_plan(plan, recognise(plan.units)))
 
 
 def _from_checkpoint(path: str) -> SharingPlan:

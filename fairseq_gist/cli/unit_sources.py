@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any, List, NamedTuple, Optional, Sequence
 
+from fairseq_gist.architectures import recognise
 from fairseq_gist.errors import OptionError
 from fairseq_gist.gradients.shape import shape_of_statistics
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.languages.rows import TARGET
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.sharing.shape import ModelShape
-from fairseq_gist.sharing.unit_names import FairseqNaming
 
 __all__ = ["UnitSource", "add_source_arguments", "read_source"]
 
@@ -78,7 +78,7 @@ def read_source(args: argparse.Namespace) -> UnitSource:
 
 def _from_statistics(path: str) -> UnitSource:
     statistics = GradientStatistics.load(path)
-    return UnitSource(shape_of_statistics(statistics, FairseqNaming()), statistics)
+    return UnitSource(shape_of_statistics(statistics, recognise(statistics.units)), statistics)
 
 
 def _from_checkpoint(path: str, languages: Optional[List[str]]) -> UnitSource:

@@ -6,6 +6,7 @@ from typing import Iterable
 
 from torch import nn
 
+from fairseq_gist.architectures import architecture_of
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.watching import watch
@@ -25,14 +26,14 @@ def recording(model: nn.Module, units: Iterable[Unit], routing: Routing) -> Hand
     Raises:
         SurgeryError: when other code has replaced a module's forward; none is watched then.
     """
-    handle = Handle()
+    handle, architecture = Handle(), architecture_of(model)
     try:
         for unit in units:
             for path in unit.paths:
                 module = module_at(model, path)
                 use_module_calls(model, path)
                 if not isinstance(module, GroupedModule):
-                    batch_dim = Unit.batch_dim(path, model)
+                    batch_dim = architecture.batch_dim(path)
                     handle.extend(watch(module, routing, unit.name, path, batch_dim))
     except BaseException:
         handle.remove()

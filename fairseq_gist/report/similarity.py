@@ -8,9 +8,10 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fairseq_gist.architectures import recognise
 from fairseq_gist.gradients.jackknife import CosineJackknife, Estimate
 from fairseq_gist.gradients.statistics import GradientStatistics
-from fairseq_gist.sharing.unit_names import UnitName, matching
+from fairseq_gist.sharing.shape import Place, matching
 
 __all__ = ["Part", "Similarity", "defined_mean"]
 
@@ -46,7 +47,8 @@ class Similarity:
     def __init__(self, label: str, statistics: GradientStatistics) -> None:
         self.label, self.statistics = label, statistics
         self.jackknife = CosineJackknife(statistics)
-        self.names = [UnitName.parse(unit) for unit in statistics.units]
+        naming = recognise(statistics.units)
+        self.places = [naming.place(unit) for unit in statistics.units]
         self.pairs: List[Tuple[str, str]] = [
             (one, other)
             for place, one in enumerate(statistics.languages)
@@ -71,15 +73,15 @@ class Similarity:
 
     def by_layer(self) -> List[Part]:
         """Return the layers in the order of the units, and units outside them on their own."""
-        return self._parts(lambda name: (name.layer_path, ""))
+        return self._parts(lambda place: (place.layer_path, ""))
 
     def by_kind(self) -> List[Part]:
         """Return the kinds of units in each layer."""
-        return self._parts(lambda name: (name.layer_path, name.kind))
+        return self._parts(lambda place: (place.layer_path, place.kind))
 
     def overall(self) -> Estimate:
         """Return the mean over all units and pairs."""
-        return self._mean_of(range(len(self.names)))
+        return self._mean_of(range(len(self.places)))
 
     def difference(self, one: Part, other: Part) -> Estimate:
         """Return by how much the cosine of one part is above that of another, a scalar."""
@@ -123,13 +125,13 @@ class Similarity:
             lambda cosines: defined_mean(self._of_pairs(cosines[chosen]))
         )
 
-    def _parts(self, key_of: Callable[[UnitName], Tuple[str, str]]) -> List[Part]:
+    def _parts(self, key_of: Callable[[Place], Tuple[str, str]]) -> List[Part]:
         members: Dict[Tuple[str, str], List[int]] = {}
-        for place, name in enumerate(self.names):
-            members.setdefault(key_of(name), []).append(place)
+        for index, place in enumerate(self.places):
+            members.setdefault(key_of(place), []).append(index)
         parts = []
         for (_, kind), places in members.items():
-            first = self.names[places[0]]
+            first = self.places[places[0]]
             outside = first.layer is None
             parts.append(
                 Part(

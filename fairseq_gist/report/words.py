@@ -7,6 +7,7 @@ from typing import List, NamedTuple, Sequence, Tuple
 import numpy as np
 from scipy.stats import spearmanr
 
+from fairseq_gist.architectures import recognise
 from fairseq_gist.evaluation.results import Results
 from fairseq_gist.evaluation.verdict import p_value, verdicts
 from fairseq_gist.gradients.jackknife import Estimate
@@ -40,7 +41,7 @@ def answers_of_similarity(similarity: Similarity) -> List[Answer]:
 
 def answers_of_plan(label: str, plan: SharingPlan) -> Answer:
     """Say what a plan decided, and how large it makes the model."""
-    lines = plan_in_words(plan).split("\n")
+    lines = plan_in_words(plan, recognise(plan.units)).split("\n")
     total, shared = plan.parameters, plan.shared_parameters
     if total and shared:
         lines.append(f"{total:,} parameters, {total / shared:.2f} times the shared model")

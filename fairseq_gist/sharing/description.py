@@ -6,7 +6,7 @@ from typing import Dict, List, Mapping, Tuple
 
 from fairseq_gist.sharing.division import OWN
 from fairseq_gist.sharing.plan import Partition, SharingPlan
-from fairseq_gist.sharing.unit_names import UnitName
+from fairseq_gist.sharing.shape import Naming
 
 __all__ = ["describe_groups", "describe_plan", "name_pair", "plan_in_words"]
 
@@ -20,7 +20,7 @@ def describe_groups(groups: Partition) -> str:
     return " | ".join(" ".join(group) for group in groups)
 
 
-def describe_plan(plan: SharingPlan) -> str:
+def describe_plan(plan: SharingPlan, naming: Naming) -> str:
     """Return a table of units, number of copies, parameters and groups, with totals below.
 
     Parameters are left out where the plan doesn't know how large all of its units are.
@@ -33,7 +33,7 @@ def describe_plan(plan: SharingPlan) -> str:
         rows.append((unit, str(len(groups)), *size, describe_groups(groups)))
     lines = _aligned([head, *rows], right=(1, 2) if sizes else (1,))
     lines.insert(1, "-" * max(len(line) for line in lines))
-    lines += ["", plan_in_words(plan)]
+    lines += ["", plan_in_words(plan, naming)]
     total, shared = plan.parameters, plan.shared_parameters
     if total and shared:
         lines.append(
@@ -42,7 +42,7 @@ def describe_plan(plan: SharingPlan) -> str:
     return "\n".join(lines)
 
 
-def plan_in_words(plan: SharingPlan) -> str:
+def plan_in_words(plan: SharingPlan, naming: Naming) -> str:
     """Say which kinds of units split, and which languages stayed together."""
     split = {unit: groups for unit, groups in plan.units.items() if len(groups) > 1}
     words = [
@@ -52,10 +52,10 @@ def plan_in_words(plan: SharingPlan) -> str:
     if split:
         layers: Dict[str, List[int]] = {}
         for unit in plan.units:
-            name = UnitName.parse(unit)
+            place = naming.place(unit)
             where = "outside the layers"
-            if name.layer is not None:
-                where = f"{name.stack} layer {name.layer}".strip()
+            if place.layer is not None:
+                where = f"{place.stack} layer {place.layer}".strip()
             layers.setdefault(where, []).append(len(plan.units[unit]))
         words.append(
             "copies a unit, on average: "

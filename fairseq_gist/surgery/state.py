@@ -7,6 +7,7 @@ from typing import Dict, Mapping, MutableMapping, Tuple
 import torch
 from torch import Tensor, nn
 
+from fairseq_gist.architectures import Architecture, recognise
 from fairseq_gist.errors import CheckpointError
 from fairseq_gist.nn.adapters import is_in_adapter
 from fairseq_gist.nn.routing import Routing
@@ -15,22 +16,9 @@ from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.operations import operations_between
 from fairseq_gist.surgery.operations.split import COPY
 from fairseq_gist.surgery.plan_buffer import PLAN_KEY, plan_in_state, plan_of, store_plan
-from fairseq_gist.surgery.units import FAST_PATH_COPIES, find_units
+from fairseq_gist.surgery.units import find_units
 
 __all__ = ["export_state", "parameters_in_state", "reconcile", "unit_sizes_in_state"]
-
-_BUFFERS = (
-    "version",
-    "_float_tensor",
-    "running_mean",
-    "running_var",
-    "num_batches_tracked",
-    "inv_freq",
-)
-"""Entries of fairseq's state dicts that are no parameters."""
-
-_TIED_TO = {"decoder.output_projection": "decoder.embed_tokens"}
-"""Modules that belong to another one's unit where their weights are tied."""
 
 
 def reconcile(model: nn.Module, state: MutableMapping[str, Tensor], routing: Routing) -> None:
@@ -114,42 +102,46 @@ def export_state(state: Mapping[str, Tensor], language: str) -> Dict[str, Tensor
 
 
 def _paths_in(state: Mapping[str, Tensor], unit: str) -> Tuple[str, ...]:
-    """Return the paths of a unit's modules: its own, and that of a projection tied to it."""
-    return (unit, *(path for path, owner in _TIED_TO.items() if owner == unit))
+    """Return the paths of a unit's modules: its own, and those that are tied to it."""
+    ties = recognise(state).ties
+    return (unit, *(path for path, owner in ties.items() if owner == unit))
 
 
 def parameters_in_state(state: Mapping[str, Tensor]) -> int:
     """Return how many parameters the model of a state dict has, tied ones counted once.
 
     Counted like :func:`fairseq_gist.surgery.units.count_parameters`: without buffers, and without
-    the second copies of encoder layers that fairseq 0.12.2 keeps. Averaging by fairseq's script
-    copies tied tensors apart, so an output projection that equals its embedding is tied to it.
+    what the architecture keeps unused. Averaging by fairseq's script copies tied tensors apart, so
+    an output projection that equals its embedding is tied to it.
     """
+    architecture = recognise(state)
     counted: Dict[Tuple[int, Tuple[int, ...]], int] = {}
     for key, tensor in state.items():
-        name = key.rsplit(".", 1)[-1]
-        if not tensor.is_floating_point() or name in _BUFFERS or name in FAST_PATH_COPIES:
+        if not tensor.is_floating_point() or not architecture.is_parameter(key):
             continue
-        if not _equals_its_embedding(key, state):
+        if not _equals_its_owner(key, state, architecture):
             counted[tensor.data_ptr(), tuple(tensor.shape)] = tensor.numel()
     return sum(counted.values())
 
 
-def _equals_its_embedding(key: str, state: Mapping[str, Tensor]) -> bool:
-    embedding = state.get(key.replace("output_projection", "embed_tokens"))
-    return (
-        "output_projection" in key and embedding is not None and torch.equal(state[key], embedding)
-    )
+def _equals_its_owner(key: str, state: Mapping[str, Tensor], architecture: Architecture) -> bool:
+    """Return whether a parameter of a module that may be tied is that of the other one."""
+    for module, owner in architecture.ties.items():
+        if key.startswith(f"{module}."):
+            owned = state.get(owner + key[len(module) :])
+            return owned is not None and torch.equal(state[key], owned)
+    return False
 
 
 def unit_sizes_in_state(state: Mapping[str, Tensor], plan: SharingPlan) -> Dict[str, int]:
     """Return the parameters of one copy of every unit of ``plan``."""
     sizes: Dict[str, int] = dict.fromkeys(plan.units, 0)
+    architecture = recognise(state)
     for key, tensor in state.items():
         match = COPY.match(key)
-        path, _, name = key.rpartition(".")
-        if name in _BUFFERS:
+        if not architecture.is_parameter(key):
             continue
+        path = key.rpartition(".")[0]
         path = match.group("path") if match else path
         if path in sizes and (match is None or match.group("group") == "0"):
             sizes[path] += tensor.numel()

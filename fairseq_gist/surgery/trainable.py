@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import List, Pattern, Set
+from typing import Iterable, List, Pattern, Set
 
 from torch import nn
 
+from fairseq_gist.architectures import architecture_of
 from fairseq_gist.errors import OptionError
-from fairseq_gist.surgery.units import FAST_PATH_COPIES
+from fairseq_gist.surgery.units import used_parameters
 
-__all__ = ["PARTS", "train_only"]
-
-_NORMS_AND_ATTENTION = (
-    r"(?!.*\badapter\b)(?:.+\.)?"
-    r"(?:self_attn|encoder_attn|cross_attention|\w*layer_norm|layernorm_embedding)"
-)
-
-PARTS = {
-    "adapters": r".+\.adapter",
-    "lna-d": rf"decoder\.{_NORMS_AND_ATTENTION}",
-    "lna-e": rf"encoder\.{_NORMS_AND_ATTENTION}",
-    "lna-ed": rf"(?:en|de)coder\.{_NORMS_AND_ATTENTION}",
-}
-"""Names for parts, with the module paths they mean.
-
-LNA is Li et al., "Multilingual Speech Translation from Efficient Finetuning of Pretrained Models"
-(ACL 2021), section 3.2: LayerNorm and attention of the decoder, the encoder or both. Which of the
-decoder's two attentions Wang et al. (Interspeech 2022) train isn't said; here it is both.
-"""
+__all__ = ["train_only"]
 
 _COPY = re.compile(r"\.copies(\.\d+)?(?=\.|$)")
 
@@ -38,39 +21,40 @@ def train_only(model: nn.Module, what: str) -> None:
 
     A module that was split has the path of what it was split from, so its copies are trained or
     frozen together; copies made later are like what they are copied from. What is frozen already
-    stays so, and the unused second copies of encoder layers in fairseq 0.12.2 always are.
+    stays so, and what the model keeps without using it always is.
 
     Args:
         model: whose parameters are frozen.
-        what: one of :data:`PARTS`, or a regular expression that a whole module path matches.
+        what: one of the ``parts()`` of the model's architecture, or a regular expression that a
+            whole module path matches.
 
     Raises:
         OptionError: when that leaves nothing to train, or is no regular expression.
     """
-    pattern = _pattern(what)
+    architecture = architecture_of(model)
+    parts = architecture.parts()
+    pattern = _pattern(parts.get(what, what), parts)
     chosen: Set[int] = set()
     paths: List[str] = []
     for path, module in model.named_modules(remove_duplicate=False):
-        of_module = dict(module.named_parameters(recurse=False))
-        if hasattr(module, "can_use_fastpath"):
-            of_module = {k: v for k, v in of_module.items() if k not in FAST_PATH_COPIES}
+        of_module = dict(used_parameters(architecture, path, module))
         if of_module:
             paths.append(path)
         if _is_at_or_below(pattern, path):
             chosen.update(id(parameter) for parameter in of_module.values())
     if not chosen:
-        raise OptionError(_nothing(what, paths))
+        raise OptionError(_nothing(what, paths, parts))
     for parameter in model.parameters():
         if id(parameter) not in chosen:
             parameter.requires_grad_(False)
 
 
-def _pattern(what: str) -> Pattern[str]:
+def _pattern(what: str, parts: Iterable[str]) -> Pattern[str]:
     try:
-        return re.compile(PARTS.get(what, what))
+        return re.compile(what)
     except re.error as error:
         raise OptionError(
-            f"--train-only: '{what}' is neither one of {', '.join(PARTS)} nor a regular "
+            f"--train-only: '{what}' is neither one of {', '.join(parts)} nor a regular "
             f"expression: {error}"
         ) from None
 
@@ -80,10 +64,10 @@ def _is_at_or_below(pattern: Pattern[str], path: str) -> bool:
     return any(pattern.fullmatch(".".join(names[:depth])) for depth in range(1, len(names) + 1))
 
 
-def _nothing(what: str, paths: List[str]) -> str:
+def _nothing(what: str, paths: List[str], parts: Iterable[str]) -> str:
     if what == "adapters":
         return "--train-only adapters: the model has none; add --adapter-dim"
     return (
-        f"--train-only: '{what}' is neither one of {', '.join(PARTS)} nor the path of a module "
+        f"--train-only: '{what}' is neither one of {', '.join(parts)} nor the path of a module "
         f"with parameters; these go from '{paths[0]}' to '{paths[-1]}'"
     )

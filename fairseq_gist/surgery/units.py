@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
 from torch import nn
 from torch.nn import Parameter
 
+from fairseq_gist.architectures import Architecture, architecture_of
 from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.leaves import leaf_names, leaf_of
-from fairseq_gist.sharing.unit_names import (
-    DEFAULT_UNITS,
-    chosen_units,
-    encoder_feed_forward,
-    matching,
-)
+from fairseq_gist.sharing.shape import matching
 
 __all__ = [
-    "FAST_PATH_COPIES",
     "Unit",
     "count_parameters",
     "count_trained",
@@ -29,33 +23,8 @@ __all__ = [
     "no_units",
     "replace_module",
     "select_units",
+    "used_parameters",
 ]
-
-_BATCH_FIRST = re.compile(
-    r"""(?:.+\.)?(?:
-        # what fairseq runs before time and batch are swapped, or after they are swapped back
-        embed_tokens | layernorm_embedding | output_projection | project_(?:in|out)_dim
-        # attention of a Conformer that isn't fairseq's own swaps them too
-        | self_attn\.linear_(?:q|k|v|out|pos)
-        # convolutions have time last
-        | conv_module\.\w+ | subsample\.conv_layers\.\d+
-    )""",
-    re.VERBOSE,
-)
-"""Paths of the modules in whose input the rows come first."""
-
-_COMMON = re.compile(r".+\.self_attn\.linear_pos")
-"""Paths of the modules whose input, relative positions, is the same for all rows.
-
-Stock attention gives them one row, which a model has to repeat where languages differ on the unit.
-"""
-
-FAST_PATH_COPIES = tuple(
-    f"{projection}_{kind}"
-    for projection in ("in_proj", "out_proj", "fc1", "fc2")
-    for kind in ("weight", "bias")
-)
-"""Parameters in which fairseq 0.12.2 keeps a second, untrained copy of an encoder layer."""
 
 
 @dataclass(frozen=True)
@@ -66,30 +35,20 @@ class Unit:
         name: path of the first module.
         paths: paths of all its modules; more than one where a weight is tied.
         parameters: number of parameters of one copy.
+        is_default: whether a plan must speak of it.
+        is_for_neurons: whether policies on single neurons decide on its block unless told.
     """
 
     name: str
     paths: Tuple[str, ...]
     parameters: int
+    is_default: bool = False
+    is_for_neurons: bool = False
 
-    @staticmethod
-    def batch_dim(path: str, model: Optional[nn.Module] = None) -> int:
-        """Return where the rows of the batch are in the input of the module at ``path``.
 
-        A ``model`` with an attribute ``batch_first`` that is true has them first everywhere.
-        """
-        first = getattr(model, "batch_first", False) or _BATCH_FIRST.fullmatch(path)
-        return 0 if first else 1
-
-    @staticmethod
-    def is_common(path: str) -> bool:
-        """Return whether all rows of the input of the module at ``path`` are the same."""
-        return bool(_COMMON.fullmatch(path))
-
-    @staticmethod
-    def reads_source(path: str) -> bool:
-        """Return whether the input of the module at ``path`` is the encoder's output."""
-        return path.endswith((".encoder_attn.k_proj", ".encoder_attn.v_proj"))
+def _kinds() -> str:
+    *names, last = leaf_names()
+    return f"{', '.join(names)} or {last}"
 
 
 def module_at(model: nn.Module, path: str) -> nn.Module:
@@ -111,8 +70,15 @@ def find_units(model: nn.Module) -> Dict[str, Unit]:
     for path, module in _leaves(model):
         weight = _one_copy(module).weight
         by_weight.setdefault(id(weight), []).append(path)
+    own = architecture_of(model)
     return {
-        paths[0]: Unit(paths[0], tuple(paths), _parameters_of_one(model, paths))
+        paths[0]: Unit(
+            paths[0],
+            tuple(paths),
+            _parameters_of_one(model, paths),
+            own.is_default(paths[0]),
+            own.is_for_neurons(paths[0]),
+        )
         for paths in by_weight.values()
     }
 
@@ -129,32 +95,51 @@ def select_units(
         units: of the model.
         pattern: regular expression for whole names.
         refused: what is no unit and why, see :func:`no_units`; told where nothing else matches.
-        hidden_units: whether the default is instead where neurons are divided, see
-            :func:`~fairseq_gist.sharing.unit_names.encoder_feed_forward`.
+        hidden_units: whether the default is instead where policies on single neurons decide.
 
     Raises:
         OptionError: when the pattern is no regular expression, or matches nothing.
     """
     if not units:
         raise OptionError(f"the model has no {_kinds()} that could be a unit")
-    if pattern and refused and not matching(pattern, units):
-        name = next(iter(matching(pattern, refused)), None)
-        if name is not None:
-            raise OptionError(f"--units: '{name}' can't be split: {refused[name]}")
-    if hidden_units and pattern is None:
-        return {name: units[name] for name in encoder_feed_forward(units)}
-    return {name: units[name] for name in chosen_units(pattern or DEFAULT_UNITS, units)}
+    if pattern is None:
+        chosen = [
+            name
+            for name, unit in units.items()
+            if (unit.is_for_neurons if hidden_units else unit.is_default)
+        ]
+    else:
+        chosen = matching(pattern, units)
+    if not chosen:
+        raise OptionError(_nothing_chosen(list(units), pattern, refused or {}, hidden_units))
+    return {name: units[name] for name in chosen}
+
+
+def _nothing_chosen(
+    units: List[str], pattern: Optional[str], refused: Mapping[str, str], hidden_units: bool
+) -> str:
+    if pattern is None:
+        what = "are split by default"
+        if hidden_units:
+            what = "is a projection of an encoder's feed-forward block that isn't divided yet"
+        return f"none of the {len(units)} units {what}; choose others (--units)"
+    name = next(iter(matching(pattern, refused)), None)
+    if name is not None:
+        return f"--units: '{name}' can't be split: {refused[name]}"
+    return (
+        f"--units: '{pattern}' matches none of the {len(units)} units, which go from '{units[0]}' "
+        f"to '{units[-1]}'"
+    )
 
 
 def no_units(model: nn.Module) -> Dict[str, str]:
     """Return the parameters, and modules with parameters, that can't be units, and why."""
     found: Dict[str, str] = {}
+    architecture = architecture_of(model)
     for path, module in model.named_modules(remove_duplicate=False):
-        own = dict(module.named_parameters(recurse=False))
+        own = dict(used_parameters(architecture, path, module))
         if isinstance(module, GroupedModule) or ".copies." in path or leaf_of(module) is not None:
             continue
-        if hasattr(module, "can_use_fastpath"):
-            own = {name: p for name, p in own.items() if name not in FAST_PATH_COPIES}
         if own and next(module.children(), None) is None:
             kind = type(module).__name__
             found[path] = f"it is a {kind}, and those that can be are {_kinds()}"
@@ -170,8 +155,8 @@ def no_units(model: nn.Module) -> Dict[str, str]:
 def count_parameters(model: nn.Module) -> int:
     """Return the number of parameters, tied ones counted once.
 
-    Left out are the second copies of encoder layers that fairseq 0.12.2 keeps for its fast path:
-    they are never trained, and without them the counts are those of the papers.
+    Left out is what the architecture keeps without using it: that is never trained, and without it
+    the counts are those of the papers.
     """
     return sum(parameter.numel() for parameter in _unique_parameters(model))
 
@@ -183,20 +168,24 @@ def count_trained(model: nn.Module) -> int:
     )
 
 
+def used_parameters(
+    architecture: Architecture, path: str, module: nn.Module
+) -> Iterator[Tuple[str, Parameter]]:
+    """Yield name and value of the parameters that the module at ``path`` itself has and uses."""
+    prefix = f"{path}." if path else ""
+    for name, parameter in module.named_parameters(recurse=False):
+        if not architecture.is_unused(prefix + name):
+            yield name, parameter
+
+
 def _unique_parameters(model: nn.Module) -> Iterator[Parameter]:
     seen = set()
-    for module in model.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            if hasattr(module, "can_use_fastpath") and name in FAST_PATH_COPIES:
-                continue
+    own = architecture_of(model)
+    for path, module in model.named_modules():
+        for _, parameter in used_parameters(own, path, module):
             if id(parameter) not in seen:
                 seen.add(id(parameter))
                 yield parameter
-
-
-def _kinds() -> str:
-    *names, last = leaf_names()
-    return f"{', '.join(names)} or {last}"
 
 
 def _leaves(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Dict, Iterator, Tuple
 
 from torch import nn
 
+from fairseq_gist.architectures import architecture_of
+from fairseq_gist.architectures.base import load
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.wrapping import unwrap
@@ -60,16 +61,10 @@ class Workbench:
 
 
 def use_module_calls(model: nn.Module, path: str) -> None:
-    """Switch off the shortcuts of the layer at ``path`` that read weights past the modules."""
-    parts = path.split(".")
-    for depth in range(1, len(parts)):
-        parent = module_at(model, ".".join(parts[:depth]))
-        if hasattr(parent, "skip_embed_dim_check"):
-            parent.skip_embed_dim_check = True
-        if hasattr(parent, "can_use_fastpath"):
-            parent.can_use_fastpath = False
-            load = nn.Module._load_from_state_dict  # noqa: SLF001
-            parent._load_from_state_dict = functools.partial(load, parent)  # noqa: SLF001
+    """Switch off the shortcuts round the module at ``path`` that read weights past it."""
+    bypasses = architecture_of(model).bypasses
+    if bypasses is not None:
+        load(bypasses)(model, path)
 
 
 def _splits(path: str) -> Iterator[Tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, Mapping, Optional
 
 from torch import Tensor, nn
 
+from fairseq_gist.architectures import architecture_of
 from fairseq_gist.errors import OptionError
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.host import trainer as host
@@ -151,7 +152,8 @@ class Differentiation:
         plan = plan.replaced(update=update_num, history=[] if before is None else before.steps)
         text = host.same_on_all_processes(self.trainer, plan.to_json())
         self._become(SharingPlan.from_json(text))
-        logger.info(f"update {update_num}: differentiated\n{describe_plan(plan)}")
+        table = describe_plan(plan, architecture_of(self.model))
+        logger.info(f"update {update_num}: differentiated\n{table}")
 
     def _decide(self, moment: Moment, statistics: Optional[GradientStatistics]) -> SharingPlan:
         policy = policy_at(self.options, moment)

@@ -16,7 +16,7 @@ from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 from fairseq_gist.surgery.state import parameters_in_state, unit_sizes_in_state
-from fairseq_gist.surgery.units import Unit, count_parameters, find_units, no_units, select_units
+from fairseq_gist.surgery.units import count_parameters, find_units, no_units, select_units
 from tests.e2e.conftest import SMALL_MODEL, assert_same_tensors
 from tests.e2e.helpers import (
     batch_of,
@@ -105,7 +105,7 @@ def test_two_dimensional_convolutions_stay_shared(spoken):
 
 def check_rows(model, sample):
     """See by hooks that 24 rows are a dimension of their own in what every module gets."""
-    seen = {}
+    seen, own = {}, model.architecture
 
     def note(name, module, inputs):
         seen.setdefault(name, inputs[0].shape)
@@ -116,9 +116,9 @@ def check_rows(model, sample):
     in_encoder = [name for name in seen if name.startswith("encoder.")]
     assert set(in_encoder) == {name for name in find_units(model) if name.startswith("encoder.")}
     for name in in_encoder:
-        expected = 1 if Unit.is_common(name) else 24
-        assert seen[name][Unit.batch_dim(name)] == expected, (name, seen[name])
-        assert list(seen[name]).count(24) == (0 if Unit.is_common(name) else 1), name
+        expected = 1 if own.has_common_input(name) else 24
+        assert seen[name][own.batch_dim(name)] == expected, (name, seen[name])
+        assert list(seen[name]).count(24) == (0 if own.has_common_input(name) else 1), name
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "training"])

@@ -8,8 +8,9 @@ import torch
 from fairseq.modules import MultiheadAttention
 from torch import nn
 
+from fairseq_gist.architectures import recognise
 from fairseq_gist.surgery.plan_buffer import plan_in_state
-from fairseq_gist.surgery.units import FAST_PATH_COPIES, count_trained
+from fairseq_gist.surgery.units import count_trained
 from tests.e2e.conftest import assert_same_tensors
 from tests.e2e.helpers import batch_of, build, disturb_copies
 from tests.e2e.test_checkpoints import GENERATE, fairseq, hypotheses
@@ -59,7 +60,7 @@ def test_a_regular_expression_names_modules_and_what_is_below_them(data):
     }
     _, model, _ = build(data, "--train-only=encoder")
     everything = {name for name, _ in model.named_parameters() if name.startswith("encoder.")}
-    assert trained(model) == {name for name in everything if not name.endswith(FAST_PATH_COPIES)}
+    assert trained(model) == {name for name in everything if not model.architecture.is_unused(name)}
 
 
 def test_copies_are_like_what_they_are_copied_from(data, differentiated):
@@ -91,10 +92,11 @@ def uninterrupted(finetune, tmp_path_factory):
 def test_frozen_parameters_stay_bit_identical(differentiated, uninterrupted):
     before, after = differentiated.load()["model"], uninterrupted.load()["model"]
     assert plan_in_state(before) == plan_in_state(after)
+    own = recognise(before)
     moved = {
         key.partition(".copies.")[0]
         for key, tensor in after.items()
-        if not key.endswith((*FAST_PATH_COPIES, "_float_tensor", "version"))
+        if not (own.is_unused(key) or key.endswith(("_float_tensor", "version")))
         and not torch.equal(tensor, before[key])
     }
     assert all("attn" in path or "layer_norm" in path for path in moved), moved

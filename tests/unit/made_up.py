@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fairseq_gist.architectures import PLAIN
 from fairseq_gist.errors import OptionError
 from fairseq_gist.gradients.shape import shape_of_statistics
 from fairseq_gist.gradients.statistics import GradientStatistics
@@ -12,7 +13,6 @@ from fairseq_gist.policies import decide
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.sharing.shape import ModelShape
-from fairseq_gist.sharing.unit_names import FairseqNaming
 
 LANGUAGES = ("de", "es", "fr", "it", "nl")
 SHARED = 10_000
@@ -138,12 +138,12 @@ def check_plan(expected, statistics, limit, within, *linkage):
 
 def shape_of_sizes(languages, sizes, shared, blocks=None):
     """Return the shape of a model with units of these sizes, named as fairseq names them."""
-    return ModelShape.of(languages, sizes, shared, FairseqNaming(), blocks)
+    return ModelShape.of(languages, sizes, shared, PLAIN, blocks)
 
 
 def plan_by(name, statistics, within=None, **options):
     """Return what a policy decides from statistics alone."""
-    shape = shape_of_statistics(statistics, FairseqNaming())
+    shape = shape_of_statistics(statistics, PLAIN)
     return decide(name, Situation(shape, statistics, within), **options)
 
 

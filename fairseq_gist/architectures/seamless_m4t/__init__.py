@@ -21,5 +21,6 @@ ARCHITECTURE = Architecture(
     rows_first=r".+",
     common_input=r".+\.self_attn\.linear_pos",
     reads_source=r".+\.cross_attention\.[kv]_proj",
+    bypasses=None,
     attention_and_norms=r"(?:self_attn|cross_attention|\w*layer_norm)",
 )

@@ -17,9 +17,6 @@ __all__ = ["DRAWING", "kinds_figure"]
 
 TITLE = "Similarity by kind of unit"
 
-_ORDER = ("self_attn", "encoder_attn", "conv", "ffn", "fc", "norm")
-"""Kinds in the order in which data pass them, norms last."""
-
 
 def kinds_figure(similarity: Similarity) -> Union[Figure, Missing]:
     """Draw the mean cosine over language pairs of every kind of unit in every layer."""
@@ -67,13 +64,5 @@ def _draw(table: Table) -> Any:
 
 
 def _ordered(kinds: List[str]) -> List[str]:
-    unique = list(dict.fromkeys(kinds))
-
-    def place(kind: str) -> int:
-        if "norm" in kind:
-            return len(_ORDER)
-        return next(
-            (i for i, start in enumerate(_ORDER) if kind.startswith(start)), len(_ORDER) - 1
-        )
-
-    return sorted(unique, key=place)
+    """Return every kind once, in the model's order, norms last."""
+    return sorted(dict.fromkeys(kinds), key=lambda kind: "norm" in kind)

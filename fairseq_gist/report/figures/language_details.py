@@ -25,7 +25,7 @@ DRAWING = Drawing("language-details", SIMILARITY, 70, _details)
 
 def _each_layer(similarity: Similarity) -> List[Union[Figure, Missing]]:
     """Return a folded heat map of languages for every layer, where there are several."""
-    paths = dict.fromkeys(n.layer_path for n in similarity.names if n.layer is not None)
+    paths = dict.fromkeys(p.layer_path for p in similarity.places if p.layer is not None)
     if len(paths) < 2 or not similarity.pairs:
         return []
     return [

@@ -16,7 +16,7 @@ from fairseq_gist.report.figures.base import SIMILARITY, Drawing
 from fairseq_gist.report.figures.heat import draw_cells
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import PALETTE, new_figure
-from fairseq_gist.sharing.unit_names import matching
+from fairseq_gist.sharing.shape import matching
 
 __all__ = ["DRAWING", "language_order", "languages_figure", "tree_of"]
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from fairseq_gist.architectures import architecture_of
 from fairseq_gist.errors import OptionError, PlanError, SurgeryError
 from fairseq_gist.nn.divided import DividedInput, DividedOutput
 from fairseq_gist.nn.leaves import Leaf, leaf_of
 from fairseq_gist.sharing.division import OWN, SHARED, Division
-from fairseq_gist.sharing.unit_names import feed_forward_blocks
 from fairseq_gist.surgery.lineage import Lineage
 from fairseq_gist.surgery.operations.base import Change, Operation
 from fairseq_gist.surgery.units import Unit, module_at
@@ -66,7 +66,7 @@ class Divide(Operation):
                 or there aren't as many neurons.
         """
         first, division = self.first, self.division
-        if first not in feed_forward_blocks((first, division.second)):
+        if first not in architecture_of(model).feed_forward_blocks((first, division.second)):
             # between others is more than an activation, and which column is which matters there
             raise PlanError(
                 f"the plan divides the neurons between '{first}' and '{division.second}': "
@@ -100,7 +100,8 @@ class Divide(Operation):
             cuts = _cuts(parameters, self.division, pieces[name])
             for part in (SHARED, OWN):
                 size = sum(_size_after(parameters[cut.name], cut, part) for cut in cuts)
-                after[f"{name}.{part}"] = Unit(f"{name}.{part}", (f"{name}.{part}",), size)
+                own = f"{name}.{part}"
+                after[own] = Unit(own, (own,), size, unit.is_default)
         return after
 
     def build(self, bench: Workbench) -> None:
@@ -153,7 +154,7 @@ def divisible_blocks(model: nn.Module, units: Iterable[str]) -> Dict[str, Tuple[
     """
     names = list(units)
     found: Dict[str, Tuple[str, int]] = {}
-    for first, second in feed_forward_blocks(names).items():
+    for first, second in architecture_of(model).feed_forward_blocks(names).items():
         made, read = _neurons(model, first, True), _neurons(model, second, False)
         if made is not None and read is not None:
             found[first] = (second, read)

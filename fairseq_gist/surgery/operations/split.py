@@ -12,13 +12,13 @@ from typing import Dict, List, MutableMapping, Optional, Set, Tuple
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from fairseq_gist.architectures import architecture_of
 from fairseq_gist.errors import CheckpointError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.leaves import leaf_of
 from fairseq_gist.nn.wrapping import copy_unwrapped
 from fairseq_gist.surgery.lineage import Lineage
 from fairseq_gist.surgery.operations.base import Change, Operation
-from fairseq_gist.surgery.units import Unit
 from fairseq_gist.surgery.workbench import Workbench
 
 __all__ = ["COPY", "OPERATION", "Split"]
@@ -90,6 +90,7 @@ class Split(Operation):
         return copies
 
     def _grouped(self, copies: List[nn.Module], path: str, bench: Workbench) -> nn.Module:
+        architecture = architecture_of(bench.model)
         leaf = leaf_of(copies[0])
         kind = GroupedModule if leaf is None or leaf.grouped is None else leaf.grouped
         return kind(
@@ -98,9 +99,9 @@ class Split(Operation):
             bench.routing,
             self.units[0],
             path,
-            Unit.batch_dim(path, bench.model),
-            Unit.reads_source(path),
-            Unit.is_common(path),
+            architecture.batch_dim(path),
+            architecture.is_source_reader(path),
+            architecture.has_common_input(path),
         )
 
     def undo(self, bench: Workbench) -> None:

@@ -21,7 +21,6 @@ from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan, check_plan
 from fairseq_gist.surgery.shape import shape_of
 from fairseq_gist.surgery.units import (
-    Unit,
     count_parameters,
     find_units,
     no_units,
@@ -150,7 +149,7 @@ def test_the_split_of_ffn2_in_layer_11_leaves_the_function(seamless_data, tmp_pa
 
 def test_rows_come_first_everywhere(medium):
     _, model = medium
-    assert {Unit.batch_dim(name, model) for name in find_units(model)} == {0}
+    assert {model.architecture.batch_dim(name) for name in find_units(model)} == {0}
 
 
 HEURISTICS = [name for name, one in find_policies().items() if issubclass(one, Heuristic)]

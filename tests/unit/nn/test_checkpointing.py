@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from fairseq_gist.architectures import PLAIN
 from fairseq_gist.nn.checkpointing import checkpoint_routed
 from fairseq_gist.nn.watching import watch
 from fairseq_gist.surgery.apply import apply_plan
-from fairseq_gist.surgery.units import Unit, find_units, module_at, select_units
+from fairseq_gist.surgery.units import find_units, module_at, select_units
 from tests.unit import zoo
 from tests.unit.zoo import Sink
 
@@ -74,7 +75,7 @@ def test_gradients_are_recorded_once(use_reentrant):
         for unit in find_units(model).values():
             for path in unit.paths:
                 module = module_at(model, path)
-                watch(module, model.routing, unit.name, path, Unit.batch_dim(path))
+                watch(module, model.routing, unit.name, path, PLAIN.batch_dim(path))
         if wrapped:
             checkpointed(model, use_reentrant)
         sink = model.routing.sink = Sink()

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from fairseq_gist.architectures import of_arch
 from fairseq_gist.errors import SurgeryError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.leaves.batch_norm import GroupedBatchNorm
@@ -15,7 +16,7 @@ from fairseq_gist.nn.per_language import forward_recorded
 from fairseq_gist.nn.routing import LanguageBatch, Routing
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
-from fairseq_gist.surgery.units import Unit, no_units
+from fairseq_gist.surgery.units import no_units
 from tests.unit.zoo import LANGUAGES, Sink
 
 IDS = [2, 0, 3, 0, 2, 0]  # 'es' (1) is absent
@@ -117,6 +118,8 @@ def test_what_is_not_plain_is_refused():
 
 class Block(nn.Module):
     """A convolution module of a Conformer's layer, as short as it gets."""
+
+    architecture = of_arch("s2t_conformer")
 
     def __init__(self):
         super().__init__()
@@ -224,31 +227,6 @@ def test_a_module_whose_rows_are_all_alike_runs_once_a_group():
 
 
 # -- where rows are, and what is no unit
-
-
-@pytest.mark.parametrize(
-    ("path", "dim"),
-    [
-        ("encoder.conformer_layers.3.ffn1.w_1", 1),
-        ("encoder.conformer_layers.3.ffn2.layer_norm", 1),
-        ("encoder.conformer_layers.3.conv_module.layer_norm", 0),
-        ("encoder.conformer_layers.3.conv_module.pointwise_conv2", 0),
-        ("encoder.conformer_layers.3.conv_module.batch_norm", 0),
-        ("encoder.conformer_layers.3.self_attn.linear_q", 0),
-        ("encoder.conformer_layers.3.self_attn.linear_pos", 0),
-        ("encoder.conformer_layers.3.self_attn.q_proj", 1),
-        ("encoder.conformer_layers.3.self_attn_layer_norm", 1),
-        ("encoder.conformer_layers.3.final_layer_norm", 1),
-        ("encoder.linear", 1),
-        ("encoder.subsample.conv_layers.0", 0),
-        ("encoder.subsample.out", 1),
-        ("encoder.transformer_layers.0.fc1", 1),
-        ("decoder.layers.0.encoder_attn.k_proj", 1),
-    ],
-)
-def test_where_rows_are(path, dim):
-    assert Unit.batch_dim(path) == dim
-    assert Unit.is_common(path) == path.endswith("linear_pos")
 
 
 def test_bare_parameters_and_other_modules_are_no_units():

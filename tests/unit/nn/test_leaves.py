@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fairseq_gist.architectures import PLAIN
 from fairseq_gist.errors import SurgeryError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.leaves import Leaf, leaf_names, leaf_of, register_leaf
@@ -17,7 +18,7 @@ from fairseq_gist.sharing.division import Division, divided_units
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.state import export_state, reconcile
-from fairseq_gist.surgery.units import Unit, find_units, module_at, select_units
+from fairseq_gist.surgery.units import find_units, module_at, select_units
 from tests.unit import zoo
 from tests.unit.zoo import LANGUAGES, Sink
 
@@ -96,7 +97,7 @@ def test_it_is_recorded():
     model = scaled()
     reference = copy.deepcopy(model)
     for path in (FC1, FC2):
-        watch(module_at(model, path), model.routing, path, path, Unit.batch_dim(path))
+        watch(module_at(model, path), model.routing, path, path, PLAIN.batch_dim(path))
     sink = model.routing.sink = Sink()
     tokens, targets = zoo.batch(IDS)
     zoo.loss(model, tokens, targets, IDS).backward()

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from fairseq_gist.architectures import PLAIN
 from fairseq_gist.errors import RoutingError, SurgeryError
 from fairseq_gist.nn.per_language import forward_recorded
 from fairseq_gist.nn.routing import LanguageBatch, Routing
 from fairseq_gist.nn.watching import watch
 from fairseq_gist.nn.wrapping import unwrap
-from fairseq_gist.surgery.units import Unit, find_units, module_at
+from fairseq_gist.surgery.units import find_units, module_at
 from tests.unit import zoo
 from tests.unit.zoo import LANGUAGES, Sink
 
@@ -170,7 +171,7 @@ def watched(model):
     for unit in find_units(model).values():
         for path in unit.paths:
             module = module_at(model, path)
-            watch(module, model.routing, unit.name, path, Unit.batch_dim(path))
+            watch(module, model.routing, unit.name, path, PLAIN.batch_dim(path))
     return model
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fairseq_gist.architectures import PLAIN
 from fairseq_gist.errors import OptionError, StatisticsError
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.conflict import conflicts
@@ -174,13 +175,13 @@ def test_sizes_are_those_of_the_parts():
 
 def test_a_plan_says_what_it_decided_and_why():
     divided = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), gdps_neurons_shared="0.75")
-    text = describe_plan(divided)
+    text = describe_plan(divided, PLAIN)
     assert (
         f"neurons of {FIRST}: 18 of 24 shared (75%), the others aa bb | cc dd; groups found "
         "(p = 0.001)"
     ) in text
     alike = gdps_plan(planted_block(ALL, (), noise=3.0))
-    text = describe_plan(alike)
+    text = describe_plan(alike, PLAIN)
     assert f"neurons of {FIRST}: all shared; languages aren't known to differ (p = " in text
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fairseq_gist.architectures import PLAIN
 from fairseq_gist.sharing.description import describe_groups, describe_plan, plan_in_words
 from fairseq_gist.sharing.plan import SharingPlan
 
@@ -27,7 +28,9 @@ def test_groups_in_words():
 
 def test_table_with_parameters_and_totals(plan):
     sizes = {FC1: 1000, NORM: 16, EMBED: 16}
-    assert describe_plan(plan.replaced(sizes=sizes, shared_parameters=10_000)).splitlines() == [
+    assert describe_plan(
+        plan.replaced(sizes=sizes, shared_parameters=10_000), PLAIN
+    ).splitlines() == [
         "unit                               copies  parameters  groups",
         "-" * 67,
         "decoder.layers.0.fc1                    2       2,000  de nl | es",
@@ -43,7 +46,7 @@ def test_table_with_parameters_and_totals(plan):
 
 
 def test_table_without_parameters(plan):
-    lines = describe_plan(plan).splitlines()
+    lines = describe_plan(plan, PLAIN).splitlines()
     assert lines[0].split() == ["unit", "copies", "groups"]
     assert lines[2].split() == [FC1, "2", "de", "nl", "|", "es"]
     assert not any("parameters" in line for line in lines)
@@ -51,18 +54,18 @@ def test_table_without_parameters(plan):
 
 def test_layers_of_encoder_and_decoder_are_kept_apart():
     units = {"encoder.layers.0.fc1": [LANGUAGES], FC1: [[one] for one in LANGUAGES]}
-    words = plan_in_words(SharingPlan(LANGUAGES, units))
+    words = plan_in_words(SharingPlan(LANGUAGES, units), PLAIN)
     assert "encoder layer 0 1.0, decoder layer 0 3.0" in words
 
 
 def test_a_shared_plan_has_no_more_to_say():
-    assert len(plan_in_words(SharingPlan.shared(LANGUAGES, [FC1])).splitlines()) == 1
+    assert len(plan_in_words(SharingPlan.shared(LANGUAGES, [FC1]), PLAIN).splitlines()) == 1
 
 
 def test_languages_that_share_nothing():
-    words = plan_in_words(SharingPlan.language_specific(LANGUAGES, [FC1]))
+    words = plan_in_words(SharingPlan.language_specific(LANGUAGES, [FC1]), PLAIN)
     assert words.endswith("most often together on a split unit: no pair")
 
 
 def test_a_plan_without_units():
-    assert "0 of 0 units" in describe_plan(SharingPlan(LANGUAGES, {}))
+    assert "0 of 0 units" in describe_plan(SharingPlan(LANGUAGES, {}), PLAIN)

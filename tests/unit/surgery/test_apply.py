@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from fairseq_gist.architectures import PLAIN
 from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
@@ -55,7 +56,7 @@ def test_units_of_a_tied_model():
     embedding = units["decoder.embed_tokens"]
     assert embedding.paths == ("decoder.embed_tokens", "decoder.output_projection")
     assert embedding.parameters == zoo.SYMBOLS * zoo.WIDTH
-    assert units[FC1] == Unit(FC1, (FC1,), 12 * 8 + 12)
+    assert units[FC1] == Unit(FC1, (FC1,), 12 * 8 + 12, is_default=True)
     assert units["decoder.layers.1.self_attn.k_proj"].parameters == 64
 
 
@@ -100,9 +101,9 @@ def test_a_pattern_chooses_whole_names():
 
 @pytest.mark.parametrize("path", ["decoder.embed_tokens", "decoder.output_projection"])
 def test_rows_come_first_outside_the_layers(path):
-    assert Unit.batch_dim(path) == 0
-    assert Unit.batch_dim(FC1) == 1
-    assert Unit.batch_dim("decoder.layer_norm") == 1
+    assert PLAIN.batch_dim(path) == 0
+    assert PLAIN.batch_dim(FC1) == 1
+    assert PLAIN.batch_dim("decoder.layer_norm") == 1
 
 
 def test_parameters_are_counted_once():
@@ -280,7 +281,7 @@ def watch_everything(model):
         for path in unit.paths:
             module = module_at(model, path)
             if not isinstance(module, GroupedModule):
-                watch(module, model.routing, unit.name, path, Unit.batch_dim(path))
+                watch(module, model.routing, unit.name, path, PLAIN.batch_dim(path))
 
 
 @pytest.mark.parametrize("name", zoo.ALL)

@@ -8,10 +8,11 @@ pytest.importorskip("fairseq")
 
 from benchmarks import setting
 from benchmarks.checkpoints import save
+from fairseq_gist.architectures import recognise
 from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.surgery.plan_buffer import PLAN_KEY
 from fairseq_gist.surgery.state import parameters_in_state
-from fairseq_gist.surgery.units import FAST_PATH_COPIES, count_parameters
+from fairseq_gist.surgery.units import count_parameters
 
 SMALL = ("--encoder-layers=1", "--decoder-layers=2", "--conv-channels=64")
 
@@ -31,10 +32,11 @@ def small_model(groups):
 
 def beside_parameters(state):
     """Bytes of the plan, and of what fairseq 0.12.2 keeps of its encoder a second time."""
+    own = recognise(state)
     return sum(
         tensor.numel() * tensor.element_size()
         for key, tensor in state.items()
-        if key == PLAN_KEY or key.endswith(FAST_PATH_COPIES)
+        if key == PLAN_KEY or own.is_unused(key)
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairseq_gist.architectures import PLAIN
 from fairseq_gist.errors import PlanError, SurgeryError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.policies import decide
@@ -341,4 +342,4 @@ def test_policies_leave_divisions_as_they_are():
 
 
 def test_a_plan_says_what_is_divided():
-    assert f"neurons of {FC1}: 8 of 12 shared (67%)" in describe_plan(plan_for(zoo.plain()))
+    assert f"neurons of {FC1}: 8 of 12 shared (67%)" in describe_plan(plan_for(zoo.plain()), PLAIN)

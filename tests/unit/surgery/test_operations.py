@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fairseq_gist.architectures import PLAIN
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.leaves import Leaf, leaf_of, register_leaf
 from fairseq_gist.nn.leaves.linear import LEAF as LINEAR
@@ -21,7 +22,7 @@ from fairseq_gist.surgery.operations.base import Operation
 from fairseq_gist.surgery.optimizer import copy_optimizer_state
 from fairseq_gist.surgery.plan_buffer import PLAN_KEY
 from fairseq_gist.surgery.state import export_state, reconcile
-from fairseq_gist.surgery.units import Unit, count_parameters, find_units, module_at, select_units
+from fairseq_gist.surgery.units import count_parameters, find_units, module_at, select_units
 from tests.unit import zoo
 from tests.unit.zoo import LANGUAGES, Sink
 
@@ -73,7 +74,7 @@ class LowRank(Operation):
         for one in copies:
             bench.lineage.add_fresh(one.down)
             bench.lineage.add_fresh(one.up)
-        args = (bench.routing, self.path, self.path, Unit.batch_dim(self.path, bench.model))
+        args = (bench.routing, self.path, self.path, PLAIN.batch_dim(self.path))
         bench.put(self.path, GroupedModule(copies, self.group_of, *args))
 
     def expand(self, state, model):
@@ -192,7 +193,7 @@ def test_whatever_fails_half_way_changes_nothing(monkeypatch, fails, error, afte
     for unit in find_units(model).values():
         for path in unit.paths:
             module = module_at(model, path)
-            watch(module, model.routing, unit.name, path, Unit.batch_dim(path))
+            watch(module, model.routing, unit.name, path, PLAIN.batch_dim(path))
     modules, attributes, parameters = everything(model)
     tokens, _ = zoo.batch(IDS)
     expected = model(tokens, IDS)

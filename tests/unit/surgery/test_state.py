@@ -252,7 +252,7 @@ def test_parameters_of_a_state_are_those_of_its_model(name):
     state = dict(model.state_dict())
     state["decoder.version"] = torch.tensor([3.0])
     state["decoder.embed_positions._float_tensor"] = torch.zeros(1)
-    state["encoder.layers.0.in_proj_weight"] = torch.zeros(5, 5)
+    state["encoder.transformer_layers.0.in_proj_weight"] = torch.zeros(5, 5)
     assert parameters_in_state(state) == count_parameters(model)
     sizes = {unit.name: unit.parameters for unit in find_units(model).values()}
     assert unit_sizes_in_state(state, plan_of(model)) == sizes
