@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Optional, Protocol, Sequence, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
 
 from fairseq_gist.errors import RoutingError
+from fairseq_gist.nn.rows import Parcel, values_of
 
-__all__ = ["GradientSink", "LanguageBatch", "Routing", "RowPartition"]
+__all__ = ["GradientSink", "LanguageBatch", "Partition", "Routing", "RowPartition"]
+
+Partition = Tuple[int, ...]
+"""The group of each language, `[languages]`."""
 
 
 class GradientSink(Protocol):
@@ -58,11 +62,18 @@ class LanguageBatch:
     """The languages of the rows of one forward pass.
 
     Args:
-        ids: index of each row's language, `[rows]`, any integer type.
+        ids: index of each row's language, `[rows]`, of any integer type or a list.
         languages: the model's languages, in the order that the indices mean.
         source_of: where several rows share a row of the encoder's output, the position of each
-            row's there, `[rows]`. Modules that read the encoder's output then run once a source.
+            row's there, `[rows]`, or a list. Modules that read the encoder's output then run once a
+            source.
         device: of the activations; default that of ``ids``.
+        like: a batch before, of the same model: what was asked of it will be asked of this one,
+            and all of it goes to the device at once.
+
+    Attributes:
+        asked: the partitions that were asked for.
+        asked_within: those that were asked of the rows of single groups.
 
     Raises:
         RoutingError: when the ids are no vector of integers, or one is none of the languages.
@@ -70,28 +81,43 @@ class LanguageBatch:
 
     def __init__(
         self,
-        ids: Tensor,
+        ids: Union[Tensor, List[int]],
         languages: Sequence[str],
-        source_of: Optional[Tensor] = None,
+        source_of: Union[Tensor, List[int], None] = None,
         device: Optional[torch.device] = None,
+        like: Optional[LanguageBatch] = None,
     ) -> None:
+        self.languages = tuple(languages)
+        self.device = torch.device("cpu") if device is None else device
+        if isinstance(ids, Tensor):
+            self.device = ids.device if device is None else device
+            ids = self._read(ids)
+        self._ids = ids
+        self.source_of: Optional[Tensor] = None
+        if isinstance(source_of, Tensor):
+            self.source_of = source_of.to(self.device)
+            source_of = values_of(source_of)
+        self._sources = source_of
+        self._partitions: Dict[Tuple[Partition, int], RowPartition] = {}
+        self.asked: Dict[Partition, None] = {}
+        self.asked_within: Dict[Partition, None] = {}
+        self._expected = [] if like is None else list(like.asked)
+        self._expected_within = [] if like is None else list(like.asked_within)
+
+    def _read(self, ids: Tensor) -> List[int]:
         if ids.dim() != 1 or ids.is_floating_point():
             raise RoutingError(
                 f"lang_ids: expected one integer a row, found {ids.dtype} of shape "
                 f"{tuple(ids.shape)}"
             )
-        self.device = ids.device if device is None else device
-        self.languages = tuple(languages)
-        self._ids: List[int] = ids.tolist()
-        wrong = [i for i in self._ids if not 0 <= i < len(self.languages)]
+        known = values_of(ids)
+        wrong = [i for i in known if not 0 <= i < len(self.languages)]
         if wrong:
             raise RoutingError(
                 f"lang_ids: {wrong[0]} is none of the {len(self.languages)} languages "
                 f"({', '.join(self.languages)})"
             )
-        self.source_of = None if source_of is None else source_of.to(self.device)
-        self._sources: Optional[List[int]] = None if source_of is None else source_of.tolist()
-        self._partitions: Dict[Tuple[Tuple[int, ...], int], RowPartition] = {}
+        return known
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -125,7 +151,7 @@ class LanguageBatch:
             f"{len(self._ids)}; lang_ids must follow every reordering of the rows"
         )
 
-    def partition(self, group_of: Tuple[int, ...], rows: int, module: str) -> RowPartition:
+    def partition(self, group_of: Partition, rows: int, module: str) -> RowPartition:
         """Return which of ``rows`` rows belong to which group.
 
         Args:
@@ -133,58 +159,107 @@ class LanguageBatch:
             rows: how many rows the activation has.
             module: named in errors.
         """
-        key = (group_of, rows)
-        found = self._partitions.get(key)
+        self.asked[group_of] = None
+        found = self._partitions.get((group_of, rows))
         if found is None:
-            ids = self.ids(rows, module)
-            found = self._partitions[key] = self._divide(group_of, ids)
+            self._prepare(group_of, self.ids(rows, module))
+            found = self._partitions[group_of, rows]
         return found
 
     def by_language(self, rows: int, module: str) -> RowPartition:
         """Return the partition in which every language is its own group."""
         return self.partition(tuple(range(len(self.languages))), rows, module)
 
-    def _divide(self, group_of: Tuple[int, ...], ids: List[int]) -> RowPartition:
+    def _prepare(self, group_of: Partition, ids: List[int]) -> None:
+        """Work out a partition, and with it those that are going to be asked for."""
+        expected = self._expected if len(ids) == len(self._ids) else []
+        wanted = [
+            one
+            for one in dict.fromkeys([group_of, *expected])
+            if (one, len(ids)) not in self._partitions
+        ]
+        parcel = Parcel()
+        drafts = [self.draft(one, ids, parcel) for one in wanted]
+        tensors = parcel.send(self.device)
+        for one, draft in zip(wanted, drafts):
+            self._partitions[one, len(ids)] = draft.open(tensors)
+
+    def draft(self, group_of: Partition, ids: List[int], parcel: Parcel) -> _Draft:
+        """Return the partition of rows with these ids, its positions put into ``parcel``."""
         members: Dict[int, List[int]] = {}
         for row, language in enumerate(ids):
             members.setdefault(group_of[language], []).append(row)
         groups = tuple(sorted(members))
         order = [row for group in groups for row in members[group]]
-        rows = tuple(self._index(members[group]) for group in groups)
-        inverse = self._index(_inverse(order))
-        if self._sources is None or len(ids) != len(self._ids):
-            batches = [self._part([ids[row] for row in members[group]]) for group in groups]
-            return RowPartition(groups, rows, inverse, tuple(batches))
-        batches, source_rows, sources = [], [], []
+        draft = _Draft(
+            groups, [parcel.add(members[group]) for group in groups], parcel.add(_inverse(order))
+        )
+        shares_sources = self._sources is not None and len(ids) == len(self._ids)
         spread = [0] * len(ids)
         start = 0
         for group in groups:
-            of_rows = [self._sources[row] for row in members[group]]
-            needed = sorted(set(of_rows))
-            place = {source: index for index, source in enumerate(needed)}
-            local = [place[source] for source in of_rows]
-            for row, index in zip(members[group], local):
-                spread[row] = start + index
-            start += len(needed)
-            batches.append(self._part([ids[row] for row in members[group]], local))
-            source_rows.append(self._index(of_rows))
-            sources.append(self._index(needed))
+            local = None
+            if self._sources is not None and shares_sources:
+                of_rows = [self._sources[row] for row in members[group]]
+                needed = sorted(set(of_rows))
+                place = {source: index for index, source in enumerate(needed)}
+                local = [place[source] for source in of_rows]
+                for row, index in zip(members[group], local):
+                    spread[row] = start + index
+                start += len(needed)
+                draft.source_rows.append(parcel.add(of_rows))
+                draft.sources.append(parcel.add(needed))
+            draft.parts.append(self._part([ids[row] for row in members[group]], local, parcel))
+        if shares_sources:
+            draft.spread = parcel.add(spread)
+        return draft
+
+    def _part(self, ids: List[int], sources: Optional[List[int]], parcel: Parcel) -> _DraftPart:
+        part = LanguageBatch(ids, self.languages, sources, self.device)
+        part.asked = self.asked_within
+        within = {one: part.draft(one, ids, parcel) for one in self._expected_within}
+        return _DraftPart(part, None if sources is None else parcel.add(sources), within)
+
+    def settle(self, source_of: Optional[Tensor], found: Dict[Partition, RowPartition]) -> None:
+        """Take the tensors that were still to come, and partitions of all rows."""
+        self.source_of = source_of
+        self._partitions.update({(one, len(self)): parts for one, parts in found.items()})
+
+
+class _DraftPart(NamedTuple):
+    """The rows of one group, whose tensors are still to come."""
+
+    batch: LanguageBatch
+    source_of: Optional[int]
+    within: Dict[Partition, _Draft]
+
+
+class _Draft:
+    """A partition whose tensors are still to come: their numbers in a parcel instead."""
+
+    def __init__(self, groups: Tuple[int, ...], rows: List[int], inverse: int) -> None:
+        self.groups, self.rows, self.inverse = groups, rows, inverse
+        self.source_rows: List[int] = []
+        self.sources: List[int] = []
+        self.spread: Optional[int] = None
+        self.parts: List[_DraftPart] = []
+
+    def open(self, tensors: Sequence[Tensor]) -> RowPartition:
+        """Return the partition with its ``tensors``."""
+        for part in self.parts:
+            part.batch.settle(
+                None if part.source_of is None else tensors[part.source_of],
+                {one: draft.open(tensors) for one, draft in part.within.items()},
+            )
         return RowPartition(
-            groups,
-            rows,
-            inverse,
-            tuple(batches),
-            tuple(source_rows),
-            tuple(sources),
-            self._index(spread),
+            self.groups,
+            tuple(tensors[one] for one in self.rows),
+            tensors[self.inverse],
+            tuple(part.batch for part in self.parts),
+            tuple(tensors[one] for one in self.source_rows),
+            tuple(tensors[one] for one in self.sources),
+            None if self.spread is None else tensors[self.spread],
         )
-
-    def _index(self, positions: List[int]) -> Tensor:
-        return torch.tensor(positions, dtype=torch.long).to(self.device)
-
-    def _part(self, ids: List[int], source_of: Optional[List[int]] = None) -> LanguageBatch:
-        sources = None if source_of is None else torch.tensor(source_of)
-        return LanguageBatch(torch.tensor(ids), self.languages, sources, self.device)
 
 
 def _inverse(order: Sequence[int]) -> List[int]:
@@ -223,7 +298,7 @@ class Routing:
         Raises:
             RoutingError: see :class:`LanguageBatch`.
         """
-        batch = LanguageBatch(ids, self.languages, source_of)
+        batch = LanguageBatch(ids, self.languages, source_of, like=self._latest)
         if self._latest is None or not self._latest.is_same(batch):
             self._latest = batch
         return self._latest

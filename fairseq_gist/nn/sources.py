@@ -7,18 +7,17 @@ so far, and only where each language has its own is there one for every translat
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence, Set, Tuple
+from typing import List, Optional, Sequence, Set
 
 import torch
 from torch import Tensor, nn
 
 from fairseq_gist.nn.grouped import GroupedModule
-from fairseq_gist.nn.routing import LanguageBatch, Routing
+from fairseq_gist.nn.routing import LanguageBatch, Partition, Routing
+from fairseq_gist.nn.rows import index_on, values_of
 from fairseq_gist.nn.watching import is_watched
 
 __all__ = ["SourceRows", "partitions_in"]
-
-Partition = Tuple[int, ...]
 
 
 def partitions_in(modules: Sequence[nn.Module], routing: Routing) -> Set[Partition]:
@@ -54,9 +53,10 @@ class SourceRows:
     ) -> None:
         self._device = utterances.device
         self._languages = tuple(languages)
-        self._ids: List[int] = lang_ids.tolist()
-        self._source_of: List[int] = utterances.tolist()
+        self._ids = values_of(lang_ids)
+        self._source_of = values_of(utterances)
         self._utterance_of: List[int] = list(range(count))
+        self._batch: Optional[LanguageBatch] = None
 
     def __len__(self) -> int:
         return len(self._utterance_of)
@@ -94,13 +94,16 @@ class SourceRows:
         repeats = [source for source, _ in needed]
         self._source_of = [position[key] for key in keys]
         self._utterance_of = [self._utterance_of[source] for source in repeats]
+        self._batch = None
         return self._index(repeats)
 
     def languages(self) -> LanguageBatch:
         """Return, for each row of the activations, one of the languages that share it."""
-        language_of = dict(zip(self._source_of, self._ids))
-        ids = torch.tensor([language_of[source] for source in range(len(self))])
-        return LanguageBatch(ids, self._languages, device=self._device)
+        if self._batch is None:
+            language_of = dict(zip(self._source_of, self._ids))
+            ids = torch.tensor([language_of[source] for source in range(len(self))])
+            self._batch = LanguageBatch(ids, self._languages, device=self._device)
+        return self._batch
 
     def _index(self, positions: List[int]) -> Tensor:
-        return torch.tensor(positions, dtype=torch.long).to(self._device)
+        return index_on(self._device, positions)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fairseq_gist.errors import RoutingError
 from fairseq_gist.nn.routing import LanguageBatch
+from fairseq_gist.nn.rows import values_of
 
 __all__ = ["check_tags"]
 
@@ -30,7 +31,7 @@ def check_tags(batch: LanguageBatch, tokens: Tensor, tags: Sequence[Optional[int
     if not language_of:
         return
     ids = batch.ids(tokens.size(0), "language tags")
-    for row, token in enumerate(tokens.tolist()):
+    for row, token in enumerate(values_of(tokens)):
         if token in language_of and token != tags[ids[row]]:
             raise RoutingError(
                 f"row {row} of the batch has lang_ids {ids[row]} "
