@@ -13,6 +13,8 @@ from fairseq.data.audio.speech_to_text_dataset import (
 )
 from torch import Tensor
 
+from fairseq_gist.data.known_rows import KNOWN_ROWS, KnownRows
+
 __all__ = ["LanguageDataset", "LanguageItem"]
 
 
@@ -85,5 +87,9 @@ class LanguageDataset(SpeechToTextDataset):
         order = batch["order"] if return_order else batch.pop("order")
         if samples[0].language is not None:
             ids = torch.tensor([sample.language for sample in samples], dtype=torch.long)
-            batch["net_input"]["lang_ids"] = ids.index_select(0, order)
+            ids = ids.index_select(0, order)
+            tokens = batch["net_input"].get("prev_output_tokens")
+            has_tags = tokens is not None and tokens.size(1) > 1
+            batch["net_input"]["lang_ids"] = ids
+            batch[KNOWN_ROWS] = KnownRows(ids.tolist(), tokens[:, 1].tolist() if has_tags else None)
         return batch

@@ -9,6 +9,7 @@ from fairseq.data.audio.data_cfg import S2TDataConfig
 from torch import Tensor
 
 from fairseq_gist.data.dataset import LanguageDataset
+from fairseq_gist.nn.rows import index_on
 
 __all__ = ["audio_dataset", "prefix_of", "put_language", "without_languages"]
 
@@ -30,9 +31,7 @@ def audio_dataset(
 def put_language(sample: Dict[str, Any], language: int) -> None:
     """Make ``language`` that of every row of ``sample``."""
     audio = sample["net_input"]["src_tokens"]
-    sample["net_input"]["lang_ids"] = torch.full(
-        (audio.size(0),), language, dtype=torch.long, device=audio.device
-    )
+    sample["net_input"]["lang_ids"] = index_on(audio.device, [language] * audio.size(0))
 
 
 def prefix_of(sample: Dict[str, Any], tag: int) -> Tensor:

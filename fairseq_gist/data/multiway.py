@@ -9,6 +9,7 @@ import torch
 from fairseq.data import FairseqDataset
 
 from fairseq_gist.data.dataset import LanguageDataset, LanguageItem
+from fairseq_gist.data.known_rows import KNOWN_ROWS
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.data.sampling import epoch_sampling
 
@@ -114,6 +115,7 @@ class MultiwayDataset(RowDataset):
         batch["net_input"]["src_tokens"] = audio["net_input"]["src_tokens"]
         batch["net_input"]["src_lengths"] = audio["net_input"]["src_lengths"]
         batch["net_input"]["utterances"] = place[utterance[order]]
+        batch[KNOWN_ROWS].utterances = batch["net_input"]["utterances"].tolist()
         return batch
 
     def batch_by_size(

@@ -101,7 +101,7 @@ class SourceRows:
         """Return, for each row of the activations, one of the languages that share it."""
         if self._batch is None:
             language_of = dict(zip(self._source_of, self._ids))
-            ids = torch.tensor([language_of[source] for source in range(len(self))])
+            ids = [language_of[source] for source in range(len(self))]
             self._batch = LanguageBatch(ids, self._languages, device=self._device)
         return self._batch
 

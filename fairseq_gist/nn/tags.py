@@ -8,9 +8,18 @@ from torch import Tensor
 
 from fairseq_gist.errors import RoutingError
 from fairseq_gist.nn.routing import LanguageBatch
-from fairseq_gist.nn.rows import values_of
+from fairseq_gist.nn.rows import known_values, remember, values_of
 
-__all__ = ["check_tags"]
+__all__ = ["check_tags", "tag_places"]
+
+
+def tag_places(prev_output_tokens: Tensor) -> Tensor:
+    """Return the token that each row of the decoder's input has where a tag would be, `[rows]`.
+
+    What ``prev_output_tokens``, `[rows, tokens]`, remembers is that.
+    """
+    known, tokens = known_values(prev_output_tokens), prev_output_tokens[:, 1]
+    return tokens if known is None else remember(tokens, known)
 
 
 def check_tags(batch: LanguageBatch, tokens: Tensor, tags: Sequence[Optional[int]]) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from fairseq_gist.data.known_rows import tell_rows
 from fairseq_gist.errors import DataError
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.recording.recorder import GradientRecorder
@@ -67,6 +68,7 @@ def record_batch(
 ) -> None:
     """Have ``recorder`` take the gradients of one batch; see :func:`measure`."""
     sample = context.to_device(batch)
+    tell_rows(sample)
     recorder.count_tokens(tokens_per_language(sample, task, context.criterion, routing))
     routing.sink = recorder
     try:

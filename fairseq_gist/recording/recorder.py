@@ -90,10 +90,13 @@ class GradientRecorder:
             self._sketch = Sketch(sketch_dim, max(self._sizes.values()))
             self._sizes = {name: self._sketch.size(size) for name, size in self._sizes.items()}
         self._buffer: Dict[str, Tensor] = {}
-        self._update_tokens = torch.zeros(len(languages), dtype=torch.float64)
+        # on the model's device: to have them on the CPU is to wait for it, update after update
+        self._update_tokens = torch.zeros(
+            len(languages), dtype=torch.float64, device=self._model_device
+        )
         self._is_under_way = False
         self._sums: List[Dict[str, Tensor]] = [{} for _ in range(chunks)]
-        self._tokens = torch.zeros(chunks, len(languages), dtype=torch.float64)
+        self._tokens = self._update_tokens.new_zeros(chunks, len(languages))
         self.updates = 0
 
     @property
@@ -141,7 +144,7 @@ class GradientRecorder:
 
     def count_tokens(self, tokens: Tensor) -> None:
         """Count target tokens of the update under way, `[languages]`."""
-        self._update_tokens += tokens.to("cpu", torch.float64)
+        self._update_tokens += tokens.to(self._model_device, torch.float64)
 
     def discard_update(self) -> None:
         """Forget the update under way: it overflowed, or was never applied.
@@ -197,7 +200,7 @@ class GradientRecorder:
         if self._reduce is None:
             return
         self._take_back()
-        self._tokens = self._reduce(self._tokens.to(self._model_device)).cpu()
+        self._tokens = self._reduce(self._tokens)
         for sums in self._sums:
             for unit in self.units:
                 part = sums.get(unit)
@@ -232,7 +235,7 @@ class GradientRecorder:
                 f"gradients were recorded in {self.updates} updates, which don't fill "
                 f"{self.chunks} chunks"
             )
-        tokens = self._tokens.numpy()
+        tokens = self._tokens.cpu().numpy()
         chunk_of, language_of = np.nonzero(tokens > 0)
         kept = {"sketch_dim": self.sketch_dim} if self.sketch_dim else {}
         own_tokens = self._tokens[chunk_of, language_of][:, None].to(self._device)
@@ -275,7 +278,7 @@ class GradientRecorder:
             "updates": self.updates,
             "sketch_dim": self.sketch_dim,
             "sums": [{unit: held.cpu() for unit, held in sums.items()} for sums in self._sums],
-            "tokens": self._tokens,
+            "tokens": self._tokens.cpu(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -285,7 +288,7 @@ class GradientRecorder:
         self._sums = [
             {unit: held.to(self._device) for unit, held in sums.items()} for sums in state["sums"]
         ]
-        self._tokens = state["tokens"].clone()
+        self._tokens = state["tokens"].to(self._model_device, copy=True)
 
 
 def _gram(probes: Sequence[Tensor], tokens: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:

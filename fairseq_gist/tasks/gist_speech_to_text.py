@@ -19,6 +19,7 @@ from fairseq_gist.data.inference import (
     put_language,
     without_languages,
 )
+from fairseq_gist.data.known_rows import tell_rows
 from fairseq_gist.data.manifest import ManifestReader, languages_in
 from fairseq_gist.data.model_languages import ModelLanguages
 from fairseq_gist.data.rows import RowDataset
@@ -381,4 +382,5 @@ class GistSpeechToTextTask(SeamlessInputs):
 
 
 def _for_model(sample: Dict[str, Any], model: Any) -> Dict[str, Any]:
+    tell_rows(sample)
     return sample if hasattr(model, "routing") else without_languages(sample)

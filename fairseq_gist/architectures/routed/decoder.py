@@ -14,7 +14,7 @@ from fairseq_gist.nn.adapters import attach_adapter
 from fairseq_gist.nn.checkpointing import checkpoint_routed
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.source_once import read_source_once
-from fairseq_gist.nn.tags import check_tags
+from fairseq_gist.nn.tags import check_tags, tag_places
 
 __all__ = ["GistS2TDecoder"]
 
@@ -77,7 +77,7 @@ class GistS2TDecoder(TransformerDecoderScriptable):
             batch = self.routing.languages_of(ids[0], source_of[0] if source_of else None)
         # in beam search, hypotheses of probability 0 may have any token in the tag's place
         if batch is not None and incremental_state is None and prev_output_tokens.size(1) > 1:
-            check_tags(batch, prev_output_tokens[:, 1], self.tags)
+            check_tags(batch, tag_places(prev_output_tokens), self.tags)
         with self.routing.using(batch):
             out = super().forward(
                 prev_output_tokens,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from fairseq_gist.errors import CheckpointError, OptionError
 from fairseq_gist.nn.adapters import attach_adapter
 from fairseq_gist.nn.routing import Routing
+from fairseq_gist.nn.rows import reordered
 from fairseq_gist.nn.sources import SourceRows, partitions_in
 from fairseq_gist.surgery.adapters import agree_on_adapters
 
@@ -144,7 +145,7 @@ class RoutedEncoder(nn.Module):
         source_of = encoder_out.get("source_of")
         order = source_of[0].index_select(0, new_order) if source_of else new_order
         out = super().reorder_encoder_out(encoder_out, order)
-        out["lang_ids"] = [ids.index_select(0, new_order) for ids in encoder_out["lang_ids"]]
+        out["lang_ids"] = [reordered(ids, new_order) for ids in encoder_out["lang_ids"]]
         out["source_of"] = []
         return out
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fairseq_gist.architectures.seamless_m4t.encoder import drops_layer
 from fairseq_gist.languages.rows import TARGET, language_tags
 from fairseq_gist.nn.routing import LanguageBatch, Routing
-from fairseq_gist.nn.tags import check_tags
+from fairseq_gist.nn.tags import check_tags, tag_places
 
 __all__ = ["GistSeamlessDecoder", "PlainFeedForward"]
 
@@ -96,7 +96,7 @@ class GistSeamlessDecoder(FairseqIncrementalDecoder):
         batch = self._languages(encoder_out)
         # in beam search, hypotheses of probability 0 may have any token in the tag's place
         if batch is not None and incremental_state is None and prev_output_tokens.size(1) > 1:
-            check_tags(batch, prev_output_tokens[:, 1], self.tags)
+            check_tags(batch, tag_places(prev_output_tokens), self.tags)
         encoded, mask = encoder_out["encoder_out"][0], encoder_out["encoder_mask"][0]
         if encoder_out["source_of"]:
             of_rows = encoder_out["source_of"][0]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.nn.routing import Routing
+from fairseq_gist.nn.rows import reordered
 from fairseq_gist.nn.sources import SourceRows, partitions_in
 
 __all__ = ["GistSeamlessEncoder", "drops_layer"]
@@ -143,7 +144,7 @@ class GistSeamlessEncoder(FairseqEncoder):
         return {
             "encoder_out": [x.index_select(0, order) for x in encoder_out["encoder_out"]],
             "encoder_mask": [x.index_select(0, order) for x in encoder_out["encoder_mask"]],
-            "lang_ids": [x.index_select(0, new_order) for x in encoder_out["lang_ids"]],
+            "lang_ids": [reordered(ids, new_order) for ids in encoder_out["lang_ids"]],
             "source_of": [],
         }
 
