@@ -33,7 +33,7 @@ EXAMPLE = "\n".join(
         "  fairseq-gist plan attention --arch s2t_transformer_m --dict-size 10000 \\",
         "      --languages de,es,fr,it,nl,pt,ro,ru --count",
         "  fairseq-gist record checkpoints/checkpoint_best.pt DATA --hidden-units -o neurons.npz",
-        "  fairseq-gist plan gdps --statistics neurons.npz --gdps-neurons-shared 0.5 -o plan.json",
+        "  fairseq-gist plan gdps --statistics neurons.npz --gdps-shared 0.5 -o plan.json",
     ]
 )
 

@@ -107,7 +107,7 @@ class Gdps(Policy):
             metavar="{clusters,each,K}",
             check=_number_of,
         )
-        gdps_neurons_shared: str = option(
+        gdps_shared: str = option(
             "steps",
             "how many of a feed-forward block's neurons all languages go on sharing: by 'steps', "
             "three quarters, half or a quarter, fewer where the languages' gradients differ more, "
@@ -116,7 +116,7 @@ class Gdps(Policy):
             metavar="{steps,continuous,SHARE}",
             check=_fraction_of,
         )
-        gdps_conflict_by: str = option(
+        gdps_own: str = option(
             "directions",
             "how the neurons that aren't shared are chosen, those on which the groups' gradients "
             "conflict most: along the 'directions' that tell languages apart, or by their "
@@ -176,7 +176,7 @@ class Gdps(Policy):
         draws = max(_PERMUTATIONS, 50 * len(blocks))  # or Holm's method could reject nothing
         found = [divergence(merged, first, draws) for first in blocks]
         p_values = holm(np.array([each.p_value for each in found]))
-        shared = self.options.gdps_neurons_shared
+        shared = self.options.gdps_shared
         fraction = _fraction_of(shared)
         choices: Dict[str, _Choice] = {}
         for (first, neurons), each, p in zip(blocks.items(), found, p_values.tolist()):
@@ -190,7 +190,7 @@ class Gdps(Policy):
                 continue
             groups, why = _groups(merged, first, self.options.gdps_groups, facts)
             part = fraction if fraction is not None else shared_fraction(each.delta, shared)
-            measure = self.options.gdps_conflict_by
+            measure = self.options.gdps_own
             division, measured = _division(merged, first, neurons, groups, part, measure)
             facts.update(shared=division.shared_fraction, own_by=measured, why=why)
             choices[first] = _Choice(groups, division, facts)

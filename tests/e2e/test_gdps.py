@@ -24,7 +24,7 @@ OPTIONS = [
     "--differentiate-at=10",
     "--differentiate-by=gdps",
     "--gdps-groups=each",
-    "--gdps-neurons-shared=0.5",
+    "--gdps-shared=0.5",
     "--gradient-window=8",
     "--gradient-chunks=4",
     "--max-tokens=1500",
@@ -150,14 +150,14 @@ def test_gradients_of_hidden_units_equal_those_of_the_split_batch(spoken):
     [
         (["--sketch-dim=64"], "--sketch-dim: 'gdps' reads the gradients of single neurons"),
         (
-            ["--gdps-neurons-shared=1.5"],
+            ["--gdps-shared=1.5"],
             "neurons-shared: expected continuous, steps or a share between",
         ),
         (["--gdps-groups=9"], "--gdps-groups: expected no more groups than the"),
         (["--gdps-groups=1"], "--gdps-groups: expected clusters, each or a number"),
         (
-            ["--gdps-conflict-by=both"],
-            "--gdps-conflict-by: expected one of directions, agreem",
+            ["--gdps-own=both"],
+            "--gdps-own: expected one of directions, agreem",
         ),
         ([r"--units=encoder\..*ffn2\.w_1"], "the two projections of a feed-forward block"),
     ],
@@ -180,8 +180,8 @@ def test_the_commands_record_decide_and_apply(split, spoken, tmp_path, capsys):
     assert gist([*record, "--hidden-units", "-o", str(statistics)]) == 0, capsys.readouterr().err
     plans = {}
     for name, options in (
-        ("gdps", ["--gdps-groups=2", "--gdps-neurons-shared=0.75", "--gdps-conflict-by=agreement"]),
-        ("gdps-random", ["--gdps-groups=2", "--gdps-neurons-shared=0.75", "--plan-seed=3"]),
+        ("gdps", ["--gdps-groups=2", "--gdps-shared=0.75", "--gdps-own=agreement"]),
+        ("gdps-random", ["--gdps-groups=2", "--gdps-shared=0.75", "--plan-seed=3"]),
     ):
         path = str(tmp_path / f"{name}.json")
         command = ["plan", name, "--statistics", str(statistics), *options, "-o", path]

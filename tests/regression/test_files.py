@@ -21,7 +21,7 @@ OURS = HERE / ("modern" if sys.version_info >= (3, 11) else "classic")
 STACKS = [HERE / "modern", HERE / "classic"]
 CHECKPOINTS = sorted(path.name for path in OURS.glob("*.pt"))
 STATISTICS = ("neurons.npz", "sketch.npz", "training.npz", "whole.npz")
-_HALF = ["--gdps-groups=each", "--gdps-neurons-shared=0.5"]
+_HALF = ["--gdps-groups=each", "--gdps-shared=0.5"]
 DECIDED = {
     "gradient": ["gradient", "--statistics=whole.npz", "--size-budget=1.5"],
     "bipartition": ["bipartition", "--statistics=whole.npz"],

@@ -221,7 +221,7 @@ def test_gdps_decides_on_hidden_units_of_ffn2(train, options, tmp_path, source):
         "--gradient-chunks=4",
         "--differentiate-by=gdps",
         "--gdps-groups=each",
-        "--gdps-neurons-shared=0.5",
+        "--gdps-shared=0.5",
         f"--gradients-from={source}",
         r"--units=encoder\.layers\.1\.ffn2\..*",
         model=[],

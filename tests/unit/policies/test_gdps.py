@@ -35,7 +35,7 @@ def facts_of(plan):
 @pytest.mark.parametrize("noise", [0.5, 1.0, 2.0])
 def test_planted_groups_and_hidden_units_are_found(own, noise):
     plan = gdps_plan(
-        planted_block(PAIRS, PLANTED, noise=noise), gdps_neurons_shared="0.75", gdps_conflict_by=own
+        planted_block(PAIRS, PLANTED, noise=noise), gdps_shared="0.75", gdps_own=own
     )
     assert plan.divisions[FIRST].own == PLANTED
     assert plan.divisions[FIRST].second == SECOND
@@ -101,7 +101,7 @@ def test_several_blocks_are_judged_together():
     [("0.25", 6), ("0.5", 12), ("0.75", 18), ("steps", 6), ("continuous", 6), ("0.001", 1)],
 )
 def test_the_share_that_stays_shared(shared, expected):
-    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), gdps_neurons_shared=shared)
+    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), gdps_shared=shared)
     assert len(plan.divisions[FIRST].shared) == expected
     assert facts_of(plan)["shared"] == pytest.approx(expected / HIDDEN)
     assert own_count(HIDDEN, expected / HIDDEN) == HIDDEN - expected
@@ -109,10 +109,10 @@ def test_the_share_that_stays_shared(shared, expected):
 
 def test_a_given_share_divides_every_block_and_each_is_each():
     same = planted_block(ALL, (), noise=3.0)
-    plan = gdps_plan(same, gdps_groups="each", gdps_neurons_shared="0.5")
+    plan = gdps_plan(same, gdps_groups="each", gdps_shared="0.5")
     assert len(plan.divisions[FIRST].own) == HIDDEN // 2
     assert plan.units[f"{FIRST}.own"] == EACH
-    two = gdps_plan(same, gdps_groups="2", gdps_neurons_shared="0.5")
+    two = gdps_plan(same, gdps_groups="2", gdps_shared="0.5")
     assert len(two.units[f"{FIRST}.own"]) == 2
 
 
@@ -134,17 +134,17 @@ def test_a_language_of_noise_joins_the_group_with_the_most_data():
             "hidden": {FIRST: type(hidden)(SECOND, gram.astype(np.float32), *WIDTHS)},
         }
     )
-    plan = gdps_plan(changed, gdps_neurons_shared="0.5")
+    plan = gdps_plan(changed, gdps_shared="0.5")
     assert facts_of(plan)["unplaced"] == ["ee"]
     assert facts_of(plan)["why"].endswith("; noise, and with the most data: ee")
     assert plan.units[f"{FIRST}.own"] == (("aa", "bb"), ("cc", "dd", "ee"))  # of more tokens
-    five = gdps_plan(changed, gdps_groups="5", gdps_neurons_shared="0.5")
+    five = gdps_plan(changed, gdps_groups="5", gdps_shared="0.5")
     assert facts_of(five)["why"].startswith("the best 4 groups; noise")
     assert len(five.units[f"{FIRST}.own"]) == 4
 
 
 def test_what_cannot_be_told_is_null():
-    two = gdps_plan(planted_block([["aa"], ["bb"]], PLANTED, chunks=2), gdps_neurons_shared="0.5")
+    two = gdps_plan(planted_block([["aa"], ["bb"]], PLANTED, chunks=2), gdps_shared="0.5")
     assert facts_of(two)["interval"] == [None, None]
     assert facts_of(two)["p_groups"] is None
     assert facts_of(two)["why"] == "languages differ, but form no groups"
@@ -154,13 +154,13 @@ def test_what_cannot_be_told_is_null():
     plan = gdps_plan(nothing)
     assert plan.is_shared
     assert facts_of(plan)["why"] == "whether languages differ can't be told: a gradient is zero"
-    for each in (two, plan, gdps_plan(nothing, gdps_neurons_shared="0.5")):
+    for each in (two, plan, gdps_plan(nothing, gdps_shared="0.5")):
         assert "NaN" not in each.to_json()
         assert SharingPlan.from_json(each.to_json()) == each
 
 
 def test_sizes_are_those_of_the_parts():
-    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), gdps_neurons_shared="0.75")
+    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), gdps_shared="0.75")
     sizes = plan.sizes
     first, second = WIDTHS
     assert sizes == {
@@ -174,7 +174,7 @@ def test_sizes_are_those_of_the_parts():
 
 
 def test_a_plan_says_what_it_decided_and_why():
-    divided = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), gdps_neurons_shared="0.75")
+    divided = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), gdps_shared="0.75")
     text = describe_plan(divided, PLAIN)
     assert (
         f"neurons of {FIRST}: 18 of 24 shared (75%), the others aa bb | cc dd; groups found "
@@ -186,11 +186,11 @@ def test_a_plan_says_what_it_decided_and_why():
 
 
 def test_the_control_has_the_same_size_and_another_choice():
-    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), gdps_neurons_shared="0.75")
+    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=1.0), gdps_shared="0.75")
     statistics = planted_block(PAIRS, PLANTED, noise=1.0)
 
     def control_of(seed):
-        options = {"gdps_neurons_shared": "0.75", "plan_seed": seed}
+        options = {"gdps_shared": "0.75", "plan_seed": seed}
         return plan_by("gdps-random", statistics, **options)
 
     controls = [control_of(seed) for seed in range(12)]
@@ -212,7 +212,7 @@ def test_the_conflict_adds_up_to_the_divergence():
     statistics = planted_block(PAIRS, PLANTED, noise=1.0)
     merged = statistics.merged({FIRST: [FIRST, SECOND]})
     found, measured = conflicts(merged, FIRST, statistics.hidden[FIRST], EACH, "agreement")
-    plan = gdps_plan(statistics, gdps_groups="each", gdps_neurons_shared="0.5")
+    plan = gdps_plan(statistics, gdps_groups="each", gdps_shared="0.5")
     assert measured == "agreement"
     assert found.sum() == pytest.approx(facts_of(plan)["delta"], rel=1e-5)
 
@@ -237,7 +237,7 @@ def test_what_is_divided_already_stays_whatever_is_asked_for_now(policy):
     statistics = planted_block(PAIRS, PLANTED)
     within = gdps_plan(statistics)
     seed = {"plan_seed": 3} if policy == "gdps-random" else {}
-    plan = plan_by(policy, statistics, within, gdps_neurons_shared="0.9", **seed)
+    plan = plan_by(policy, statistics, within, gdps_shared="0.9", **seed)
     assert plan == within
     assert plan.parameters == within.parameters
 
@@ -248,9 +248,9 @@ def test_what_is_divided_already_stays_whatever_is_asked_for_now(policy):
         ({"gdps_groups": "1"}, "--gdps-groups: expected clusters, each or a number of groups"),
         ({"gdps_groups": "²"}, "--gdps-groups: expected clusters, each or a number .* found '²'"),
         ({"gdps_groups": "9"}, "--gdps-groups: expected no more groups than the 4 languages, f"),
-        ({"gdps_neurons_shared": "1"}, "neurons-shared: expected continuous, steps or a share"),
-        ({"gdps_neurons_shared": "most"}, "found 'most'"),
-        ({"gdps_conflict_by": "all"}, "--gdps-conflict-by: expected one of directions, agreement"),
+        ({"gdps_shared": "1"}, "neurons-shared: expected continuous, steps or a share"),
+        ({"gdps_shared": "most"}, "found 'most'"),
+        ({"gdps_own": "all"}, "--gdps-own: expected one of directions, agreement"),
     ],
 )
 def test_wrong_options(options, named):
