@@ -98,7 +98,21 @@ def export_state(state: Mapping[str, Tensor], language: str) -> Dict[str, Tensor
         raise CheckpointError(
             f"the checkpoint has copies of '{left.group('path')}', which its plan lacks"
         )
-    return exported
+    return _in_order_of(state, exported)
+
+
+def _in_order_of(state: Mapping[str, Tensor], exported: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+    """Return the entries in the order of the modules they come from, as a stock model has them."""
+    place: Dict[str, int] = {}
+    for index, key in enumerate(state):
+        parts = key.split(".")
+        for depth in range(len(parts), 0, -1):
+            place.setdefault(".".join(parts[:depth]), index)
+
+    def of(key: str) -> int:
+        return place[key] if key in place else place[key.rpartition(".")[0]]
+
+    return {key: exported[key] for key in sorted(exported, key=of)}
 
 
 def _paths_in(state: Mapping[str, Tensor], unit: str) -> Tuple[str, ...]:

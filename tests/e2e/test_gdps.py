@@ -151,7 +151,7 @@ def test_gradients_of_hidden_units_equal_those_of_the_split_batch(spoken):
         (["--sketch-dim=64"], "--sketch-dim: 'gdps' reads the gradients of single neurons"),
         (
             ["--gdps-shared=1.5"],
-            "neurons-shared: expected continuous, steps or a share between",
+            "gdps-shared: expected continuous, steps or a share between",
         ),
         (["--gdps-groups=9"], "--gdps-groups: expected no more groups than the"),
         (["--gdps-groups=1"], "--gdps-groups: expected clusters, each or a number"),

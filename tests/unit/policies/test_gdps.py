@@ -34,9 +34,7 @@ def facts_of(plan):
 @pytest.mark.parametrize("own", ["directions", "agreement"])
 @pytest.mark.parametrize("noise", [0.5, 1.0, 2.0])
 def test_planted_groups_and_hidden_units_are_found(own, noise):
-    plan = gdps_plan(
-        planted_block(PAIRS, PLANTED, noise=noise), gdps_shared="0.75", gdps_own=own
-    )
+    plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=noise), gdps_shared="0.75", gdps_own=own)
     assert plan.divisions[FIRST].own == PLANTED
     assert plan.divisions[FIRST].second == SECOND
     assert plan.units[f"{FIRST}.own"] == plan.units[f"{SECOND}.own"] == (("aa", "bb"), ("cc", "dd"))
@@ -248,7 +246,7 @@ def test_what_is_divided_already_stays_whatever_is_asked_for_now(policy):
         ({"gdps_groups": "1"}, "--gdps-groups: expected clusters, each or a number of groups"),
         ({"gdps_groups": "²"}, "--gdps-groups: expected clusters, each or a number .* found '²'"),
         ({"gdps_groups": "9"}, "--gdps-groups: expected no more groups than the 4 languages, f"),
-        ({"gdps_shared": "1"}, "neurons-shared: expected continuous, steps or a share"),
+        ({"gdps_shared": "1"}, "gdps-shared: expected continuous, steps or a share"),
         ({"gdps_shared": "most"}, "found 'most'"),
         ({"gdps_own": "all"}, "--gdps-own: expected one of directions, agreement"),
     ],
