@@ -1,7 +1,7 @@
 """Every difference between the supported stacks that the rest should not have to know.
 
-modern: Python >= 3.11, torch >= 2.6, fairseq-fixed 0.12.3; classic: Python 3.8 - 3.10, torch 1.12,
-fairseq 0.12.2.
+modern: Python >= 3.11, torch >= 2.6, ve-fairseq 0.12.3 or fairseq-fixed 0.12.3.1; classic: Python
+3.8 - 3.10, torch 1.12, fairseq 0.12.2.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ def require_fairseq() -> None:
         if "torchaudio" in str(error):
             hint = "; the torchaudio here doesn't fit this torch: pip uninstall torchaudio"
         elif isinstance(error, ValueError):
-            hint = "; official fairseq needs Python < 3.11, fairseq-fixed takes its place above"
+            hint = (
+                "; official fairseq needs Python < 3.11; run: pip uninstall -y fairseq && "
+                "pip install 'fairseq-gist[fairseq]'"
+            )
         raise OptionError(f"fairseq can't be imported: {error}{hint}") from error
 
 
@@ -51,7 +54,7 @@ def require_transformers() -> Any:
     """
     if importlib.util.find_spec("transformers") is None:
         raise OptionError(
-            "SeamlessM4T needs transformers, which is not installed; on Python 3.11 run: "
+            "SeamlessM4T needs transformers, which is not installed; on Python >= 3.11 run: "
             "pip install 'fairseq-gist[seamless]'"
         )
     try:
