@@ -1,7 +1,7 @@
 # One environment a stack: the Python decides which (3.11 and up: modern; 3.8 - 3.10: classic).
 #
-#   PYTHON       the interpreter behind .venv (default: python3 if it is 3.8 - 3.13, else the
-#                first of 3.11, 3.12, 3.13, 3.10, 3.9, 3.8 that can be found)
+#   PYTHON       the interpreter behind .venv (default: python3 if it is 3.8 - 3.12, else the
+#                first of 3.11, 3.12, 3.10, 3.9, 3.8 that can be found)
 #   HOST         the distribution of fairseq, of those in constraints/hosts (default: the first that
 #                constraints/host.py has for the Python); a named one has environments of its own:
 #                `make test HOST=fairseq-fixed` runs in .venv-fairseq-fixed
@@ -28,10 +28,10 @@ find-python = $(shell for version in $(1); do \
 	      && { command -v "$$candidate"; exit; }; \
 	  done; done; true)
 
-python-modern = $(call find-python,3.11 3.12 3.13)
+python-modern = $(call find-python,3.11 3.12)
 python-classic = $(call find-python,3.10 3.9 3.8)
 python-default = $(shell python3 -c 'import ensurepip, sys; \
-	sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && command -v python3)
+	sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1 && command -v python3)
 
 ifeq ($(origin PYTHON),undefined)
 PYTHON = $(or $(python-default),$(python-modern),$(python-classic))
@@ -73,7 +73,7 @@ test-slow: $(venv)/.done  ## the slow tests
 test-all: $(venv)/.done  ## every test
 	$(call pytest,$(venv))
 
-test-modern: .venv-modern$(of-host)/.done  ## the fast tests on Python 3.11 or up, torch 2
+test-modern: .venv-modern$(of-host)/.done  ## the fast tests on Python 3.11 or 3.12, torch 2
 	$(call pytest,$(<D)) -m "not slow"
 
 test-classic: .venv-classic$(of-host)/.done  ## the fast tests on Python 3.8 - 3.10, torch 1.12
