@@ -39,6 +39,9 @@ endif
 
 # The Python of every environment, by its folder: .venv for what is used, .venv-modern and
 # .venv-classic for a stack, .venv-3.N for one Python; the name of the host follows where it is given.
+ifeq ($(origin HOST),environment)
+HOST =  # some shells export the name of the machine as HOST: here it has to be said to make
+endif
 of-host = $(HOST:%=-%)
 venv = .venv$(of-host)
 .venv$(of-host)_PYTHON = $(PYTHON)
