@@ -1,7 +1,10 @@
 # One environment a stack: the Python decides which (3.11 and up: modern; 3.8 - 3.10: classic).
 #
-#   PYTHON       the interpreter behind .venv (default: python3 if it is 3.8 - 3.11, else the
-#                first of 3.11, 3.10, 3.9, 3.8 that can be found)
+#   PYTHON       the interpreter behind .venv (default: python3 if it is 3.8 - 3.12, else the
+#                first of 3.11, 3.12, 3.10, 3.9, 3.8 that can be found)
+#   HOST         the distribution of fairseq, of those in constraints/hosts (default: the first that
+#                constraints/host.py has for the Python); a named one has environments of its own:
+#                `make test HOST=fairseq-fixed` runs in .venv-fairseq-fixed
 #   PYTEST_ARGS  how pytest is called (default: two processes)
 #   OUT          where `make demo` writes (default: runs/quickstart)
 
@@ -25,17 +28,27 @@ find-python = $(shell for version in $(1); do \
 	      && { command -v "$$candidate"; exit; }; \
 	  done; done; true)
 
-python-modern = $(call find-python,3.11)
+python-modern = $(call find-python,3.11 3.12)
 python-classic = $(call find-python,3.10 3.9 3.8)
 python-default = $(shell python3 -c 'import ensurepip, sys; \
-	sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))' >/dev/null 2>&1 && command -v python3)
+	sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1 && command -v python3)
 
 ifeq ($(origin PYTHON),undefined)
 PYTHON = $(or $(python-default),$(python-modern),$(python-classic))
 endif
-.venv_PYTHON = $(PYTHON)
-.venv-modern_PYTHON = $(python-modern)
-.venv-classic_PYTHON = $(python-classic)
+
+# The Python of every environment, by its folder: .venv for what is used, .venv-modern and
+# .venv-classic for a stack, .venv-3.N for one Python; the name of the host follows where it is given.
+ifeq ($(origin HOST),environment)
+HOST =  # some shells export the name of the machine as HOST: here it has to be said to make
+endif
+of-host = $(HOST:%=-%)
+venv = .venv$(of-host)
+.venv$(of-host)_PYTHON = $(PYTHON)
+.venv-modern$(of-host)_PYTHON = $(python-modern)
+.venv-classic$(of-host)_PYTHON = $(python-classic)
+$(foreach version,3.8 3.9 3.10 3.11 3.12 3.13,\
+	$(eval .venv-$(version)$(of-host)_PYTHON = $$(call find-python,$(version))))
 
 # Torch threads fight over the cores with the processes of pytest-xdist.
 pytest = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest tests $(PYTEST_ARGS)
@@ -44,44 +57,47 @@ pytest = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest tests $(PYTEST_ARGS)
 	which-modern which-classic
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z3.%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/%/N/; s/:.*## /\t/' | expand -t 16
 
-venv: .venv/.done  ## build .venv with the pinned versions for the Python it finds
+venv: $(venv)/.done  ## build .venv, or .venv-HOST, with the pinned versions for the Python it finds
 
-demo: .venv/.done  ## make a corpus, train, differentiate and score; OUT=DIR
-	.venv/bin/fairseq-gist experiment examples/quickstart/quickstart.toml -o "$(OUT)"
+demo: $(venv)/.done  ## make a corpus, train, differentiate and score; OUT=DIR
+	$(venv)/bin/fairseq-gist experiment examples/quickstart/quickstart.toml -o "$(OUT)"
 
-bench: .venv/.done  ## measure what the plugin costs and saves (half an hour); writes bench.json
-	.venv/bin/python -W ignore -m benchmarks
+bench: $(venv)/.done  ## measure what the plugin costs and saves (half an hour); writes bench.json
+	$(venv)/bin/python -W ignore -m benchmarks
 
-test: .venv/.done  ## the fast tests
-	$(call pytest,.venv) -m "not slow"
+test: $(venv)/.done  ## the fast tests
+	$(call pytest,$(venv)) -m "not slow"
 
-test-slow: .venv/.done  ## the slow tests
-	$(call pytest,.venv) -m slow || [ $$? = 5 ]  # 5: there are none
+test-slow: $(venv)/.done  ## the slow tests
+	$(call pytest,$(venv)) -m slow || [ $$? = 5 ]  # 5: there are none
 
-test-all: .venv/.done  ## every test
-	$(call pytest,.venv)
+test-all: $(venv)/.done  ## every test
+	$(call pytest,$(venv))
 
-test-modern: .venv-modern/.done  ## the fast tests on Python 3.11, torch 2, fairseq-fixed
-	$(call pytest,.venv-modern) -m "not slow"
+test-modern: .venv-modern$(of-host)/.done  ## the fast tests on Python 3.11 or 3.12, torch 2
+	$(call pytest,$(<D)) -m "not slow"
 
-test-classic: .venv-classic/.done  ## the fast tests on Python 3.8 - 3.10, torch 1.12, fairseq 0.12.2
-	$(call pytest,.venv-classic) -m "not slow"
+test-classic: .venv-classic$(of-host)/.done  ## the fast tests on Python 3.8 - 3.10, torch 1.12
+	$(call pytest,$(<D)) -m "not slow"
 
-lint: .venv/.done  ## style, types, the direction of imports, shell scripts
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy
-	.venv/bin/lint-imports
-	.venv/bin/shellcheck $(SHELL_SCRIPTS)
+test-3.%: .venv-3.%$(of-host)/.done  ## the fast tests on one Python: test-3.12
+	$(call pytest,$(<D)) -m "not slow"
 
-format: .venv/.done  ## let ruff fix and format what it can
-	.venv/bin/ruff check --fix-only --quiet .
-	.venv/bin/ruff format .
+lint: $(venv)/.done  ## style, types, the direction of imports, shell scripts
+	$(venv)/bin/ruff check .
+	$(venv)/bin/ruff format --check .
+	$(venv)/bin/mypy
+	$(venv)/bin/lint-imports
+	$(venv)/bin/shellcheck $(SHELL_SCRIPTS)
+
+format: $(venv)/.done  ## let ruff fix and format what it can
+	$(venv)/bin/ruff check --fix-only --quiet .
+	$(venv)/bin/ruff format .
 
 clean:  ## remove environments and caches, not runs/
-	rm -rf .venv .venv-modern .venv-classic build dist *.egg-info
+	rm -rf .venv .venv-* build dist *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 	find fairseq_gist tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -91,23 +107,37 @@ which-modern:  ## the Python that would run the modern stack, if any
 which-classic:  ## the Python that would run the classic stack, if any
 	@echo "$(python-classic)"
 
-# The stamp comes last: an interrupted build is started over from an empty directory. torch goes in
-# first because building fairseq from source wants it. pip's second -q hides its warnings, not
-# its errors.
+# The stamp comes last: an interrupted build is started over from an empty directory. pip's second
+# -q hides its warnings, not its errors.
+#
+# The host comes alone, by its hashes and without what it asks for: a requirement with hashes wants
+# them of everything in the same call, and torchaudio, which hosts ask for, must not come. What it
+# really needs is installed with the rest, by constraints, and pip isn't to warn that torchaudio
+# lacks. fairseq-fixed is compiled with the torch that is there: alone it would download another.
 pip = $*/bin/python -m pip --disable-pip-version-check -qq
 constraints = -c constraints/$$(cat $*/stack).txt
 
-%/.done: setup.py constraints/modern.txt constraints/classic.txt
+# Otherwise make takes the stamps of test-3.N for intermediate files and deletes them.
+.SECONDARY:
+
+%/.done: setup.py constraints/host.py $(wildcard constraints/*.txt constraints/hosts/*.txt)
 	@test -n "$($*_PYTHON)" || { echo "make: found no Python for $*; name one: make PYTHON=..." >&2; exit 1; }
 	@rm -rf $*
 	@"$($*_PYTHON)" -m venv $*
 	@$*/bin/python -c 'import sys; print("modern" if sys.version_info >= (3, 11) else "classic")' > $*/stack
-	@echo "$*: the $$(cat $*/stack) stack on $$($*/bin/python --version)"
+	@$*/bin/python constraints/host.py choose $(HOST) > $*/host
+	@echo "$*: the $$(cat $*/stack) stack on $$($*/bin/python --version), $$(cat $*/host)"
 	@if grep -qx classic $*/stack; then $(pip) install "pip<24.1" "setuptools<60" wheel; fi
 	@echo "$*: installing torch"
 	@$(pip) install --progress-bar off $(constraints) torch numpy
-	@echo "$*: installing fairseq, fairseq-gist and their dependencies"
-	@$(pip) install --progress-bar off $(constraints) -e ".[fairseq,seamless,corpora,report,dev]"
-	@$(pip) uninstall -y torchaudio  # fairseq asks for it, never needs it, and it breaks imports
+	@echo "$*: installing $$(cat $*/host)"
+	@if grep -qx fairseq-fixed $*/host; then $(pip) install $(constraints) setuptools Cython; fi
+	@$(pip) install --progress-bar off --no-deps --require-hashes \
+	    $$(grep -qx fairseq-fixed $*/host && echo --no-build-isolation) \
+	    -r constraints/hosts/$$(cat $*/host).txt
+	@echo "$*: installing fairseq-gist and what both need"
+	@$*/bin/python constraints/host.py needs "$$(cat $*/host)" > $*/needs.txt
+	@$(pip) install --progress-bar off --no-warn-conflicts $(constraints) \
+	    -r $*/needs.txt -e ".[seamless,corpora,report,dev]"
 	@touch $@
 	@echo "$*: ready; source $*/bin/activate"

@@ -7,6 +7,15 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).resolve().parent
 
+MODERN = "python_version >= '3.11'"
+
+# Where ve-fairseq, of which there is no source, can be installed, and its opposite: pip's markers
+# know no `not`.
+HAS_WHEEL = "python_version < '3.13' and sys_platform == 'linux' and platform_machine == 'x86_64'"
+HAS_NO_WHEEL = (
+    "(python_version >= '3.13' or sys_platform != 'linux' or platform_machine != 'x86_64')"
+)
+
 
 def version() -> str:
     """Read ``__version__`` from the package without importing it."""
@@ -48,16 +57,22 @@ setup(
         "tomli; python_version < '3.11'",
     ],
     extras_require={
-        # Two distributions own the import package `fairseq`: never a plain requirement, because
-        # installing one over the other breaks both.
+        # Three distributions own the import package `fairseq`, none of them can be installed over
+        # another, and pip doesn't see that they exclude each other: never a plain requirement,
+        # which would overwrite the host that somebody has. Each is taken where nothing better is:
+        # the official one, which Python 3.11 can't import, below that; ve-fairseq where it has a
+        # wheel; fairseq-fixed, compiled, elsewhere. constraints/hosts/ says who publishes them.
         "fairseq": [
-            "fairseq-fixed==0.12.3.1; python_version >= '3.11'",
+            f"ve-fairseq==0.12.3; {MODERN} and {HAS_WHEEL}",
+            f"fairseq-fixed==0.12.3.1; {MODERN} and {HAS_NO_WHEEL}",
             "fairseq==0.12.2; python_version < '3.11'",
         ],
+        # For those who want the one that comes with its source, on every modern Python.
+        "fairseq-fixed": [f"fairseq-fixed==0.12.3.1; {MODERN}"],
         # On the modern stack only; protobuf reads a tokenizer that is a SentencePiece model alone.
         "seamless": [
-            "transformers>=5.24,<6; python_version >= '3.11'",
-            "protobuf; python_version >= '3.11'",
+            f"transformers>=5.24,<6; {MODERN}",
+            f"protobuf; {MODERN}",
         ],
         "corpora": ["Babel", "num2words", "espeakng-loader"],
         "report": ["matplotlib", "Jinja2"],
@@ -82,6 +97,7 @@ setup(
         "Programming Language :: Python :: 3.9",
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
 )

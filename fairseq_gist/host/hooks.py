@@ -67,8 +67,8 @@ def _check_attributes(owner: Any, says: str, names: Sequence[str]) -> None:
     missing = [name for name in names if not hasattr(owner, name)]
     if missing:
         raise SurgeryError(
-            f"fairseq's {says} has no '{missing[0]}'; fairseq-gist knows fairseq 0.12.2 and "
-            "fairseq-fixed 0.12.3.1"
+            f"fairseq's {says} has no '{missing[0]}'; fairseq-gist knows fairseq 0.12.2, "
+            "ve-fairseq 0.12.3 and fairseq-fixed 0.12.3.1"
         )
 
 

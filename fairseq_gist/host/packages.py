@@ -23,7 +23,10 @@ def require_fairseq() -> None:
         if "torchaudio" in str(error):
             hint = "; the torchaudio here doesn't fit this torch: pip uninstall torchaudio"
         elif isinstance(error, ValueError):
-            hint = "; official fairseq needs Python < 3.11, fairseq-fixed takes its place above"
+            hint = (
+                "; official fairseq needs Python < 3.11; run: pip uninstall -y fairseq && "
+                "pip install 'fairseq-gist[fairseq]'"
+            )
         raise OptionError(f"fairseq can't be imported: {error}{hint}") from error
 
 
@@ -35,7 +38,7 @@ def require_transformers() -> Any:
     """
     if importlib.util.find_spec("transformers") is None:
         raise OptionError(
-            "SeamlessM4T needs transformers, which is not installed; on Python 3.11 run: "
+            "SeamlessM4T needs transformers, which is not installed; on Python >= 3.11 run: "
             "pip install 'fairseq-gist[seamless]'"
         )
     try:
