@@ -46,8 +46,8 @@ def plan_for(kind: str, model: Any) -> SharingPlan:
     """Return a plan by its name.
 
     Args:
-        kind: ``ffn2``, that block of layer 11 for every language; ``divided``, half of its hidden
-            units shared, the others in two groups; ``decoder``, all of it in two groups.
+        kind: ``ffn2``, that block of layer 11 for every language; ``divided``, half of its
+            neurons shared, the others in two groups; ``decoder``, all of it in two groups.
         model: shared.
     """
     first, second = f"{_BLOCK}.intermediate_dense", f"{_BLOCK}.output_dense"
@@ -57,8 +57,8 @@ def plan_for(kind: str, model: Any) -> SharingPlan:
         return SharingPlan(LANGUAGES, {first: each, second: each})
     if kind == "decoder":
         return SharingPlan(LANGUAGES, dict.fromkeys(select_units(find_units(model)), two))
-    hidden = model.get_submodule(first).out_features
-    division = Division(second, hidden, tuple(range(0, hidden, 2)))
+    neurons = model.get_submodule(first).out_features
+    division = Division(second, neurons, tuple(range(0, neurons, 2)))
     shared_first, shared_second, own_first, own_second = divided_units(first, division)
     everyone = [LANGUAGES]
     units = {shared_first: everyone, shared_second: everyone, own_first: two, own_second: two}

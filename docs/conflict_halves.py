@@ -1,8 +1,8 @@
-"""Does the conflict that chooses hidden units come back in data that had no say?
+"""Does the conflict that chooses neurons come back in data that had no say?
 
 python docs/conflict_halves.py STATISTICS.npz...
 
-Half of the chunks choose half of each block's hidden units, as the policy gdps does; how much of
+Half of the chunks choose half of each block's neurons, as the policy gdps does; how much of
 all conflict is theirs, measured by the same chunks and by the others? Chance would have 50 %.
 """
 
@@ -21,9 +21,9 @@ def of_chunks(statistics, chunks):
     """Return the statistics of some chunks."""
     kept = np.flatnonzero(np.isin(statistics.probe_chunks, chunks))
     square = np.ix_(range(len(statistics.units)), kept, kept)
-    hidden = {
+    neurons = {
         first: replace(own, gram=own.gram[np.ix_(range(len(own)), kept, kept)])
-        for first, own in statistics.hidden.items()
+        for first, own in statistics.neurons.items()
     }
     return replace(
         statistics,
@@ -31,16 +31,16 @@ def of_chunks(statistics, chunks):
         probe_languages=statistics.probe_languages[kept],
         probe_chunks=statistics.probe_chunks[kept],
         probe_tokens=statistics.probe_tokens[kept],
-        hidden=hidden,
+        neurons=neurons,
     )
 
 
 def conflict(statistics, first, measure):
-    """Return the conflict of each hidden unit, each language alone."""
-    hidden = statistics.hidden[first]
-    merged = statistics.merged({first: [first, hidden.second]})
+    """Return the conflict of each neuron, each language alone."""
+    neurons = statistics.neurons[first]
+    merged = statistics.merged({first: [first, neurons.second]})
     each = [[language] for language in statistics.languages]
-    return conflicts(merged, first, hidden, each, measure)[0]
+    return conflicts(merged, first, neurons, each, measure)[0]
 
 
 def shares(statistics, measure, seed=0):
@@ -52,8 +52,8 @@ def shares(statistics, measure, seed=0):
         order = generator.permutation(chunks)
         halves = [of_chunks(statistics, part) for part in np.array_split(order, 2)]
         for one, other in (halves, halves[::-1]):
-            for first in statistics.hidden:
-                chosen = np.argsort(-conflict(one, first, measure))[: len(one.hidden[first]) // 2]
+            for first in statistics.neurons:
+                chosen = np.argsort(-conflict(one, first, measure))[: len(one.neurons[first]) // 2]
                 totals = [conflict(part, first, "agreement") for part in (one, other)]
                 found.append([own[chosen].sum() / own.sum() for own in totals])
     return np.array(found)

@@ -1,4 +1,4 @@
-"""The gradients of single hidden units of a feed-forward block."""
+"""The gradients of single neurons of a feed-forward block."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 from fairseq_gist.errors import StatisticsError
 
-__all__ = ["HiddenUnits", "from_arrays", "to_arrays"]
+__all__ = ["NeuronGrams", "from_arrays", "to_arrays"]
 
 
 @dataclass(frozen=True, eq=False)
-class HiddenUnits:
-    """Inner products of the probes, one matrix for each hidden unit of a block.
+class NeuronGrams:
+    """Inner products of the probes, one matrix for each neuron of a block.
 
-    The parameters of a hidden unit are its row of the first projection's weight and bias, and its
+    The parameters of a neuron are its row of the first projection's weight and bias, and its
     column of the second's weight. The second's bias belongs to none.
 
     Attributes:
-        second: module path of the projection that reads the hidden units.
-        gram: inner products, `[hidden, probes, probes]`, fp32.
-        first_parameters: parameters of one hidden unit in the first projection.
-        second_parameters: parameters of one hidden unit in the second projection.
+        second: module path of the projection that reads the neurons.
+        gram: inner products, `[neurons, probes, probes]`, fp32.
+        first_parameters: parameters of one neuron in the first projection.
+        second_parameters: parameters of one neuron in the second projection.
     """
 
     second: str
@@ -37,7 +37,7 @@ class HiddenUnits:
         return len(self.gram)
 
     def check(self, first: str, sizes: Mapping[str, int], probes: int) -> None:
-        """Check that these are hidden units of ``first`` and ``second``.
+        """Check that these are neurons of ``first`` and ``second``.
 
         Args:
             first: module path of the projection that makes them.
@@ -51,28 +51,28 @@ class HiddenUnits:
         unknown = {first, self.second} - set(sizes)
         if unknown:
             raise StatisticsError(
-                f"gradient statistics: hidden units between '{first}' and '{self.second}' were "
+                f"gradient statistics: neurons between '{first}' and '{self.second}' were "
                 f"recorded, but no unit '{min(unknown)}'"
             )
         found, kind = self.gram.shape, self.gram.dtype
         if len(found) != 3 or found[1:] != (probes, probes) or kind.kind != "f":
             raise StatisticsError(
-                f"gradient statistics: the inner products of hidden units of '{first}' should be "
-                f"floats of shape (hidden, {probes}, {probes}), are {kind} of shape {found}"
+                f"gradient statistics: the inner products of neurons of '{first}' should be "
+                f"floats of shape (neurons, {probes}, {probes}), are {kind} of shape {found}"
             )
         if not np.isfinite(self.gram).all():
             raise StatisticsError(
-                f"gradient statistics: a hidden unit of '{first}' has a gradient that isn't finite"
+                f"gradient statistics: a neuron of '{first}' has a gradient that isn't finite"
             )
         for unit, each in ((first, self.first_parameters), (self.second, self.second_parameters)):
             if not 0 < each * len(self) <= sizes[unit]:
                 raise StatisticsError(
-                    f"gradient statistics: {len(self)} hidden units of {each} parameters each "
+                    f"gradient statistics: {len(self)} neurons of {each} parameters each "
                     f"aren't in the {sizes[unit]} of '{unit}'"
                 )
 
     def weighed(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return of each hidden unit the sum of its products times their weights, `[hidden]`.
+        """Return of each neuron the sum of its products times their weights, `[neurons]`.
 
         Args:
             weights: of the products, `[probes, probes]`.
@@ -81,20 +81,20 @@ class HiddenUnits:
         return sums
 
 
-def to_arrays(hidden: Mapping[str, HiddenUnits]) -> Dict[str, NDArray[Any]]:
-    """Return the arrays that stand for hidden units in a statistics file; none for none."""
-    if not hidden:
+def to_arrays(neurons: Mapping[str, NeuronGrams]) -> Dict[str, NDArray[Any]]:
+    """Return the arrays that stand for neurons in a statistics file; none for none."""
+    if not neurons:
         return {}
-    sizes = [[own.first_parameters, own.second_parameters] for own in hidden.values()]
+    sizes = [[own.first_parameters, own.second_parameters] for own in neurons.values()]
     arrays: Dict[str, NDArray[Any]] = {
-        "hidden_blocks": np.array([[f, own.second] for f, own in hidden.items()], dtype=np.str_),
+        "hidden_blocks": np.array([[f, own.second] for f, own in neurons.items()], dtype=np.str_),
         "hidden_parameters": np.array(sizes, dtype=np.int64),
     }
-    arrays.update({f"hidden_gram_{i}": own.gram for i, own in enumerate(hidden.values())})
+    arrays.update({f"hidden_gram_{i}": own.gram for i, own in enumerate(neurons.values())})
     return arrays
 
 
-def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Dict[str, HiddenUnits]:
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Dict[str, NeuronGrams]:
     """Return what :func:`to_arrays` wrote.
 
     Raises:
@@ -113,6 +113,6 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Dict[str, HiddenUnits]:
     if again:
         raise ValueError(f"hidden_blocks should name projections once each; has '{again[0]}' twice")
     return {
-        str(first): HiddenUnits(str(second), arrays[f"hidden_gram_{i}"], int(one), int(other))
+        str(first): NeuronGrams(str(second), arrays[f"hidden_gram_{i}"], int(one), int(other))
         for i, ((first, second), (one, other)) in enumerate(zip(blocks, sizes))
     }

@@ -17,7 +17,7 @@ def shape_of_statistics(statistics: GradientStatistics, naming: Naming) -> Model
     """
     blocks = {
         first: BlockShape(own.second, len(own), own.first_parameters, own.second_parameters)
-        for first, own in statistics.hidden.items()
+        for first, own in statistics.neurons.items()
     }
     sizes = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
     shared = statistics.shared_parameters

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_gist.errors import StatisticsError
-from fairseq_gist.gradients.neurons import HiddenUnits, from_arrays, to_arrays
+from fairseq_gist.gradients.neurons import NeuronGrams, from_arrays, to_arrays
 from fairseq_gist.gradients.statistics_file import read_arrays, write_arrays
 
 __all__ = ["GradientStatistics"]
@@ -45,7 +45,7 @@ class GradientStatistics:
         probe_chunks: which chunk of the data each probe saw, `[probes]`.
         probe_tokens: target tokens behind each probe, `[probes]`.
         provenance: where the numbers came from; free, JSON-like.
-        hidden: the hidden units of feed-forward blocks, where they were recorded, by the unit that
+        neurons: those of feed-forward blocks, where they were recorded, by the unit that
             is the block's first projection.
 
     Raises:
@@ -62,13 +62,13 @@ class GradientStatistics:
     probe_chunks: NDArray[np.int64]
     probe_tokens: Floats
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    hidden: Mapping[str, HiddenUnits] = field(default_factory=dict)
+    neurons: Mapping[str, NeuronGrams] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_names()
         self._check_arrays()
         sizes = dict(zip(self.units, self.unit_parameters.tolist()))
-        for first, own in self.hidden.items():
+        for first, own in self.neurons.items():
             own.check(first, sizes, len(self.probe_languages))
         for unit, own in zip(self.units, self.gram):
             if not np.isfinite(own).all():
@@ -140,7 +140,7 @@ class GradientStatistics:
             self.gram,
         ):
             digest.update(_bytes(numbers))
-        for first, own in sorted(self.hidden.items()):
+        for first, own in sorted(self.neurons.items()):
             digest.update(f"{first} {own.second}".encode())
             digest.update(_bytes(own.gram))
         return digest.hexdigest()[:16]
@@ -232,9 +232,9 @@ class GradientStatistics:
             probe_chunks=self.probe_chunks,
             probe_tokens=self.probe_tokens,
             provenance=self.provenance,
-            hidden={
+            neurons={
                 first: own
-                for first, own in self.hidden.items()
+                for first, own in self.neurons.items()
                 if first in units and own.second in units
             },
         )
@@ -251,7 +251,7 @@ class GradientStatistics:
         return [position[unit] for unit in units]
 
     def merged(self, units: Mapping[str, Sequence[str]]) -> GradientStatistics:
-        """Return statistics of larger units, each of several of these; without hidden units.
+        """Return statistics of larger units, each of several of these; without neurons.
 
         The gradient of such a unit is those of its parts one after the other, and the inner
         products of concatenated vectors are the sums of their parts'.
@@ -292,7 +292,7 @@ class GradientStatistics:
             "probe_chunks": self.probe_chunks,
             "probe_tokens": self.probe_tokens,
             "provenance": np.array(json.dumps(dict(self.provenance))),
-            **to_arrays(self.hidden),
+            **to_arrays(self.neurons),
         }
         write_arrays(path, arrays)
 
@@ -318,7 +318,7 @@ class GradientStatistics:
                 probe_chunks=arrays["probe_chunks"],
                 probe_tokens=arrays["probe_tokens"],
                 provenance=provenance,
-                hidden=from_arrays(arrays),
+                neurons=from_arrays(arrays),
             )
         except KeyError as error:
             raise StatisticsError(f"{path}: the array {error} is missing") from None

@@ -41,9 +41,9 @@ class DividedInput(nn.Module):
         self.own = own
         self.shared_width = shared_width
 
-    def forward(self, hidden: Tensor) -> Tensor:
+    def forward(self, neurons: Tensor) -> Tensor:
         """Return `[..., features]` for `[..., shared + own]`."""
-        shared = hidden[..., : self.shared_width]
-        own = hidden[..., self.shared_width :]
+        shared = neurons[..., : self.shared_width]
+        own = neurons[..., self.shared_width :]
         output: Tensor = self.shared(shared) + self.own(own)
         return output

@@ -1,13 +1,13 @@
-"""On which hidden units of a feed-forward block the groups of languages conflict.
+"""On which neurons of a feed-forward block the groups of languages conflict.
 
 Scaled to the length 1 that they have in the whole block, probes of the same group have mean inner
-products w, those of different groups b. Both are sums over the hidden units, and so is their
-difference w - b: it is 0 for a hidden unit on which all go the same way or none has a gradient, and
+products w, those of different groups b. Both are sums over the neurons, and so is their
+difference w - b: it is 0 for a neuron on which all go the same way or none has a gradient, and
 large where the groups want different things. Products within a chunk are left out, as everywhere.
 
 With ``directions``, probes first lose what isn't a direction that tells languages apart: of their
 joint factorization, the components that are noise, and those along which all languages go. Rows of
-U being the probes in the basis, D those components, G a hidden unit's Gram matrix and A the weights
+U being the probes in the basis, D those components, G a neuron's Gram matrix and A the weights
 that make w - b of it, what is left is the sum of A times P G P with P = U_D U_Dᵀ. The components
 come from the same probes, so this one is not free of bias.
 """
@@ -23,7 +23,7 @@ from fairseq_gist.errors import OptionError
 from fairseq_gist.gradients.analysis.directions import directions
 from fairseq_gist.gradients.analysis.factorization import factorize
 from fairseq_gist.gradients.analysis.probes import UnitProbes
-from fairseq_gist.gradients.neurons import HiddenUnits
+from fairseq_gist.gradients.neurons import NeuronGrams
 from fairseq_gist.gradients.statistics import GradientStatistics
 
 __all__ = ["MEASURES", "conflicts"]
@@ -38,22 +38,22 @@ _DIFFERING = ("conflict", "group", "own")
 def conflicts(
     statistics: GradientStatistics,
     block: str,
-    hidden: HiddenUnits,
+    neurons: NeuronGrams,
     groups: Sequence[Sequence[str]],
     measure: str = "directions",
 ) -> Tuple[Floats, str]:
-    """Return how much the groups conflict on each hidden unit, and what measured it.
+    """Return how much the groups conflict on each neuron, and what measured it.
 
     Args:
         statistics: of the whole block, as one unit.
         block: its name there.
-        hidden: its hidden units, of the same probes.
+        neurons: of the block, of the same probes.
         groups: of all the languages, two at least.
         measure: ``directions``, or ``agreement`` of all that there is. Where no direction tells
             languages apart for sure, the latter stands in for the former.
 
     Returns:
-        The conflict, `[hidden]`, and ``directions`` or ``agreement``.
+        The conflict, `[neurons]`, and ``directions`` or ``agreement``.
 
     Raises:
         OptionError: for another measure.
@@ -67,7 +67,7 @@ def conflicts(
         weights = projection @ weights @ projection
     lengths = probes.lengths
     scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    found = hidden.weighed(weights * scale[:, None] * scale[None, :])
+    found = neurons.weighed(weights * scale[:, None] * scale[None, :])
     return found, "agreement" if projection is None else "directions"
 
 

@@ -22,7 +22,7 @@ from fairseq_gist.gradients.analysis.capacity import ALLOCATIONS, shared_fractio
 from fairseq_gist.gradients.analysis.clustering import cluster_languages
 from fairseq_gist.gradients.analysis.divergence import divergence
 from fairseq_gist.gradients.analysis.multiple import holm
-from fairseq_gist.gradients.neurons import HiddenUnits
+from fairseq_gist.gradients.neurons import NeuronGrams
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.base import Policy, option
 from fairseq_gist.policies.conflict import MEASURES, conflicts
@@ -169,7 +169,7 @@ class Gdps(Policy):
             )
 
     def _choices(
-        self, statistics: GradientStatistics, blocks: Mapping[str, HiddenUnits]
+        self, statistics: GradientStatistics, blocks: Mapping[str, NeuronGrams]
     ) -> Dict[str, _Choice]:
         """Return what is decided on every block."""
         merged = statistics.merged({first: [first, each.second] for first, each in blocks.items()})
@@ -210,9 +210,9 @@ def _undivided(statistics: GradientStatistics, so_far: SharingPlan) -> Dict[str,
     }
 
 
-def _blocks(statistics: GradientStatistics, so_far: SharingPlan) -> Dict[str, HiddenUnits]:
+def _blocks(statistics: GradientStatistics, so_far: SharingPlan) -> Dict[str, NeuronGrams]:
     """Return the blocks to decide on: those that aren't split or divided so far."""
-    if not statistics.hidden:
+    if not statistics.neurons:
         raise StatisticsError(
             "policy 'gdps' decides on single neurons, which the gradient statistics lack: record "
             "them ('fairseq-gist record' has an option), or decide on other units"
@@ -226,7 +226,7 @@ def _blocks(statistics: GradientStatistics, so_far: SharingPlan) -> Dict[str, Hi
     done |= so_far.divisions.keys()
     return {
         first: own
-        for first, own in statistics.hidden.items()
+        for first, own in statistics.neurons.items()
         if first not in done and own.second not in done
     }
 
@@ -289,7 +289,7 @@ def _with_unplaced(
 def _division(
     merged: GradientStatistics,
     first: str,
-    neurons: HiddenUnits,
+    neurons: NeuronGrams,
     groups: Partition,
     fraction: float,
     measure: str,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_gist.errors import OptionError, StatisticsError
-from fairseq_gist.gradients.neurons import HiddenUnits
+from fairseq_gist.gradients.neurons import NeuronGrams
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.recording.neuron_gram import hidden_gram
@@ -253,7 +253,7 @@ class GradientRecorder:
             layouts = self._layout[first], self._layout[second]
             products = hidden_gram(probes(first), probes(second), layouts, count, own_tokens)
             sizes = self._sizes[first] // count, _length(layouts[1]["weight"]) // count
-            hidden[first] = HiddenUnits(second, products, *sizes)
+            hidden[first] = NeuronGrams(second, products, *sizes)
         return GradientStatistics(
             languages=self.languages,
             units=tuple(self.units),
@@ -264,7 +264,7 @@ class GradientRecorder:
             probe_chunks=chunk_of.astype(np.int64),
             probe_tokens=tokens[chunk_of, language_of].astype(np.float64),
             provenance={**(provenance or {}), **kept},
-            hidden=hidden,
+            neurons=hidden,
         )
 
     def state_dict(self) -> Dict[str, Any]:

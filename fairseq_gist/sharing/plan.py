@@ -131,7 +131,7 @@ class SharingPlan:
     def refines(self, other: SharingPlan) -> bool:
         """Whether every group of this plan lies inside one group of ``other``.
 
-        A unit that a plan does not name counts as fully shared in it. Hidden units that ``other``
+        A unit that a plan does not name counts as fully shared in it. Neurons that ``other``
         divides have to be divided in the same way; more blocks may be.
         """
         return (

@@ -87,7 +87,7 @@ def select_units(
     units: Mapping[str, Unit],
     pattern: Optional[str] = None,
     refused: Optional[Mapping[str, str]] = None,
-    hidden_units: bool = False,
+    neurons: bool = False,
 ) -> Dict[str, Unit]:
     """Return the units whose whole name matches ``pattern``, default those of the paper.
 
@@ -95,7 +95,7 @@ def select_units(
         units: of the model.
         pattern: regular expression for whole names.
         refused: what is no unit and why, see :func:`no_units`; told where nothing else matches.
-        hidden_units: whether the default is instead where policies on single neurons decide.
+        neurons: whether the default is instead where policies on single neurons decide.
 
     Raises:
         OptionError: when the pattern is no regular expression, or matches nothing.
@@ -106,21 +106,21 @@ def select_units(
         chosen = [
             name
             for name, unit in units.items()
-            if (unit.is_for_neurons if hidden_units else unit.is_default)
+            if (unit.is_for_neurons if neurons else unit.is_default)
         ]
     else:
         chosen = matching(pattern, units)
     if not chosen:
-        raise OptionError(_nothing_chosen(list(units), pattern, refused or {}, hidden_units))
+        raise OptionError(_nothing_chosen(list(units), pattern, refused or {}, neurons))
     return {name: units[name] for name in chosen}
 
 
 def _nothing_chosen(
-    units: List[str], pattern: Optional[str], refused: Mapping[str, str], hidden_units: bool
+    units: List[str], pattern: Optional[str], refused: Mapping[str, str], neurons: bool
 ) -> str:
     if pattern is None:
         what = "are split by default"
-        if hidden_units:
+        if neurons:
             what = "is a projection of an encoder's feed-forward block that isn't divided yet"
         return f"none of the {len(units)} units {what}; choose others (--units)"
     name = next(iter(matching(pattern, refused)), None)

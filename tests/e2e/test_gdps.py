@@ -100,8 +100,8 @@ def test_resumed_equals_uninterrupted(into_english, split, tmp_path, stop):
 
 def test_products_of_hidden_units_add_up_to_those_of_the_block(split, folder):
     statistics = GradientStatistics.load(folder / "statistics.npz")
-    assert list(statistics.hidden) == FIRSTS
-    for first, hidden in statistics.hidden.items():
+    assert list(statistics.neurons) == FIRSTS
+    for first, hidden in statistics.neurons.items():
         whole = statistics.select([first, hidden.second]).gram.sum(axis=0)
         without_bias = hidden.gram.astype(np.float64).sum(axis=0)
         bias = whole - without_bias
@@ -127,7 +127,7 @@ def test_gradients_of_hidden_units_equal_those_of_the_split_batch(spoken):
     criterion(model, sample)[0].backward()
     model.routing.sink = None
     recorder.finish_update()
-    hidden = recorder.statistics(1).hidden
+    hidden = recorder.statistics(1).neurons
     worst = 0.0
     for first, own in hidden.items():
         probes = []

@@ -1,4 +1,4 @@
-"""From divergence to capacity: which share of a layer's hidden units all the languages share."""
+"""From divergence to capacity: which share of a layer's neurons all the languages share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALLOCATIONS: Mapping[str, Callable[[float], float]] = {"continuous": _continuous
 
 
 def shared_fraction(delta: float, allocation: str = "continuous") -> float:
-    """Return the share of the hidden units that stay shared, from 0.25 to 0.75.
+    """Return the share of the neurons that stay shared, from 0.25 to 0.75.
 
     ``steps`` are those of Sun & Nakamura (2026): 75 % below a delta of 0.05, 50 % below 0.15, 25 %
     from there on. ``continuous`` is one line, 0.75 - 2.5 delta, cut off at both ends, and ours: it

@@ -1,4 +1,4 @@
-"""The gdps policy on planted blocks: who is divided, into which groups, on which hidden units."""
+"""The gdps policy on planted blocks: who is divided, into which groups, on which neurons."""
 
 import numpy as np
 import pytest
@@ -11,13 +11,13 @@ from fairseq_gist.policies.gdps import own_count
 from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
 from tests.unit.made_up import gdps_plan, plan_by
-from tests.unit.planted_hidden import (
+from tests.unit.planted_neurons import (
     FEATURES,
     FIRST,
     HIDDEN,
     SECOND,
     WIDTHS,
-    of_hidden_probes,
+    of_neuron_probes,
     planted_block,
 )
 
@@ -33,7 +33,7 @@ def facts_of(plan):
 
 @pytest.mark.parametrize("own", ["directions", "agreement"])
 @pytest.mark.parametrize("noise", [0.5, 1.0, 2.0])
-def test_planted_groups_and_hidden_units_are_found(own, noise):
+def test_planted_groups_and_neurons_are_found(own, noise):
     plan = gdps_plan(planted_block(PAIRS, PLANTED, noise=noise), gdps_shared="0.75", gdps_own=own)
     assert plan.divisions[FIRST].own == PLANTED
     assert plan.divisions[FIRST].second == SECOND
@@ -69,7 +69,7 @@ def test_noise_alone_is_no_difference():
     for _ in range(40):
         probes = generator.normal(size=(16, HIDDEN, sum(WIDTHS)))
         labels, chunks = np.repeat(np.arange(4), 4), np.tile(np.arange(4), 4)
-        divided += bool(gdps_plan(of_hidden_probes(ALL[0], probes, labels, chunks)).divisions)
+        divided += bool(gdps_plan(of_neuron_probes(ALL[0], probes, labels, chunks)).divisions)
     assert divided <= 6, f"{divided} of 40"
 
 
@@ -85,7 +85,7 @@ def test_several_blocks_are_judged_together():
         own[0].probe_languages,
         own[0].probe_chunks,
         own[0].probe_tokens,
-        hidden={first: hidden for each in own for first, hidden in each.hidden.items()},
+        neurons={first: neurons for each in own for first, neurons in each.neurons.items()},
     )
     facts = gdps_plan(many).blocks
     single = [gdps_plan(each).blocks for each in own]
@@ -120,16 +120,16 @@ def test_a_language_of_noise_joins_the_group_with_the_most_data():
     noisy = statistics.probe_languages == 4
     generator = np.random.default_rng(3)
     scale = np.where(noisy, 0.0, 1.0)
-    hidden = statistics.hidden[FIRST]
+    neurons = statistics.neurons[FIRST]
     noise = generator.normal(size=(HIDDEN, probes, sum(WIDTHS))) * noisy[None, :, None] * 0.2
     extra = np.einsum("hpi,hqi->hpq", noise, noise)
-    gram = hidden.gram * scale[:, None] * scale[None, :] + extra
+    gram = neurons.gram * scale[:, None] * scale[None, :] + extra
     whole = gram.sum(axis=0)
     changed = GradientStatistics(
         **{
             **{name: getattr(statistics, name) for name in statistics.__dataclass_fields__},
             "gram": np.stack([whole / 2, whole / 2]),
-            "hidden": {FIRST: type(hidden)(SECOND, gram.astype(np.float32), *WIDTHS)},
+            "neurons": {FIRST: type(neurons)(SECOND, gram.astype(np.float32), *WIDTHS)},
         }
     )
     plan = gdps_plan(changed, gdps_shared="0.5")
@@ -148,7 +148,7 @@ def test_what_cannot_be_told_is_null():
     assert facts_of(two)["why"] == "languages differ, but form no groups"
     assert two.units[f"{FIRST}.own"] == (("aa",), ("bb",))
     probes = np.zeros((8, HIDDEN, sum(WIDTHS)))
-    nothing = of_hidden_probes(ALL[0], probes, np.repeat(np.arange(4), 2), np.tile([0, 1], 4))
+    nothing = of_neuron_probes(ALL[0], probes, np.repeat(np.arange(4), 2), np.tile([0, 1], 4))
     plan = gdps_plan(nothing)
     assert plan.is_shared
     assert facts_of(plan)["why"] == "whether languages differ can't be told: a gradient is zero"
@@ -209,7 +209,7 @@ def test_the_control_has_the_same_size_and_another_choice():
 def test_the_conflict_adds_up_to_the_divergence():
     statistics = planted_block(PAIRS, PLANTED, noise=1.0)
     merged = statistics.merged({FIRST: [FIRST, SECOND]})
-    found, measured = conflicts(merged, FIRST, statistics.hidden[FIRST], EACH, "agreement")
+    found, measured = conflicts(merged, FIRST, statistics.neurons[FIRST], EACH, "agreement")
     plan = gdps_plan(statistics, gdps_groups="each", gdps_shared="0.5")
     assert measured == "agreement"
     assert found.sum() == pytest.approx(facts_of(plan)["delta"], rel=1e-5)
@@ -218,7 +218,7 @@ def test_the_conflict_adds_up_to_the_divergence():
 def test_where_no_direction_tells_languages_apart_agreement_decides():
     statistics = planted_block(ALL, (), noise=0.5)
     merged = statistics.merged({FIRST: [FIRST, SECOND]})
-    _, measured = conflicts(merged, FIRST, statistics.hidden[FIRST], EACH, "directions")
+    _, measured = conflicts(merged, FIRST, statistics.neurons[FIRST], EACH, "directions")
     assert measured == "agreement"
 
 
@@ -256,7 +256,7 @@ def test_wrong_options(options, named):
         gdps_plan(planted_block(PAIRS, PLANTED), **options)
 
 
-def test_statistics_without_hidden_units_or_chunks():
+def test_statistics_without_neurons_or_chunks():
     statistics = planted_block(PAIRS, PLANTED)
     with pytest.raises(StatisticsError, match="single neurons, .* lack: record them"):
         gdps_plan(statistics.merged({FIRST: [FIRST], SECOND: [SECOND]}))

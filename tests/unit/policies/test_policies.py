@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fairseq_gist.errors import OptionError, PlanError, StatisticsError
-from fairseq_gist.gradients.neurons import HiddenUnits
+from fairseq_gist.gradients.neurons import NeuronGrams
 from fairseq_gist.policies import decide, find_policies, policy_named, policy_options
 from fairseq_gist.policies.heuristic import Heuristic
 from fairseq_gist.policies.situation import Situation
@@ -32,7 +32,7 @@ def statistics():
     vectors = {unit: {one: generator.normal(size=5) for one in LANGUAGES} for unit in DECODER}
     found = statistics_of(vectors, DECODER, noise=0.1, shared=MEDIUM_SHARED)
     products = found.select([FIRST, SECOND]).gram.astype(np.float32)
-    return replace(found, hidden={FIRST: HiddenUnits(SECOND, products, 513, 512)})
+    return replace(found, neurons={FIRST: NeuronGrams(SECOND, products, 513, 512)})
 
 
 def decided(

@@ -25,7 +25,7 @@ from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.words import answers_of_similarity
 from fairseq_gist.sharing.plan import SharingPlan, Step
 from tests.unit.made_up import LANGUAGES, gdps_plan, gradient_plan, grouped, statistics_of
-from tests.unit.planted_hidden import FIRST, SECOND, planted_block
+from tests.unit.planted_neurons import FIRST, SECOND, planted_block
 
 UNITS = [
     f"{stack}.layers.{layer}.{kind}"
@@ -158,21 +158,21 @@ def test_the_analyses_are_those_of_every_unit(large):
         assert [float(row["share"]) for row in own] == shares.tolist()
 
 
-def test_hidden_units_are_shown_where_they_were_recorded(large, tmp_path):
+def test_neurons_are_shown_where_they_were_recorded(large, tmp_path):
     _, report, page = large
-    assert "Conflict of single hidden units" not in page
-    assert not (report / "figures" / "hidden-units.csv").exists()
+    assert "Conflict of single neurons" not in page
+    assert not (report / "figures" / "neurons.csv").exists()
     statistics = planted_block([["aa", "bb"], ["cc", "dd"]], (0, 1, 2), noise=1.0)
     statistics.save(tmp_path / "run" / "statistics.npz")
     plan = gdps_plan(statistics)
     plan.save(tmp_path / "run" / "plan.json")
     page = make(tmp_path / "run", tmp_path / "report")
-    assert "Conflict of single hidden units" in page
+    assert "Conflict of single neurons" in page
     assert "the others aa bb | cc dd; groups found" in page
-    rows = read(tmp_path / "report" / "figures" / "hidden-units.csv")
+    rows = read(tmp_path / "report" / "figures" / "neurons.csv")
     merged = statistics.merged({FIRST: [FIRST, SECOND]})
     each = [[language] for language in statistics.languages]
-    expected, _ = conflicts(merged, FIRST, statistics.hidden[FIRST], each, "agreement")
+    expected, _ = conflicts(merged, FIRST, statistics.neurons[FIRST], each, "agreement")
     found = [float(row["conflict by agreement"]) for row in rows]
     assert found == pytest.approx(expected.tolist(), rel=1e-9)
     assert {row["block"] for row in rows} == {FIRST}

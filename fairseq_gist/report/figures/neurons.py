@@ -1,4 +1,4 @@
-"""Whether conflict sits in few hidden units of a feed-forward block, or in all of them."""
+"""Whether conflict sits in few neurons of a feed-forward block, or in all of them."""
 
 from __future__ import annotations
 
@@ -12,39 +12,37 @@ from fairseq_gist.report.figures.base import SIMILARITY, Drawing
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import DASHES, PALETTE, new_figure
 
-__all__ = ["DRAWING", "hidden_figure"]
+__all__ = ["DRAWING", "neuron_figure"]
 
-HEADER = ("block", "hidden unit", *(f"conflict by {measure}" for measure in MEASURES))
+HEADER = ("block", "neuron", *(f"conflict by {measure}" for measure in MEASURES))
 
 
-def hidden_figure(similarity: Similarity) -> Optional[Figure]:
-    """Draw how conflict adds up over the hidden units, the largest first; None without any."""
+def neuron_figure(similarity: Similarity) -> Optional[Figure]:
+    """Draw how conflict adds up over the neurons, the largest first; None without any."""
     statistics = similarity.statistics
-    if not statistics.hidden or not similarity.pairs:
+    if not statistics.neurons or not similarity.pairs:
         return None
     if min(statistics.chunks_per_language.values()) < 2:
         return None
     each = [[language] for language in statistics.languages]
-    blocks = {first: [first, own.second] for first, own in statistics.hidden.items()}
+    blocks = {first: [first, own.second] for first, own in statistics.neurons.items()}
     merged = statistics.merged(blocks)
     rows: List[Tuple[Any, ...]] = []
-    for first, hidden in statistics.hidden.items():
-        found = [conflicts(merged, first, hidden, each, measure)[0] for measure in MEASURES]
+    for first, neurons in statistics.neurons.items():
+        found = [conflicts(merged, first, neurons, each, measure)[0] for measure in MEASURES]
         rows += [(first, unit, *map(float, own)) for unit, own in enumerate(zip(*found))]
     table = Table(HEADER, rows)
     caption = (
-        "Conflict of a hidden unit: of its part of the gradients, the mean product of a language's "
+        "Conflict of a neuron: of its part of the gradients, the mean product of a language's "
         "chunks minus that of different languages'; here along the directions that tell "
         f"languages apart ('{MEASURES[0]}'; '{MEASURES[1]}', in all directions, is in the CSV). "
-        "Sums over the hidden units with the largest, as a share of the sum of all: a curve above "
+        "Sums over the neurons with the largest, as a share of the sum of all: a curve above "
         f"1 means that others agree. Grey: if all had the same. {similarity.source}"
     )
-    return Figure(
-        "hidden-units", "Conflict of single hidden units", caption, table, lambda: _draw(table)
-    )
+    return Figure("neurons", "Conflict of single neurons", caption, table, lambda: _draw(table))
 
 
-DRAWING = Drawing("hidden", SIMILARITY, 60, lambda seen: [hidden_figure(seen.similarity)])
+DRAWING = Drawing("neurons", SIMILARITY, 60, lambda seen: [neuron_figure(seen.similarity)])
 
 
 def _draw(table: Table) -> Any:
@@ -60,7 +58,7 @@ def _draw(table: Table) -> Any:
         dash = DASHES[number // len(PALETTE) % len(DASHES)]
         colour = PALETTE[number % len(PALETTE)]
         panel.plot(np.linspace(0, 1, len(curve)), curve, color=colour, ls=dash, label=block, lw=1.3)
-    panel.set_xlabel("share of the hidden units")
+    panel.set_xlabel("share of the neurons")
     panel.set_ylabel("share of the conflict")
     panel.set_xlim(0, 1)
     figure.legend(loc="outside lower left", fontsize=7, frameon=False)

@@ -1,21 +1,21 @@
-"""Gradients of a feed-forward block in which some hidden units are planted to conflict."""
+"""Gradients of a feed-forward block in which some neurons are planted to conflict."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from fairseq_gist.gradients.neurons import HiddenUnits
+from fairseq_gist.gradients.neurons import NeuronGrams
 from fairseq_gist.gradients.statistics import GradientStatistics
 
 FIRST, SECOND = "encoder.layers.0.fc1", "encoder.layers.0.fc2"
 HIDDEN, FEATURES = 24, 6
-WIDTHS = (FEATURES + 1, FEATURES)  # of a hidden unit in the first projection, and in the second
+WIDTHS = (FEATURES + 1, FEATURES)  # of a neuron in the first projection, and in the second
 
 
 def planted_block(
     groups, conflicting, chunks=8, noise=1.0, strength=1.0, seed=0, first=FIRST, second=SECOND
 ):
-    """Return statistics of a block: on ``conflicting`` hidden units every group has its own way.
+    """Return statistics of a block: on ``conflicting`` neurons every group has its own way.
 
     On all the others the languages go one way. ``noise`` is the length of what is added to each
     probe, beside 1 for the way that all go and ``strength`` for the groups' own.
@@ -34,13 +34,13 @@ def planted_block(
             probes.append(common + own[group] + added)
             labels.append(index)
             numbers.append(chunk)
-    return of_hidden_probes(languages, np.array(probes), labels, numbers, first, second)
+    return of_neuron_probes(languages, np.array(probes), labels, numbers, first, second)
 
 
-def of_hidden_probes(languages, probes, labels, chunks, first=FIRST, second=SECOND):
-    """Return statistics of one block from its gradients, `[probes, hidden, parameters]`."""
+def of_neuron_probes(languages, probes, labels, chunks, first=FIRST, second=SECOND):
+    """Return statistics of one block from its gradients, `[probes, neurons, parameters]`."""
     one, other = probes[..., : WIDTHS[0]], probes[..., WIDTHS[0] :]
-    hidden = np.einsum("phi,qhi->hpq", probes, probes).astype(np.float32)
+    neurons = np.einsum("phi,qhi->hpq", probes, probes).astype(np.float32)
     flat = [part.reshape(len(probes), -1) for part in (one, other)]
     return GradientStatistics(
         languages=tuple(languages),
@@ -51,12 +51,12 @@ def of_hidden_probes(languages, probes, labels, chunks, first=FIRST, second=SECO
         probe_languages=np.array(labels),
         probe_chunks=np.array(chunks),
         probe_tokens=np.array([10.0 + label for label in labels]),
-        hidden={first: HiddenUnits(second, hidden, *WIDTHS)},
+        neurons={first: NeuronGrams(second, neurons, *WIDTHS)},
     )
 
 
 def _on(units, count, generator, shape):
-    """Return vectors of length 1, at right angles, on some of the hidden units; zeros on none."""
+    """Return vectors of length 1, at right angles, on some of the neurons; zeros on none."""
     vectors = np.zeros((count, *shape))
     if len(units):
         drawn = generator.normal(size=(len(units) * shape[1], count))
