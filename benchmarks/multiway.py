@@ -8,8 +8,9 @@ import torch
 
 from benchmarks import setting
 from benchmarks.figures import Figure, compare
-from fairseq_gist.host.trainer import MeasuringContext
-from fairseq_gist.recording.held_out import only_units_learn, record_batch
+from fairseq_gist.host.context import MeasuringContext
+from fairseq_gist.recording.measuring import only_units_learn, record_batch
+from fairseq_gist.recording.options import RecordingOptions
 from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.recording.watching import recording
 from fairseq_gist.surgery.units import find_units, select_units
@@ -88,20 +89,17 @@ class _Measured:
         recording(gist.model, self.units.values(), gist.model.routing)
         gist.model.eval()
         self.recorder = self._recorder()
-        self.context = MeasuringContext(
-            gist.model, gist.criterion, 1.0, lambda batch: batch, False, None, None
-        )
+        self.context = MeasuringContext(gist.model, gist.criterion)
 
     def _recorder(self) -> GradientRecorder:
+        options = RecordingOptions(gradient_chunks=1)
         return GradientRecorder(
-            self.gist.model, self.units, setting.LANGUAGES, chunks=1, updates_per_chunk=1_000_000
+            self.gist.model, self.units, setting.LANGUAGES, options, updates_per_chunk=1_000_000
         )
 
     def once(self) -> None:
         with only_units_learn(self.gist.model, self.units.values()):
-            record_batch(
-                self.recorder, self.context, self.gist.task, self.gist.model.routing, self.sample
-            )
+            record_batch(self.recorder, self.context, self.gist.task, self.sample)
         self.recorder.finish_update()
 
     def difference(self, sums: List[Dict[str, torch.Tensor]]) -> float:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from benchmarks import setting
 from benchmarks.figures import Figure, compare
+from fairseq_gist.recording.options import RecordingOptions
 from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.recording.sketch import cosine_error, prime_from
 from fairseq_gist.recording.watching import recording
@@ -76,9 +77,8 @@ def _step(
 def _recorder(gist: setting.Setup, chunks: int, sketch_dim: int) -> GradientRecorder:
     units = select_units(find_units(gist.model))
     recording(gist.model, units.values(), gist.model.routing)
-    return GradientRecorder(
-        gist.model, units, setting.LANGUAGES, chunks, 1_000_000, sketch_dim=sketch_dim
-    )
+    options = RecordingOptions(gradient_chunks=chunks, sketch_dim=sketch_dim)
+    return GradientRecorder(gist.model, units, setting.LANGUAGES, options, 1_000_000)
 
 
 def _record(gist: setting.Setup, sink: Any, sample: Dict[str, Any]) -> None:

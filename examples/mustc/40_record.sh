@@ -11,7 +11,7 @@ needs "$DATA/multiway.tsv" "10_prepare.sh with other splits in MULTIWAY_FROM, in
 needs_start
 note "estimate: minutes on a GPU; about 6.4 GB of memory for s2t_transformer_m, 8 languages, 8 chunks"
 command=(
-  fairseq-gist record "$(start_checkpoint)" "$DATA" --subset multiway --chunks "$CHUNKS"
+  fairseq-gist record "$(start_checkpoint)" "$DATA" --subset multiway --gradient-chunks "$CHUNKS"
   --max-tokens "$RECORD_TOKENS" -o "$OUT/statistics.npz"
 )
 [ "$CPU" = 0 ] || command+=(--cpu)

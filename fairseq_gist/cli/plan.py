@@ -32,7 +32,7 @@ EXAMPLE = "\n".join(
         "      --languages de,es --size-budget 190.2M --plan-seed 3 -o random.json",
         "  fairseq-gist plan attention --arch s2t_transformer_m --dict-size 10000 \\",
         "      --languages de,es,fr,it,nl,pt,ro,ru --count",
-        "  fairseq-gist record checkpoints/checkpoint_best.pt DATA --hidden-units -o neurons.npz",
+        "  fairseq-gist record checkpoints/checkpoint_best.pt DATA --neurons -o neurons.npz",
         "  fairseq-gist plan gdps --statistics neurons.npz --gdps-shared 0.5 -o plan.json",
     ]
 )

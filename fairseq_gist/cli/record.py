@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 from typing import Any, Optional
 
+from fairseq_gist.cli.checkpoint_models import model_from
+from fairseq_gist.cli.dataclass_options import add_options, options_from
 from fairseq_gist.errors import OptionError
 from fairseq_gist.files import check_output
 from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
 from fairseq_gist.languages.rows import LANGUAGE_KEYS
+from fairseq_gist.recording.options import RecordingOptions, recording_problems
+from fairseq_gist.registration import register
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -21,6 +26,9 @@ Dropout is off; every language gets one probe a chunk, on the same utterances wh
 multi-way aligned, or on what is translated alike where languages differ in what is spoken."""
 
 logger = logging.getLogger(__name__)
+
+MINIMUM_CHUNKS = 2
+"""Of one there is no telling how noisy it is."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,106 +55,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "it was trained from)",
     )
     parser.add_argument("--subset", default="multiway", help="default %(default)s")
-    parser.add_argument("--chunks", type=int, default=8, help="default %(default)s")
     parser.add_argument(
         "--max-tokens", type=int, default=20000, help="frames a batch (default %(default)s)"
     )
     parser.add_argument(
-        "--units",
-        metavar="REGEX",
-        help="module paths (default: the decoder's; with --hidden-units the feed-forward blocks of "
-        "the encoder, of a Conformer's two the second)",
-    )
-    parser.add_argument(
-        "--hidden-units",
+        "--neurons",
         action="store_true",
-        help="record single hidden units of the feed-forward blocks among the units, too, for "
+        help="record the single neurons of the feed-forward blocks among the units, too, for "
         "'plan gdps'",
     )
-    parser.add_argument(
-        "--sketch-dim",
-        type=int,
-        default=0,
-        metavar="N",
-        help="keep N numbers of every unit's gradient instead of all (default: all)",
-    )
-    parser.add_argument(
-        "--statistics-device",
-        default="cpu",
-        metavar="{cpu,model}",
-        help="where gradients are kept (default %(default)s)",
-    )
+    add_options(parser, RecordingOptions)
     parser.add_argument("--cpu", action="store_true", help="don't use a GPU")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure gradients per language and write the statistics."""
-    import torch
-
-    from fairseq_gist.cli.checkpoint_models import model_from
-    from fairseq_gist.registration import register
-    from fairseq_gist.training.options import storage_problems
-
-    if args.chunks < 2:
-        raise OptionError(f"--chunks: at least 2 are needed to see noise, found {args.chunks}")
-    problems = storage_problems(args.sketch_dim, args.statistics_device)
+    options = options_from(args, RecordingOptions)
+    problems = recording_problems(options, MINIMUM_CHUNKS)
     if problems:
         raise OptionError("; ".join(problems))
     check_output(args.output)
     content = read_checkpoint(args.checkpoint)
     register()
-    from fairseq import utils
-
-    from fairseq_gist.host.trainer import MeasuringContext
-    from fairseq_gist.recording.held_out import measure
-    from fairseq_gist.recording.recorder import GradientRecorder
-    from fairseq_gist.recording.watching import recording
+    from fairseq_gist.recording.held_out import HeldOut
+    from fairseq_gist.recording.measuring import measure
     from fairseq_gist.surgery.plan_buffer import plan_in_state
-    from fairseq_gist.surgery.shape import shape_of
-    from fairseq_gist.surgery.units import find_units, no_units, select_units
 
     settings = model_settings(content, args.checkpoint)
     task = _task(args, args.seamless_path or getattr(settings, "seamless_path", None))
     plan = plan_in_state(content["model"])
     task.model_languages.adopt(settings, () if plan is None else plan.languages)
-    task.check_subset(args.subset, args.chunks)
-    model = model_from(content, args.checkpoint, task.languages, task)
-    use_gpu = torch.cuda.is_available() and not args.cpu
-    if use_gpu:
-        model = model.cuda()
-    units = select_units(find_units(model), args.units, no_units(model), args.hidden_units)
-    recorder = GradientRecorder(
-        model,
-        units,
-        task.languages,
-        args.chunks,
-        1,
-        device=args.statistics_device,
-        sketch_dim=args.sketch_dim,
-        hidden_units=args.hidden_units,
-    )
-    logger.info(f"measuring gradients per language on '{args.subset}': {recorder}")
-    context = MeasuringContext(
-        model=model,
-        criterion=_criterion(task),
-        loss_scale=1.0,
-        to_device=utils.move_to_cuda if use_gpu else lambda sample: sample,
-        autocast=False,
-        max_tokens=args.max_tokens,
-        max_sentences=None,
-    )
-    with recording(model, units.values(), model.routing):
-        measure(recorder, context, task, model.routing, args.subset)
-    statistics = recorder.statistics(
-        shape_of(model).shared_parameters,
-        {"gradients_from": args.subset, "checkpoint": args.checkpoint, "chunks": args.chunks},
+    held_out = HeldOut.read(task.reader(), args.subset)
+    held_out.check(args.subset, task.languages, options.gradient_chunks)
+    statistics = measure(
+        _context(args, model_from(content, args.checkpoint, task.languages, task), task),
+        task,
+        args.subset,
+        options,
+        neurons=args.neurons,
+        provenance={"checkpoint": args.checkpoint},
     )
     statistics.save(args.output)
     logger.info(
-        f"{args.output}: {len(units)} units, {len(statistics.languages)} languages, "
+        f"{args.output}: {len(statistics.units)} units, {len(statistics.languages)} languages, "
         f"{len(statistics.probe_chunks)} probes"
     )
+
+
+def _context(args: argparse.Namespace, model: Any, task: Any) -> Any:
+    import torch
+    from fairseq.utils import move_to_cuda
+
+    from fairseq_gist.host.context import MeasuringContext
+
+    context = MeasuringContext(model, _criterion(task), max_tokens=args.max_tokens)
+    if args.cpu or not torch.cuda.is_available():
+        return context
+    return dataclasses.replace(context, model=model.cuda(), to_device=move_to_cuda)
 
 
 def _task(args: argparse.Namespace, seamless_path: Optional[str]) -> Any:

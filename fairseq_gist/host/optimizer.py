@@ -12,7 +12,16 @@ from typing import Any, Dict, Optional, Protocol, Type
 import torch
 from fairseq.optim import FairseqOptimizer
 
-__all__ = ["STATE_KEY", "OptimizerObserver", "loss_scale", "observe", "step_was_taken"]
+__all__ = [
+    "STATE_KEY",
+    "OptimizerObserver",
+    "carry_scaler",
+    "has_loss_scale",
+    "loss_scale",
+    "masters_of",
+    "observe",
+    "step_was_taken",
+]
 
 STATE_KEY = "gist_recording"
 """Entry of the optimizer's state dict that holds what was gathered so far."""
@@ -87,6 +96,11 @@ def observe(optimizer: FairseqOptimizer, observer: OptimizerObserver) -> None:
     optimizer.gist_observer = observer
 
 
+def has_loss_scale(optimizer: Any) -> bool:
+    """Whether ``optimizer`` ever scales a loss: under fp16 and AMP it does, under bf16 not."""
+    return getattr(optimizer, "scaler", None) is not None
+
+
 def loss_scale(optimizer: Any) -> float:
     """Return by how much ``optimizer`` multiplies a loss before its backward pass."""
     scaler = getattr(optimizer, "scaler", None)
@@ -100,3 +114,22 @@ def loss_scale(optimizer: Any) -> float:
 def step_was_taken(optimizer: Any) -> bool:
     """Whether the last step of a followed optimizer had finite gradients."""
     return bool(getattr(optimizer, "gist_finite", True))
+
+
+def carry_scaler(old: Any, new: Any) -> None:
+    """Have the optimizer ``new`` go on with the loss scale of ``old``."""
+    if not has_loss_scale(old):
+        return
+    if hasattr(new, "_grad_scaler"):
+        new._grad_scaler = old._grad_scaler  # noqa: SLF001
+    else:
+        new.scaler = old.scaler
+
+
+def masters_of(optimizer: Any) -> Dict[Any, torch.Tensor]:
+    """Return the fp32 master of every parameter of the model that is in half precision.
+
+    It is what the torch optimizer holds in the parameter's place; without fp16 there is none.
+    """
+    masters = getattr(optimizer, "fp32_params", None)
+    return dict(zip(optimizer.fp16_params, masters)) if isinstance(masters, list) else {}

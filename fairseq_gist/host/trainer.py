@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, Mapping, NamedTuple
 
-import torch
 from fairseq.distributed import utils as distributed_utils
-from fairseq.trainer import Trainer
 from torch import Tensor
+from torch.optim import Optimizer
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.host.optimizer import loss_scale, observe, step_was_taken
-from fairseq_gist.surgery.lineage import Lineage
-from fairseq_gist.surgery.optimizer import copy_optimizer_state
+from fairseq_gist.host.context import MeasuringContext, Processes
+from fairseq_gist.host.optimizer import carry_scaler, loss_scale, masters_of
+from fairseq_gist.host.protocols import Trainer
 
 __all__ = [
-    "MeasuringContext",
+    "OptimizerState",
     "check_distributed",
     "check_trainer",
-    "is_first_process",
     "measuring_context",
-    "observe",
     "optimizer_state",
+    "processes_of",
     "rebuild_optimizer",
     "same_on_all_processes",
-    "step_was_taken",
-    "sum_over_processes",
 ]
 
-
-def is_first_process(trainer: Trainer) -> bool:
-    """Whether this process writes files."""
-    return bool(trainer.is_data_parallel_master)
+CarryOver = Callable[[Optimizer, Optimizer, Mapping[Any, Tensor], Mapping[Any, Tensor]], None]
 
 
-def sum_over_processes(trainer: Trainer) -> Optional[Callable[[Tensor], Tensor]]:
-    """Return a function that sums a tensor over all processes, None when there is one."""
+def processes_of(trainer: Trainer) -> Processes:
+    """Return the processes among which ``trainer`` shares the data."""
     if trainer.data_parallel_world_size == 1:
-        return None
+        return Processes()
 
-    def reduce(tensor: Tensor) -> Tensor:
+    def add_up(tensor: Tensor) -> Tensor:
         distributed_utils.all_reduce(tensor, group=trainer.data_parallel_process_group)
         return tensor
 
-    return reduce
+    return Processes(trainer.data_parallel_rank, trainer.data_parallel_world_size, add_up)
 
 
 def same_on_all_processes(trainer: Trainer, text: str) -> str:
@@ -120,77 +113,37 @@ def optimizer_state(trainer: Trainer) -> OptimizerState:
     return OptimizerState(trainer.optimizer, trainer.lr_scheduler, trainer.optimizer.get_lr())
 
 
-def rebuild_optimizer(trainer: Trainer, before: OptimizerState, lineage: Lineage) -> None:
+def rebuild_optimizer(trainer: Trainer, before: OptimizerState, carry_over: CarryOver) -> None:
     """Build the optimizer for the rewritten model and give it the old one's state.
 
-    The loss scale, every parameter's moments, the scheduler and the learning rate go on; copies
-    get the moments of what they were copied from.
+    Args:
+        trainer: whose model was rewritten.
+        before: what there was until then; loss scale, scheduler and learning rate go on.
+        carry_over: gives the new torch optimizer the state of the old one's parameters; of both it
+            is told the fp32 masters, see :func:`fairseq_gist.host.optimizer.masters_of`.
     """
     trainer.reinitialize()
     new, old = trainer.optimizer, before.optimizer
-    copy_optimizer_state(old.optimizer, new.optimizer, _master_lineage(old, new, lineage))
-    scaler = getattr(old, "scaler", None)
-    if scaler is not None:
-        _carry_scaler(old, new)
+    carry_over(old.optimizer, new.optimizer, masters_of(old), masters_of(new))
+    carry_scaler(old, new)
     # the scheduler itself goes on: its state dict lacks warm-up factors and patience
     scheduler = before.scheduler
     scheduler.optimizer = new
     if hasattr(scheduler, "lr_scheduler"):
         scheduler.lr_scheduler.optimizer = new.optimizer
-    trainer._lr_scheduler = scheduler  # noqa: SLF001
+    trainer._lr_scheduler = scheduler  # type: ignore[attr-defined]  # noqa: SLF001
     new.set_lr(before.lr)
 
 
-def _carry_scaler(old: Any, new: Any) -> None:
-    if hasattr(new, "_grad_scaler"):
-        new._grad_scaler = old._grad_scaler  # noqa: SLF001
-    else:
-        new.scaler = old.scaler
-
-
-def _master_lineage(old: Any, new: Any, lineage: Lineage) -> Lineage:
-    """Return the lineage among the parameters that the torch optimizer holds.
-
-    Under fp16 these are fp32 masters, listed in the order of the model's parameters; each new
-    master takes over the old one's value too, which has more digits than the model's.
-    """
-    if not isinstance(getattr(new, "fp32_params", None), list):
-        return lineage
-    masters = dict(zip(old.fp16_params, old.fp32_params))
-    result = Lineage()
-    for parameter, master in zip(new.fp16_params, new.fp32_params):
-        if parameter in lineage.fresh:
-            result.add_fresh(master)
-            continue
-        origin = masters[lineage.origin(parameter)]
-        with torch.no_grad():
-            master.copy_(lineage.take(parameter, origin))
-        result[master] = origin
-        if parameter in lineage.parts:
-            result.parts[master] = lineage.parts[parameter]
-    return result
-
-
-class MeasuringContext(NamedTuple):
-    """What measuring gradients outside a training step needs of the trainer."""
-
-    model: Any
-    criterion: Any
-    loss_scale: float
-    to_device: Callable[[Any], Any]
-    autocast: bool
-    max_tokens: Optional[int]
-    max_sentences: Optional[int]
-
-
 def measuring_context(trainer: Trainer) -> MeasuringContext:
-    """Return model, criterion, loss scale and the function that moves a batch to the device."""
+    """Return what measuring needs, as validation does it in this run."""
     return MeasuringContext(
-        trainer.get_model(),
-        trainer.get_criterion(),
-        loss_scale(trainer.optimizer),
-        lambda sample: trainer._prepare_sample(sample)[0],  # noqa: SLF001
-        bool(trainer.cfg.common.amp),
-        trainer.cfg.dataset.max_tokens_valid,
-        trainer.cfg.dataset.batch_size_valid,
+        model=trainer.get_model(),
+        criterion=trainer.get_criterion(),
+        to_device=lambda sample: trainer._prepare_sample(sample)[0],  # type: ignore[attr-defined]  # noqa: SLF001
+        loss_scale=loss_scale(trainer.optimizer),
+        autocast=bool(trainer.cfg.common.amp),
+        max_tokens=trainer.cfg.dataset.max_tokens_valid,
+        max_sentences=trainer.cfg.dataset.batch_size_valid,
+        processes=processes_of(trainer),
     )

@@ -1,112 +1,112 @@
-"""Gradients per language on held-out data, dropout off."""
+"""Held-out data on which gradients per language are measured."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from typing import Any, Iterable, Iterator
+from collections import Counter
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-import torch
-from torch import nn
-from tqdm import tqdm
+from fairseq.data import ConcatDataset
 
-from fairseq_gist.data.known_rows import tell_rows
+from fairseq_gist.data.manifest import ManifestReader
+from fairseq_gist.data.multiway import MultiwayDataset
+from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.errors import DataError
-from fairseq_gist.nn.routing import Routing
-from fairseq_gist.recording.recorder import GradientRecorder
-from fairseq_gist.recording.tokens import tokens_per_language
-from fairseq_gist.surgery.units import Unit, module_at
+from fairseq_gist.languages.rows import TARGET
+from fairseq_gist.languages.words import words
 
-__all__ = ["measure", "only_units_learn", "record_batch"]
+__all__ = ["HeldOut", "group_by_translation"]
 
-logger = logging.getLogger(__name__)
+Batch = Dict[str, Any]
 
 
-def measure(
-    recorder: GradientRecorder, context: Any, task: Any, routing: Routing, subset: str
-) -> None:
-    """Run ``recorder`` over the batches of ``subset``, spread evenly over its chunks.
+class HeldOut:
+    """A subset, dealt out to chunks so that each has every language's version of what it has.
 
-    Parameters, their gradients and the random state are as before afterwards.
+    Utterances with all their translations are encoded once. Where every row has audio of its own,
+    as where languages differ in what is spoken, rows that are translated alike belong together.
 
     Args:
-        recorder: takes one update a chunk.
-        context: a ``MeasuringContext``.
-        task: of the model; gives the batches.
-        routing: of the model, whose modules must be watched.
-        subset: name of the data, multi-way aligned for a fair comparison.
-
-    Raises:
-        DataError: when the subset has fewer batches than there are chunks.
+        dataset: utterances or rows.
+        groups: what belongs together, `[groups][indices of the dataset]`.
     """
-    model, criterion = context.model, context.criterion
-    chunks = task.measuring_batches(
-        subset, recorder.chunks, context.max_tokens, context.max_sentences
-    )
-    filled = sum(bool(batches) for batches in chunks)
-    if filled < recorder.chunks:
-        raise DataError(
-            f"subset '{subset}' makes {filled} batches, fewer than --gradient-chunks "
-            f"{recorder.chunks}; give it more data, or ask for fewer chunks"
-        )
-    was_training, criterion_was_training = model.training, criterion.training
-    model.eval()
-    criterion.eval()
-    try:
-        with only_units_learn(model, recorder.units.values()):
-            for batches in tqdm(chunks, desc=f"gradients on {subset}", unit="chunk"):
-                for batch in batches:
-                    record_batch(recorder, context, task, routing, batch)
-                recorder.finish_update(context.loss_scale)
-    finally:
-        model.train(was_training)
-        criterion.train(criterion_was_training)
+
+    def __init__(self, dataset: RowDataset, groups: Sequence[Sequence[int]]) -> None:
+        self.dataset, self.groups = dataset, groups
+
+    @classmethod
+    def read(cls, reader: ManifestReader, subset: str) -> HeldOut:
+        """Return ``subset`` as ``reader`` finds it.
+
+        Raises:
+            DataError: when there is no such subset, or it isn't as it should be.
+        """
+        try:
+            utterances = reader.read(subset, is_train=False, multiway=True)
+        except FileNotFoundError as error:
+            raise DataError(f"subset '{subset}': {error}") from None
+        audio_is_shared = len(utterances) < len(utterances.rows)
+        if reader.key == TARGET or audio_is_shared:
+            return cls(utterances, [[index] for index in range(len(utterances))])
+        rows = reader.read(subset, is_train=False)
+        return cls(rows, group_by_translation(rows))
+
+    def check(self, subset: str, languages: Sequence[str], chunks: int) -> None:
+        """Raise DataError unless there is enough for the chunks, of every language."""
+        if len(self.groups) < chunks:
+            raise DataError(
+                f"subset '{subset}': {len(self.groups)} utterances don't make {chunks} chunks; "
+                "give it more, or ask for fewer chunks"
+            )
+        there = {languages[index] for index in self.dataset.language_indices}
+        missing = sorted(set(languages) - there)
+        if missing:
+            raise DataError(
+                f"subset '{subset}': it has no row of language '{missing[0]}', which the model has"
+            )
+
+    def deal(
+        self, chunks: int, max_tokens: Optional[int] = None, max_sentences: Optional[int] = None
+    ) -> List[List[List[int]]]:
+        """Return what is in every batch, `[chunks][batches][indices of the dataset]`.
+
+        Args:
+            chunks: how many there are to be.
+            max_tokens: frames of audio a batch.
+            max_sentences: rows or utterances a batch.
+        """
+        dataset = self.dataset
+        if isinstance(dataset, MultiwayDataset):
+            enough = max(1, len(dataset) // (2 * chunks))
+            most = min(enough, max_sentences or enough)
+            batches = dataset.batch_by_size(dataset.ordered_indices(), max_tokens, most)
+            return [batches[chunk::chunks] for chunk in range(chunks)]
+        longest = sorted(self.groups, key=lambda group: -max(map(dataset.num_tokens, group)))
+        dealt = []
+        for chunk in range(chunks):
+            rows = [row for group in longest[chunk::chunks] for row in group]
+            rows.sort(key=lambda row: -dataset.num_tokens(row))
+            dealt.append(dataset.batch_by_size(rows, max_tokens, max_sentences))
+        return dealt
+
+    def load(self, batches: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        """Give one batch after the other, each read when it is asked for."""
+        for batch in batches:
+            yield self.dataset.collater([self.dataset[index] for index in batch])
 
 
-def record_batch(
-    recorder: GradientRecorder, context: Any, task: Any, routing: Routing, batch: Any
-) -> None:
-    """Have ``recorder`` take the gradients of one batch; see :func:`measure`."""
-    sample = context.to_device(batch)
-    tell_rows(sample)
-    recorder.count_tokens(tokens_per_language(sample, task, context.criterion, routing))
-    routing.sink = recorder
-    try:
-        with torch.enable_grad(), _precision(context.autocast):
-            loss, _, _ = context.criterion(context.model, sample)
-            (loss * context.loss_scale).backward()
-    finally:
-        routing.sink = None
+def group_by_translation(dataset: RowDataset) -> List[List[int]]:
+    """Return the rows that are translated alike, at most one of a language, `[groups][rows]`.
 
-
-@contextlib.contextmanager
-def only_units_learn(model: nn.Module, units: Iterable[Unit]) -> Iterator[None]:
-    """Ask autograd for the gradients of ``units`` alone: no backward of an encoder without any.
-
-    Embeddings keep theirs: activation checkpointing needs an input that asks for a gradient.
+    What a language has several times is in as many groups: its first with the other languages'
+    first, and so on.
     """
-    wanted = {
-        parameter
-        for unit in units
-        for path in unit.paths
-        for parameter in module_at(model, path).parameters()
-    }
-    for module in model.modules():
-        if isinstance(module, nn.Embedding):
-            wanted.update(module.parameters(recurse=False))
-    kept = [
-        (parameter, parameter.grad, parameter.requires_grad) for parameter in model.parameters()
-    ]
-    try:
-        for parameter, _, learns in kept:
-            parameter.grad = None
-            parameter.requires_grad_(learns and parameter in wanted)
-        yield
-    finally:
-        for parameter, gradient, learns in kept:
-            parameter.requires_grad_(learns)
-            parameter.grad = gradient
-
-
-def _precision(autocast: bool) -> Any:
-    return torch.autocast("cuda") if autocast else contextlib.nullcontext()
+    subsets = dataset.rows.datasets if isinstance(dataset.rows, ConcatDataset) else [dataset.rows]
+    texts = [text for subset in subsets for text in subset.tgt_texts]
+    languages = [0] * len(texts) if dataset.languages is None else dataset.languages.tolist()
+    said: Counter[Tuple[int, Tuple[str, ...]]] = Counter()
+    groups: Dict[Tuple[int, Tuple[str, ...]], List[int]] = {}
+    for row, (language, text) in enumerate(zip(languages, texts)):
+        key = words(text)
+        groups.setdefault((said[language, key], key), []).append(row)
+        said[language, key] += 1
+    return list(groups.values())

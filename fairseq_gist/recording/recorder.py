@@ -18,14 +18,13 @@ from fairseq_gist.errors import OptionError, StatisticsError
 from fairseq_gist.gradients.neurons import NeuronGrams
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.nn.grouped import GroupedModule
-from fairseq_gist.recording.neuron_gram import hidden_gram
+from fairseq_gist.recording.gram import gram_of, gram_of_neurons
+from fairseq_gist.recording.options import RecordingOptions
 from fairseq_gist.recording.sketch import Sketch
 from fairseq_gist.surgery.operations.divide import divisible_blocks
 from fairseq_gist.surgery.units import Unit, module_at
 
 __all__ = ["GradientRecorder"]
-
-_COLUMNS_AT_ONCE = 1 << 18
 
 Reduce = Callable[[Tensor], Tensor]
 
@@ -42,17 +41,15 @@ class GradientRecorder:
         model: whose units are recorded.
         units: the units.
         languages: of the model.
-        chunks: how many chunks there will be.
-        updates_per_chunk: how many updates make one.
+        options: how many chunks there will be, and how gradients are kept.
+        updates_per_chunk: how many updates make a chunk.
+        neurons: whether the statistics have the single neurons of feed-forward blocks, too.
         reduce: sums a tensor over the processes of a distributed run.
-        device: ``cpu`` or ``model``: where sums are kept.
-        sketch_dim: numbers to keep of every unit for a language and chunk; 0 keeps all.
         is_scaled: whether losses are multiplied by a scale for their backward passes.
-        hidden_units: whether the statistics have single hidden units of feed-forward blocks, too.
 
     Raises:
-        OptionError: when hidden units are wanted and none of the units are such a block, or
-            gradients aren't kept whole.
+        OptionError: when neurons are wanted and none of the units are such a block, or gradients
+            aren't kept whole.
     """
 
     def __init__(
@@ -60,34 +57,33 @@ class GradientRecorder:
         model: nn.Module,
         units: Mapping[str, Unit],
         languages: Sequence[str],
-        chunks: int,
-        updates_per_chunk: int,
-        reduce: Optional[Reduce] = None,
+        options: RecordingOptions,
+        updates_per_chunk: int = 1,
         *,
-        device: str = "cpu",
-        sketch_dim: int = 0,
+        neurons: bool = False,
+        reduce: Optional[Reduce] = None,
         is_scaled: bool = False,
-        hidden_units: bool = False,
     ) -> None:
-        self.units = dict(units)
-        self.blocks = divisible_blocks(model, units) if hidden_units else {}
-        if hidden_units and sketch_dim:
+        if neurons and options.sketch_dim:
             raise OptionError(
-                "--sketch-dim: the gradients of single hidden units are in whole gradients only; "
+                "--sketch-dim: the gradients of single neurons are in whole gradients only; "
                 "leave it out, or record fewer units (--units)"
             )
+        self.units = dict(units)
+        self.blocks = divisible_blocks(model, units) if neurons else {}
         self.languages = tuple(languages)
-        self.chunks, self.updates_per_chunk = chunks, updates_per_chunk
-        self.sketch_dim = sketch_dim
+        self.chunks, self.updates_per_chunk = options.gradient_chunks, updates_per_chunk
+        self.sketch_dim = options.sketch_dim
         self._reduce = reduce
         self._model_device = next(model.parameters()).device
-        self._device = self._model_device if device == "model" else torch.device(device)
+        is_beside = options.statistics_device == "model"
+        self._device = self._model_device if is_beside else torch.device("cpu")
         self._is_buffered = is_scaled or self._device != self._model_device
         self._layout = {name: _layout(model, unit) for name, unit in units.items()}
         self._sizes = {name: unit.parameters for name, unit in units.items()}
         self._sketch: Optional[Sketch] = None
-        if sketch_dim:
-            self._sketch = Sketch(sketch_dim, max(self._sizes.values()))
+        if self.sketch_dim:
+            self._sketch = Sketch(self.sketch_dim, max(self._sizes.values()))
             self._sizes = {name: self._sketch.size(size) for name, size in self._sizes.items()}
         self._buffer: Dict[str, Tensor] = {}
         # on the model's device: to have them on the CPU is to wait for it, update after update
@@ -95,8 +91,8 @@ class GradientRecorder:
             len(languages), dtype=torch.float64, device=self._model_device
         )
         self._is_under_way = False
-        self._sums: List[Dict[str, Tensor]] = [{} for _ in range(chunks)]
-        self._tokens = self._update_tokens.new_zeros(chunks, len(languages))
+        self._sums: List[Dict[str, Tensor]] = [{} for _ in range(self.chunks)]
+        self._tokens = self._update_tokens.new_zeros(self.chunks, len(languages))
         self.updates = 0
 
     @property
@@ -247,13 +243,13 @@ class GradientRecorder:
                 for chunk, language in zip(chunk_of, language_of)
             ]
 
-        gram = np.stack([_gram(probes(unit), own_tokens) for unit in self.units])
-        hidden = {}
+        gram = np.stack([gram_of(probes(unit), own_tokens) for unit in self.units])
+        neurons = {}
         for first, (second, count) in self.blocks.items():
             layouts = self._layout[first], self._layout[second]
-            products = hidden_gram(probes(first), probes(second), layouts, count, own_tokens)
+            products = gram_of_neurons(probes(first), probes(second), layouts, count, own_tokens)
             sizes = self._sizes[first] // count, _length(layouts[1]["weight"]) // count
-            hidden[first] = NeuronGrams(second, products, *sizes)
+            neurons[first] = NeuronGrams(second, products, *sizes)
         return GradientStatistics(
             languages=self.languages,
             units=tuple(self.units),
@@ -264,7 +260,7 @@ class GradientRecorder:
             probe_chunks=chunk_of.astype(np.int64),
             probe_tokens=tokens[chunk_of, language_of].astype(np.float64),
             provenance={**(provenance or {}), **kept},
-            neurons=hidden,
+            neurons=neurons,
         )
 
     def state_dict(self) -> Dict[str, Any]:
@@ -289,16 +285,6 @@ class GradientRecorder:
             {unit: held.to(self._device) for unit, held in sums.items()} for sums in state["sums"]
         ]
         self._tokens = state["tokens"].to(self._model_device, copy=True)
-
-
-def _gram(probes: Sequence[Tensor], tokens: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return inner products of the probes, summed in fp64 over slices of columns."""
-    gram = np.zeros((len(probes), len(probes)))
-    for start in range(0, len(probes[0]), _COLUMNS_AT_ONCE):
-        part = torch.stack([probe[start : start + _COLUMNS_AT_ONCE] for probe in probes])
-        part = part.double() / tokens
-        gram += (part @ part.t()).cpu().numpy()
-    return gram
 
 
 def _length(place: Tuple[int, int]) -> int:

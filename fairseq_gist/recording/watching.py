@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from typing import Dict, Iterable
 
 from torch import nn
 
@@ -11,10 +11,25 @@ from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.watching import watch
 from fairseq_gist.nn.wrapping import Handle
-from fairseq_gist.surgery.units import Unit, module_at
+from fairseq_gist.recording.options import RecordingOptions
+from fairseq_gist.surgery.units import Unit, find_units, module_at, no_units, select_units
 from fairseq_gist.surgery.workbench import use_module_calls
 
-__all__ = ["recording"]
+__all__ = ["recording", "units_to_record"]
+
+
+def units_to_record(model: nn.Module, options: RecordingOptions, neurons: bool) -> Dict[str, Unit]:
+    """Return the units that ``options`` choose, or the usual ones.
+
+    Args:
+        model: whose units they are.
+        options: with ``units``, or without.
+        neurons: whether the usual ones are the blocks whose neurons are recorded.
+
+    Raises:
+        OptionError: when there are none.
+    """
+    return select_units(find_units(model), options.units, no_units(model), neurons)
 
 
 def recording(model: nn.Module, units: Iterable[Unit], routing: Routing) -> Handle:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Optional
 
 from torch import Tensor, nn
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.host.trainer import is_first_process, sum_over_processes
+from fairseq_gist.gradients.statistics import GradientStatistics
+from fairseq_gist.host.optimizer import has_loss_scale
+from fairseq_gist.host.protocols import Trainer
+from fairseq_gist.host.trainer import processes_of
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.wrapping import Handle
+from fairseq_gist.recording.options import RecordingOptions
 from fairseq_gist.recording.recorder import GradientRecorder
-from fairseq_gist.recording.watching import recording
-from fairseq_gist.surgery.units import Unit
+from fairseq_gist.recording.watching import recording, units_to_record
+from fairseq_gist.surgery.shape import shape_of
 
 __all__ = ["RecordingWindow"]
 
@@ -30,92 +34,77 @@ class RecordingWindow:
         trainer: fairseq's.
         routing: of its model.
         updates: length of the window.
-        chunks: into how many chunks it is divided.
-        device: where gradients are kept, see :class:`GradientRecorder`.
-        sketch_dim: numbers to keep of every unit, 0 for all.
-        hidden_units: whether single hidden units are wanted, too.
+        options: into how many chunks it is divided, what is recorded, and how it is kept.
+        neurons: whether single neurons are wanted, too.
     """
 
     def __init__(
         self,
-        trainer: Any,
+        trainer: Trainer,
         routing: Routing,
         updates: int,
-        chunks: int,
+        options: RecordingOptions,
         *,
-        device: str = "cpu",
-        sketch_dim: int = 0,
-        hidden_units: bool = False,
+        neurons: bool = False,
     ) -> None:
         self.trainer, self.routing = trainer, routing
-        self.updates, self.chunks = updates, chunks
-        self.device, self.sketch_dim, self.hidden_units = device, sketch_dim, hidden_units
+        self.updates, self.options, self.neurons = updates, options, neurons
+        self._processes = processes_of(trainer)
         self.recorder: Optional[GradientRecorder] = None
         self._watching = Handle()
         self._moment = 0
         self._loaded: Optional[Dict[str, Any]] = None
 
-    def prepare(
-        self,
-        model: nn.Module,
-        find_units: Callable[[], Mapping[str, Unit]],
-        update_num: int,
-        moment: int,
-    ) -> None:
+    def prepare(self, model: nn.Module, update_num: int, moment: int) -> None:
         """Begin to record if ``update_num`` is where the window before ``moment`` begins.
 
-        ``find_units`` is asked for the units only then: this is called for every batch.
+        This is called for every batch.
 
         Raises:
             OptionError: when the updates that are left don't make the chunks asked for.
         """
         if self.recorder is not None:
             return
-        left = moment - update_num
-        per_chunk = max(1, min(self.updates, left) // self.chunks)
-        loaded = self._take_loaded(find_units, moment)
-        if loaded is None and left > per_chunk * self.chunks:
+        left, chunks = moment - update_num, self.options.gradient_chunks
+        per_chunk = max(1, min(self.updates, left) // chunks)
+        loaded = self._take_loaded(model, moment)
+        if loaded is None and left > per_chunk * chunks:
             return
-        if loaded is None and left < self.chunks:
+        if loaded is None and left < chunks:
             raise OptionError(
                 f"--differentiate-at {moment}: {left} updates are left to record gradients in, but "
-                f"--gradient-chunks is {self.chunks}; differentiate later"
+                f"--gradient-chunks is {chunks}; differentiate later"
             )
-        units = find_units()
         recorder = GradientRecorder(
             model,
-            units,
+            units_to_record(model, self.options, self.neurons),
             self.routing.languages,
-            self.chunks,
+            self.options,
             per_chunk,
-            sum_over_processes(self.trainer),
-            device=self.device,
-            sketch_dim=self.sketch_dim,
-            is_scaled=_has_loss_scale(self.trainer.optimizer),
-            hidden_units=self.hidden_units,
+            neurons=self.neurons,
+            reduce=self._processes.add_up,
+            is_scaled=has_loss_scale(self.trainer.optimizer),
         )
         if loaded is not None:
             recorder.load_state_dict(loaded)
-            if not is_first_process(self.trainer):
+            if not self._processes.is_first:
                 recorder.forget()
         self.recorder, self._moment = recorder, moment
         self._watching.remove()
         self._watching = recording(model, recorder.units.values(), self.routing)
         logger.info(f"recording gradients until update {moment}: {recorder}")
 
-    def _take_loaded(
-        self, find_units: Callable[[], Mapping[str, Unit]], moment: int
-    ) -> Optional[Dict[str, Any]]:
+    def _take_loaded(self, model: nn.Module, moment: int) -> Optional[Dict[str, Any]]:
         """Return what a checkpoint had gathered, if it was gathered for this."""
         loaded, self._loaded = self._loaded, None
         if loaded is None:
             return None
         wanted = {
             "moment": moment,
-            "chunks": self.chunks,
+            "chunks": self.options.gradient_chunks,
             "languages": list(self.routing.languages),
-            "units": list(find_units()),
-            "sketch_dim": self.sketch_dim,
+            "units": list(units_to_record(model, self.options, self.neurons)),
+            "sketch_dim": self.options.sketch_dim,
         }
         found = {"sketch_dim": 0, **loaded}
         different = [name for name, value in wanted.items() if found.get(name) != value]
@@ -140,18 +129,29 @@ class RecordingWindow:
         """Take no more gradients."""
         self.routing.sink = None
 
-    def finish(self) -> GradientRecorder:
+    def finish(self, model: nn.Module, update_num: int) -> GradientStatistics:
         """Return what was gathered, over all processes, and forget it.
+
+        Args:
+            model: the trainer's.
+            update_num: updates made until now, for the statistics' provenance.
 
         Raises:
             OptionError: when nothing was.
+            StatisticsError: when it was too little.
         """
         recorder, self.recorder = self.recorder, None
         self._watching.remove()
         if recorder is None:
             raise OptionError("no gradients were recorded before the differentiation")
         recorder.gather()
-        return recorder
+        provenance = {
+            "gradients_from": "train",
+            "update": update_num,
+            "chunks": recorder.chunks,
+            "updates_per_chunk": recorder.rounds,
+        }
+        return recorder.statistics(shape_of(model).shared_parameters, provenance)
 
     def abandon(self) -> None:
         """Forget everything: this process is about to fail, and others won't wait for it."""
@@ -174,7 +174,7 @@ class RecordingWindow:
         """Bring what other processes gathered to the first one, which writes the checkpoint."""
         if self.recorder is not None:
             self.recorder.gather()
-            if not is_first_process(self.trainer):
+            if not self._processes.is_first:
                 self.recorder.forget()
 
     def recording_state(self) -> Optional[Dict[str, Any]]:
@@ -186,8 +186,3 @@ class RecordingWindow:
     def load_recording_state(self, state: Dict[str, Any]) -> None:
         """Go on, at the next step, with what a checkpoint has gathered."""
         self.recorder, self._loaded = None, state
-
-
-def _has_loss_scale(optimizer: Any) -> bool:
-    """Whether ``optimizer`` ever scales a loss: fp16 and AMP do, bf16 doesn't."""
-    return getattr(optimizer, "scaler", None) is not None

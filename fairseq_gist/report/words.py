@@ -159,7 +159,7 @@ def _conflicts(similarity: Similarity) -> str:
     if similarity.jackknife.chunks < 3:
         return (
             f"No: it takes three at least, and of chunks there are {similarity.jackknife.chunks}; "
-            "record with more (--chunks)."
+            "record with more (--gradient-chunks)."
         )
     cosine = similarity.of_units_and_pairs()
     below, above = int(cosine.is_below_zero.sum()), int(cosine.is_above_zero.sum())

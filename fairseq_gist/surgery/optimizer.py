@@ -6,12 +6,54 @@ import copy
 from typing import Any, Dict, Mapping
 
 import torch
+from torch import Tensor
 from torch.nn import Parameter
 
 from fairseq_gist.errors import SurgeryError
 from fairseq_gist.surgery.lineage import Lineage
 
-__all__ = ["copy_optimizer_state"]
+__all__ = ["carry_over", "copy_optimizer_state"]
+
+
+def carry_over(
+    lineage: Lineage,
+    old: torch.optim.Optimizer,
+    new: torch.optim.Optimizer,
+    old_masters: Mapping[Parameter, Tensor],
+    new_masters: Mapping[Parameter, Tensor],
+) -> None:
+    """Give ``new`` the state of ``old``, see :func:`copy_optimizer_state`.
+
+    Where the model is in half precision the optimizers hold fp32 masters; each new one takes over
+    the old one's value, too, which has more digits than the model's.
+
+    Args:
+        lineage: of the model's parameters.
+        old: optimizer before the surgery.
+        new: optimizer after it.
+        old_masters: parameter of the model -> its master in ``old``; empty where there are none.
+        new_masters: likewise in ``new``.
+    """
+    if new_masters:
+        lineage = _among_masters(lineage, old_masters, new_masters)
+    copy_optimizer_state(old, new, lineage)
+
+
+def _among_masters(
+    lineage: Lineage, old: Mapping[Parameter, Tensor], new: Mapping[Parameter, Tensor]
+) -> Lineage:
+    result = Lineage()
+    for parameter, master in new.items():
+        if parameter in lineage.fresh:
+            result.add_fresh(master)
+            continue
+        origin = old[lineage.origin(parameter)]
+        with torch.no_grad():
+            master.copy_(lineage.take(parameter, origin))
+        result[master] = origin
+        if parameter in lineage.parts:
+            result.parts[master] = lineage.parts[parameter]
+    return result
 
 
 def copy_optimizer_state(

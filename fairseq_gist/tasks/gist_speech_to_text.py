@@ -12,7 +12,6 @@ from fairseq.tasks import register_task
 import fairseq_gist.criterions.gist_label_smoothed_cross_entropy  # noqa: F401
 from fairseq_gist.architectures.seamless_m4t.inputs import SeamlessInputs
 from fairseq_gist.data.batches import epoch_batches
-from fairseq_gist.data.held_out import HeldOut
 from fairseq_gist.data.inference import (
     audio_dataset,
     prefix_of,
@@ -24,11 +23,12 @@ from fairseq_gist.data.manifest import ManifestReader, languages_in
 from fairseq_gist.data.model_languages import ModelLanguages
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.data.sampling import temperature_of
-from fairseq_gist.errors import DataError, OptionError, SurgeryError
+from fairseq_gist.errors import OptionError, SurgeryError
 from fairseq_gist.host import trainer as host
 from fairseq_gist.host.boundary import one_line_errors
 from fairseq_gist.host.checkpoints import allow_own_checkpoints
 from fairseq_gist.host.install import install
+from fairseq_gist.host.optimizer import observe, step_was_taken
 from fairseq_gist.nn.grouped import fill_idle_gradients
 from fairseq_gist.nn.routing import LanguageBatch
 from fairseq_gist.nn.tags import check_tags
@@ -201,20 +201,6 @@ class GistSpeechToTextTask(SeamlessInputs):
             self.dataset_to_epoch_iter[dataset] = iterator
         return iterator
 
-    def check_subset(self, subset: str, chunks: int) -> None:
-        """Raise DataError unless gradients can be measured on ``subset``."""
-        self._held_out(subset).check(subset, self.languages, chunks)
-
-    def _held_out(self, subset: str) -> HeldOut:
-        try:
-            return HeldOut.read(self.reader(), subset)
-        except FileNotFoundError as error:
-            raise DataError(f"subset '{subset}': {error}") from None
-
-    def measuring_batches(self, subset: str, *limits: Any) -> List[List[Dict[str, Any]]]:
-        """Return the batches of held-out data, chunk by chunk; see :meth:`HeldOut.batches`."""
-        return self._held_out(subset).batches(*limits)
-
     # -- model and training -------------------------------------------------------------------
 
     def build_model(self, args: Any, from_checkpoint: bool = False) -> Any:
@@ -284,7 +270,7 @@ class GistSpeechToTextTask(SeamlessInputs):
                 f"{count_parameters(model):,} parameters are trained"
             )
         if self._differentiation is not None:
-            host.observe(optimizer, self._differentiation.window)
+            observe(optimizer, self._differentiation.window)
 
     def checkpoint_begins(self) -> None:
         """Get ready for a checkpoint (called by the hook, in every process)."""
@@ -336,7 +322,7 @@ class GistSpeechToTextTask(SeamlessInputs):
         """Take a step, and differentiate after it if this is the moment."""
         fill_idle_gradients(model)
         super().optimizer_step(optimizer, model, update_num)
-        if self._differentiation is not None and host.step_was_taken(optimizer):
+        if self._differentiation is not None and step_was_taken(optimizer):
             with one_line_errors():
                 self._differentiation.after_update(update_num + 1)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Callable, Dict, Mapping, Optional
 
 from torch import Tensor, nn
 
@@ -13,17 +14,19 @@ from fairseq_gist.architectures import architecture_of
 from fairseq_gist.errors import OptionError
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.host import trainer as host
+from fairseq_gist.host.protocols import Task, Trainer
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.policies import policy_named
 from fairseq_gist.policies.situation import Situation
-from fairseq_gist.recording.held_out import measure
-from fairseq_gist.recording.recorder import GradientRecorder
-from fairseq_gist.recording.watching import recording
+from fairseq_gist.recording.held_out import HeldOut
+from fairseq_gist.recording.measuring import measure
+from fairseq_gist.recording.watching import units_to_record
 from fairseq_gist.recording.window import RecordingWindow
 from fairseq_gist.sharing.budget import parse_budget
 from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.surgery.optimizer import carry_over
 from fairseq_gist.surgery.plan_buffer import plan_of, store_plan
 from fairseq_gist.surgery.shape import shape_of
 from fairseq_gist.surgery.units import (
@@ -31,8 +34,6 @@ from fairseq_gist.surgery.units import (
     count_parameters,
     find_units,
     module_at,
-    no_units,
-    select_units,
 )
 from fairseq_gist.training.options import (
     DifferentiationOptions,
@@ -65,7 +66,7 @@ class Differentiation:
     """
 
     def __init__(
-        self, options: DifferentiationOptions, trainer: Any, task: Any, routing: Routing
+        self, options: DifferentiationOptions, trainer: Trainer, task: Task, routing: Routing
     ) -> None:
         self.options, self.trainer, self.task, self.routing = options, trainer, task, routing
         self.moments = moments(options)
@@ -77,10 +78,8 @@ class Differentiation:
             trainer,
             routing,
             options.gradient_window,
-            options.gradient_chunks,
-            device=options.statistics_device,
-            sketch_dim=options.sketch_dim,
-            hidden_units=self._policy.needs_neurons,
+            options,
+            neurons=self._policy.needs_neurons,
         )
         if len(routing.languages) < 2:
             raise OptionError(
@@ -122,7 +121,7 @@ class Differentiation:
         moment = next((m for m in self.moments if m.update > update_num), None)
         if moment is None or self.options.gradients_from != "train" or not self._records:
             return
-        self.window.prepare(self.model, self._units, update_num, moment.update)
+        self.window.prepare(self.model, update_num, moment.update)
         if not is_dummy:
             self.window.open(count_tokens)
 
@@ -169,23 +168,15 @@ class Differentiation:
     def _gather(self, update_num: int) -> GradientStatistics:
         source = self.options.gradients_from
         if source == "train":
-            return self._statistics(self.window.finish(), update_num)
-        units, context = self._units(), host.measuring_context(self.trainer)
-        recorder = GradientRecorder(
-            self.model,
-            units,
-            self.routing.languages,
-            self.options.gradient_chunks,
-            1,
-            device=self.options.statistics_device,
-            sketch_dim=self.options.sketch_dim,
-            is_scaled=context.loss_scale != 1.0,
-            hidden_units=self._policy.needs_neurons,
+            return self.window.finish(self.model, update_num)
+        return measure(
+            host.measuring_context(self.trainer),
+            self.task,
+            source,
+            self.options,
+            neurons=self._policy.needs_neurons,
+            provenance={"update": update_num},
         )
-        logger.info(f"measuring gradients per language on '{source}': {recorder}")
-        with recording(self.model, units.values(), self.routing):
-            measure(recorder, context, self.task, self.routing, source)
-        return self._statistics(recorder, update_num)
 
     def _warn_of_noise(self, statistics: GradientStatistics) -> None:
         noise = 1.0 - float(statistics.is_signal().mean())
@@ -202,29 +193,15 @@ class Differentiation:
                 f"chunks agree no better than chance, and the plan owes much to it{advice}"
             )
 
-    def _statistics(self, recorder: GradientRecorder, update_num: int) -> GradientStatistics:
-        provenance = {
-            "gradients_from": self.options.gradients_from,
-            "update": update_num,
-            "chunks": recorder.chunks,
-            "updates_per_chunk": recorder.rounds,
-        }
-        return recorder.statistics(shape_of(self.model).shared_parameters, provenance)
-
     def _become(self, plan: SharingPlan) -> None:
         before = host.optimizer_state(self.trainer)
         lineage = apply_plan(self.model, plan, self.routing)
         if plan_of(self.model) is None:  # nothing was split, but it was decided so
             store_plan(self.model, plan)
-        host.rebuild_optimizer(self.trainer, before, lineage)
+        host.rebuild_optimizer(self.trainer, before, functools.partial(carry_over, lineage))
 
     def _units(self) -> Dict[str, Unit]:
-        return select_units(
-            find_units(self.model),
-            self.options.units,
-            no_units(self.model),
-            self._policy.needs_neurons,
-        )
+        return units_to_record(self.model, self.options, self._policy.needs_neurons)
 
     def _units_split_by(self, plan: SharingPlan) -> Dict[str, Unit]:
         before = plan_of(self.model)
@@ -267,7 +244,9 @@ class Differentiation:
 
     def _check_reachable(self) -> None:
         if self._records and self.options.gradients_from != "train":
-            self.task.check_subset(self.options.gradients_from, self.options.gradient_chunks)
+            subset = self.options.gradients_from
+            held_out = HeldOut.read(self.task.reader(), subset)
+            held_out.check(subset, self.routing.languages, self.options.gradient_chunks)
         self._check_writable()
         last = self.trainer.cfg.optimization.max_update
         late = [moment.update for moment in self.moments if last and moment.update > last]
@@ -302,7 +281,7 @@ class Differentiation:
 
     def _save(self, statistics: GradientStatistics, moment: Moment) -> None:
         path: Optional[str] = self.options.save_gradient_statistics
-        if path is None or not host.is_first_process(self.trainer):
+        if path is None or not host.processes_of(self.trainer).is_first:
             return
         target = Path(path)
         if len(self.moments) > 1:

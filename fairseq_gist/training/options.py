@@ -14,23 +14,19 @@ from fairseq_gist.policies import (
     policy_with,
 )
 from fairseq_gist.policies.base import Policy, problems
+from fairseq_gist.recording.options import RecordingOptions, recording_problems
 
 __all__ = [
-    "DEVICES",
     "DifferentiationOptions",
     "Moment",
     "moments",
     "policy_at",
     "records",
-    "storage_problems",
 ]
 
 _NUMBER = re.compile("[0-9]{1,9}")
 
-DEVICES = ("cpu", "model")
 MINIMUM_CHUNKS = 4
-MINIMUM_SKETCH = 64
-"""Below it a cosine would err by more than an eighth."""
 
 
 def _help_of(option: PolicyOption) -> str:
@@ -54,7 +50,7 @@ _PolicyOptions: Any = make_dataclass(
 
 
 @dataclass
-class DifferentiationOptions(_PolicyOptions):
+class DifferentiationOptions(_PolicyOptions, RecordingOptions):
     """When a model differentiates, from which gradients, and how large it may become."""
 
     differentiate_at: Optional[str] = field(
@@ -83,36 +79,6 @@ class DifferentiationOptions(_PolicyOptions):
         default=64,
         metadata={"help": "number of updates before the split whose gradients are recorded"},
     )
-    gradient_chunks: int = field(
-        default=8,
-        metadata={
-            "help": "number of chunks the recorded data is divided into; differences between the "
-            "chunks of a language tell its gradient from noise (at least 4)"
-        },
-    )
-    sketch_dim: int = field(
-        default=0,
-        metadata={
-            "help": "keep this many numbers of every unit's gradient, a random projection, instead "
-            "of all: memory no longer depends on the model's size, and a cosine errs by about one "
-            "over the root of it, such as 0.016 for 4096 (default: 0, keep gradients whole)"
-        },
-    )
-    statistics_device: str = field(
-        default="cpu",
-        metadata={
-            "help": "where recorded gradients are kept: 'cpu', in main memory, or 'model', on the "
-            "device of the model, which saves the way there in every update"
-        },
-    )
-    units: Optional[str] = field(
-        default=None,
-        metadata={
-            "help": "regular expression for the module paths that may be split (default: all "
-            "projections and norms of the decoder and its final norm; for gdps the feed-forward "
-            "blocks of the encoder, of a Conformer's two the second)"
-        },
-    )
     sharing_plan: Optional[str] = field(
         default=None,
         metadata={"help": "sharing plan (JSON) that the model follows from the start"},
@@ -140,18 +106,12 @@ def moments(options: DifferentiationOptions) -> List[Moment]:
     Raises:
         OptionError: naming every option that is out of range.
     """
-    found = []
-    if options.gradient_chunks < MINIMUM_CHUNKS:
-        found.append(
-            f"--gradient-chunks: at least {MINIMUM_CHUNKS} are needed to tell a gradient from "
-            f"noise, found {options.gradient_chunks}"
-        )
+    found = recording_problems(options, MINIMUM_CHUNKS)
     if options.gradient_window < options.gradient_chunks:
         found.append(
             f"--gradient-window: {options.gradient_window} updates can't be divided into "
             f"{options.gradient_chunks} chunks (--gradient-chunks)"
         )
-    found.extend(storage_problems(options.sketch_dim, options.statistics_device))
     found.extend(_policy_problems(options))
     updates = _updates(options.differentiate_at, found)
     if not found and records(options):
@@ -228,22 +188,6 @@ def _policy_problems(options: DifferentiationOptions) -> List[str]:
             "whole gradients only; leave it out"
         ] = None
     return list(found)
-
-
-def storage_problems(sketch_dim: int, statistics_device: str) -> List[str]:
-    """Return what is wrong with how recorded gradients are to be kept, a line each."""
-    found = []
-    if sketch_dim != 0 and sketch_dim < MINIMUM_SKETCH:
-        found.append(
-            f"--sketch-dim: at least {MINIMUM_SKETCH} are needed to tell cosines apart, or 0 to "
-            f"keep gradients whole, found {sketch_dim}"
-        )
-    if statistics_device not in DEVICES:
-        found.append(
-            f"--statistics-device: expected one of {', '.join(DEVICES)}, found "
-            f"'{statistics_device}'"
-        )
-    return found
 
 
 def _updates(text: Optional[str], found: List[str]) -> List[int]:

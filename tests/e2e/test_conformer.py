@@ -385,7 +385,7 @@ def test_the_commands_know_conformers(split, spoken, tmp_path, capsys):
     statistics, plan, out, average = (
         str(tmp_path / name) for name in ("s.npz", "plan.json", "split.pt", "average.pt")
     )
-    record = ["record", str(split.checkpoint), str(spoken), "--cpu", "--chunks=4"]
+    record = ["record", str(split.checkpoint), str(spoken), "--cpu", "--gradient-chunks=4"]
     assert gist([*record, f"--units={LAYERS}", "-o", statistics]) == 0, capsys.readouterr().err
     assert len(GradientStatistics.load(statistics).units) == len(
         [unit for unit in plan_in_state(split.load()["model"]).units if unit.startswith("enc")]

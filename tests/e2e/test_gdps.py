@@ -7,6 +7,7 @@ from fairseq import checkpoint_utils
 
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.gradients.statistics import GradientStatistics
+from fairseq_gist.recording.options import RecordingOptions
 from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.recording.watching import recording
 from fairseq_gist.sharing.plan import SharingPlan
@@ -118,7 +119,7 @@ def test_gradients_of_hidden_units_equal_those_of_the_split_batch(spoken):
         for name, unit in find_units(model).items()
         if name in FIRSTS or name.replace("w_2", "w_1") in FIRSTS
     }
-    recorder = GradientRecorder(model, units, task.languages, 1, 1, hidden_units=True)
+    recorder = GradientRecorder(model, units, task.languages, RecordingOptions(1), neurons=True)
     recording(model, units.values(), model.routing)
     ids = sample["net_input"]["lang_ids"]
     counts = torch.bincount(ids, minlength=3)
@@ -173,11 +174,19 @@ def test_the_commands_record_decide_and_apply(split, spoken, tmp_path, capsys):
     shared, statistics, out = tmp_path / "shared.pt", tmp_path / "s.npz", tmp_path / "out.pt"
     export = ["export", str(split.checkpoint), "--language", "de", "-o", str(shared)]
     assert gist(export) == 0, capsys.readouterr().err
-    record = ["record", str(split.checkpoint), str(spoken), "--cpu", "--chunks=4"]
-    assert gist([*record, "--hidden-units", "-o", str(statistics)]) == 1
+    record = ["record", str(split.checkpoint), str(spoken), "--cpu", "--gradient-chunks=4"]
+    assert gist([*record, "--neurons", "-o", str(statistics)]) == 1
     assert "feed-forward block that isn't divided yet" in capsys.readouterr().err
-    record = ["record", str(shared), str(spoken), "--cpu", "--chunks=4", KEY, "--subset=dev"]
-    assert gist([*record, "--hidden-units", "-o", str(statistics)]) == 0, capsys.readouterr().err
+    record = [
+        "record",
+        str(shared),
+        str(spoken),
+        "--cpu",
+        "--gradient-chunks=4",
+        KEY,
+        "--subset=dev",
+    ]
+    assert gist([*record, "--neurons", "-o", str(statistics)]) == 0, capsys.readouterr().err
     plans = {}
     for name, options in (
         ("gdps", ["--gdps-groups=2", "--gdps-shared=0.75", "--gdps-own=agreement"]),

@@ -9,6 +9,7 @@ import torch
 
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.gradients.statistics import GradientStatistics
+from fairseq_gist.recording.options import RecordingOptions
 from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.recording.sketch import cosine_error, prime_from
 from fairseq_gist.recording.watching import recording
@@ -26,7 +27,7 @@ def parts(data):
 
 
 def _recorded(task, model, criterion, sample, chosen):
-    recorder = GradientRecorder(model, chosen, task.languages, 1, 1)
+    recorder = GradientRecorder(model, chosen, task.languages, RecordingOptions(1))
     recording(model, chosen.values(), model.routing)
     model.zero_grad()
     model.routing.sink = recorder
@@ -108,7 +109,13 @@ def test_cosines_of_sketches_err_as_predicted(differentiated, data, tmp_path, di
     found = []
     for name, extra in (("exact", []), ("sketched", ["--sketch-dim", str(dim)])):
         out = tmp_path / f"{name}.npz"
-        command = ["record", str(differentiated.checkpoint), str(data), "--cpu", "--chunks=4"]
+        command = [
+            "record",
+            str(differentiated.checkpoint),
+            str(data),
+            "--cpu",
+            "--gradient-chunks=4",
+        ]
         assert gist([*command, *extra, "-o", str(out)]) == 0, capsys.readouterr().err
         found.append(GradientStatistics.load(out))
     exact, sketched = found

@@ -115,8 +115,8 @@ def test_a_dry_run_prints_every_step_and_writes_nothing(small, tmp_path, capsys)
         assert f"== {name}, seed 1: train" in printed
     assert re.findall("^== (.*), seed 2: train", printed, re.MULTILINE) == ["base", "unified"]
     for part in (
-        f"record {out}/base-1/average.pt {out}/data --language-key src --hidden-units "
-        "--subset multiway --chunks 4",
+        f"record {out}/base-1/average.pt {out}/data --language-key src --neurons "
+        "--subset multiway --gradient-chunks 4",
         f"plan gdps --statistics {out}/statistics-1.npz -o {out}/gdps-1/plan.json",
         f"plan gdps-random --statistics {out}/statistics-1.npz --plan-seed 1 -o",
         "--gdps-shared 0.25",

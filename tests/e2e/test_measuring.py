@@ -1,10 +1,16 @@
 """Gradients per language on held-out data: only what is asked for, with the same numbers."""
 
+import dataclasses
+import random
+
 import pytest
 import torch
 
-from fairseq_gist.host.trainer import MeasuringContext
-from fairseq_gist.recording.held_out import only_units_learn, record_batch
+from fairseq_gist.host.context import MeasuringContext, Processes
+from fairseq_gist.nn.watching import is_watched
+from fairseq_gist.recording.held_out import HeldOut
+from fairseq_gist.recording.measuring import measure, only_units_learn, record_batch
+from fairseq_gist.recording.options import RecordingOptions
 from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.recording.watching import recording
 from fairseq_gist.surgery.units import find_units, select_units
@@ -16,14 +22,14 @@ EVERY = r"(en|de)coder\..*"
 def record(parts, pattern, alone):
     task, model, criterion, sample = parts
     units = select_units(find_units(model), pattern)
-    recorder = GradientRecorder(model, units, task.languages, 1, 1)
+    recorder = GradientRecorder(model, units, task.languages, RecordingOptions(1))
     recording(model, units.values(), model.routing)
-    context = MeasuringContext(model, criterion, 1.0, lambda batch: batch, False, None, None)
+    context = MeasuringContext(model, criterion)
     if alone:
         with only_units_learn(model, units.values()):
-            record_batch(recorder, context, task, model.routing, sample)
+            record_batch(recorder, context, task, sample)
     else:
-        record_batch(recorder, context, task, model.routing, sample)
+        record_batch(recorder, context, task, sample)
     recorder.finish_update()
     return recorder.state_dict()["sums"][0]
 
@@ -69,3 +75,74 @@ def test_the_model_is_left_as_it_was(parts):
         assert parameter.requires_grad == learns
         assert (parameter.grad is None) == (gradient is None)
         assert gradient is None or torch.equal(parameter.grad, gradient)
+
+
+@pytest.fixture
+def alone(data):
+    """A model whose layers may be left out in training, ready to be measured."""
+    task, model, criterion = build(data, "--decoder-layerdrop=0.2")
+    return task, MeasuringContext(model, criterion, max_tokens=1500)
+
+
+OPTIONS = RecordingOptions(gradient_chunks=4)
+
+
+def test_the_random_state_is_left_as_it_was(alone):
+    """LayerDrop draws in eval mode, too, though it leaves nothing out then."""
+    task, context = alone
+    states = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        random.seed(7)
+        if states:
+            measure(context, task, "multiway", OPTIONS)
+        states.append([torch.rand(3).tolist(), random.random()])
+    assert states[0] == states[1]
+    assert context.model.training
+
+
+def test_modules_have_their_own_forward_again(alone):
+    task, context = alone
+    measure(context, task, "multiway", OPTIONS)
+    assert not any(map(is_watched, context.model.modules()))
+
+
+def test_a_batch_is_read_when_its_turn_comes(data):
+    """The whole subset is never in memory: of the features, there is one batch at a time."""
+    task, _, _ = build(data)
+    held_out = HeldOut.read(task.reader(), "multiway")
+    read = []
+
+    class Noting(type(held_out.dataset)):
+        def __getitem__(self, index):
+            read.append(index)
+            return super().__getitem__(index)
+
+    held_out.dataset.__class__ = Noting
+    batches = [batch for chunk in held_out.deal(4, max_sentences=1) for batch in chunk]
+    assert len(batches) == len(held_out.dataset)
+    assert not read
+    for count, _ in enumerate(held_out.load(batches), start=1):
+        assert len(read) == count
+
+
+def test_processes_share_the_batches(alone):
+    """Each measures its own, and what they have together is what one alone has."""
+    task, context = alone
+    whole = measure(context, task, "multiway", OPTIONS)
+    parts = []
+
+    def keep(tensor):
+        parts[-1].append(tensor.clone())
+        return tensor
+
+    for index in range(2):
+        parts.append([])
+        processes = Processes(index, 2, keep)
+        measure(dataclasses.replace(context, processes=processes), task, "multiway", OPTIONS)
+    others = iter(parts[0])
+    processes = Processes(1, 2, lambda tensor: tensor.add_(next(others)))
+    summed = measure(dataclasses.replace(context, processes=processes), task, "multiway", OPTIONS)
+    assert 0 < parts[0][0].sum() < whole.probe_tokens.sum()
+    assert summed.probe_tokens.tolist() == whole.probe_tokens.tolist()
+    assert abs(summed.gram - whole.gram).max() < 1e-5 * abs(whole.gram).max()

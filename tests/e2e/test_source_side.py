@@ -11,6 +11,7 @@ from fairseq import checkpoint_utils
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.host.checkpoints import read_checkpoint
+from fairseq_gist.recording.held_out import HeldOut
 from fairseq_gist.surgery.plan_buffer import plan_in_state, plan_of
 from tests.e2e.conftest import SMALL_MODEL, assert_same_tensors
 from tests.e2e.helpers import batch_of, build, differentiate_at_random, rows_of, translate
@@ -273,9 +274,14 @@ def test_without_a_column_of_targets_the_only_tag_is_theirs(spoken_tagged, tmp_p
     model(**sample["net_input"])  # no tag is taken for that of a source
 
 
+def chunks_of(task):
+    held_out = HeldOut.read(task.reader(), "multiway")
+    return [list(held_out.load(batches)) for batches in held_out.deal(4, max_tokens=20000)]
+
+
 def test_pairs_that_share_audio_are_encoded_once(data):
     task, _, _ = build(data, "--language-key=pair")
-    chunks = task.measuring_batches("multiway", 4, 20000, None)
+    chunks = chunks_of(task)
     batches = [batch for batches in chunks for batch in batches]
     assert all("utterances" in batch["net_input"] for batch in batches)
     assert sum(len(batch["target"]) for batch in batches) == 64
@@ -283,7 +289,7 @@ def test_pairs_that_share_audio_are_encoded_once(data):
 
 def test_held_out_gradients_are_of_the_same_phrases_in_every_chunk(split, spoken, tmp_path):
     task, _, _ = build(spoken, *options(spoken))
-    chunks = task.measuring_batches("multiway", 4, 20000, None)
+    chunks = chunks_of(task)
     for batches in chunks:
         rows = [(language, tuple(target.tolist())) for batch in batches for language, target
                 in zip(batch["net_input"]["lang_ids"].tolist(), batch["target"])]  # fmt: skip
@@ -294,7 +300,13 @@ def test_held_out_gradients_are_of_the_same_phrases_in_every_chunk(split, spoken
     found = []
     for chunk_count in ("4", "8"):
         out = tmp_path / f"{chunk_count}.npz"
-        command = ["record", str(split.checkpoint), str(spoken), "--cpu", f"--chunks={chunk_count}"]
+        command = [
+            "record",
+            str(split.checkpoint),
+            str(spoken),
+            "--cpu",
+            f"--gradient-chunks={chunk_count}",
+        ]
         assert gist([*command, f"--units={LAYERS}", "-o", str(out)]) == 0
         found.append(GradientStatistics.load(out))
     for statistics, count in zip(found, (4, 8)):
@@ -325,7 +337,7 @@ def test_plan_apply_and_average_know_the_languages(
         model=[option.replace("gist_", "") for option in SMALL_MODEL], replace_data=True,
     )  # fmt: skip
     statistics, plan, out = (str(tmp_path / name) for name in ("s.npz", "plan.json", "split.pt"))
-    record = ["record", str(stock.checkpoint), str(spoken), "--cpu", "--chunks=4", KEY]
+    record = ["record", str(stock.checkpoint), str(spoken), "--cpu", "--gradient-chunks=4", KEY]
     assert gist([*record, f"--units={LAYERS}", "-o", statistics]) == 0, capsys.readouterr().err
     assert gist(["plan", "gradient", "--statistics", statistics, "-o", plan]) == 0
     assert gist(["apply", str(stock.checkpoint), plan, KEY, "-o", out]) == 0

@@ -209,10 +209,10 @@ def _train(many: Path, english: Path, out: Path, scratch: Path) -> None:
 
 
 def _measure(many: Path, english: Path, out: Path, scratch: Path) -> None:
-    common = ["--chunks=4", "--max-tokens=400", "--cpu"]
+    common = ["--gradient-chunks=4", "--max-tokens=400", "--cpu"]
     gist("record", out / "shared.pt", many, *common, "-o", out / "whole.npz")
     gist("record", out / "shared.pt", many, *common, "--sketch-dim=64", "-o", out / "sketch.npz")
-    keys = ["--language-key=src", "--hidden-units"]
+    keys = ["--language-key=src", "--neurons"]
     gist("record", out / "conformer_shared.pt", english, *common, *keys, "-o", out / "neurons.npz")
     gist("average", out / "differentiated.pt", out / "later.pt", "-o", out / "average.pt")
     gist("export", out / "differentiated.pt", "--language=de", "-o", out / "german.pt")

@@ -121,7 +121,14 @@ def test_a_recorded_plan_can_be_applied_shown_and_averaged(
     checkpoint = str(differentiated.checkpoint)
     statistics, plan = str(tmp_path / "statistics.npz"), str(tmp_path / "plan.json")
     units = r"--units=encoder\.layers\.1\..+"
-    command = ["record", checkpoint, str(seamless_data), "--subset=dev", "--chunks=4", "--cpu"]
+    command = [
+        "record",
+        checkpoint,
+        str(seamless_data),
+        "--subset=dev",
+        "--gradient-chunks=4",
+        "--cpu",
+    ]
     assert gist([*command, units, "-o", statistics]) == 0
     assert GradientStatistics.load(statistics).units[0] == "encoder.layers.1.ffn1_layer_norm"
     own = str(differentiated.folder / "statistics.npz")

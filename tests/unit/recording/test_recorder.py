@@ -7,15 +7,19 @@ import torch
 from torch import nn
 
 from fairseq_gist.errors import StatisticsError
+from fairseq_gist.recording.options import RecordingOptions
 from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.surgery.units import find_units
 
 LANGUAGES = ["de", "es"]
 
 
-def _recorder(**options):
+def _recorder(is_scaled=False, reduce=None, **options):
     model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
-    return GradientRecorder(model, find_units(model), LANGUAGES, 2, 2, **options)
+    kept = RecordingOptions(gradient_chunks=2, **options)
+    return GradientRecorder(
+        model, find_units(model), LANGUAGES, kept, 2, is_scaled=is_scaled, reduce=reduce
+    )
 
 
 @pytest.fixture(params=[False, True], ids=["straight", "buffered"])
@@ -180,7 +184,7 @@ def test_sketches_stand_for_gradients(is_scaled):
     exact, sketched = (
         _two_updates(
             GradientRecorder(
-                model, find_units(model), LANGUAGES, 2, 1, sketch_dim=dim, is_scaled=is_scaled
+                model, find_units(model), LANGUAGES, RecordingOptions(2, dim), is_scaled=is_scaled
             ),
             gradients,
         )
@@ -199,10 +203,10 @@ def test_memory_is_told():
     assert _recorder().memory == {"cpu": 2 * 2 * 12 * 4}
     assert _recorder(is_scaled=True).memory == {"cpu": 3 * 2 * 12 * 4}
     assert _recorder(sketch_dim=5).memory == {"cpu": 2 * 2 * (5 + 4) * 4}
-    assert str(_recorder(device="model")) == "2 units, 0.2 kB on cpu"
+    assert str(_recorder(statistics_device="model")) == "2 units, 0.2 kB on cpu"
     assert str(_model_of_many()) == "1 units, 1.1 GB on cpu"
 
 
 def _model_of_many():
     model = nn.Sequential(nn.Linear(1023, 1024))
-    return GradientRecorder(model, find_units(model), range(16), 16, 1)
+    return GradientRecorder(model, find_units(model), range(16), RecordingOptions(16))
