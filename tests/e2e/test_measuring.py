@@ -5,6 +5,7 @@ import random
 
 import pytest
 import torch
+from fairseq.modules import LayerDropModuleList
 
 from fairseq_gist.host.context import MeasuringContext, Processes
 from fairseq_gist.nn.watching import is_watched
@@ -80,7 +81,9 @@ def test_the_model_is_left_as_it_was(parts):
 @pytest.fixture
 def alone(data):
     """A model whose layers may be left out in training, ready to be measured."""
-    task, model, criterion = build(data, "--decoder-layerdrop=0.2")
+    task, model, criterion = build(data)
+    model.decoder.layers = LayerDropModuleList(0.2, model.decoder.layers)
+    model.train()
     return task, MeasuringContext(model, criterion, max_tokens=1500)
 
 
