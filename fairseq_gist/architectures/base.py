@@ -11,8 +11,8 @@ from __future__ import annotations
 import functools
 import importlib
 import re
-from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, Mapping, Optional, Pattern, Tuple
+from dataclasses import dataclass, field, fields
+from typing import Any, Dict, Iterable, Mapping, Optional, Pattern, Tuple, Type
 
 from fairseq_gist.sharing.shape import Place
 
@@ -70,12 +70,13 @@ class Architecture:
             shortcuts round it that would read its weight past a call.
         settings: what a task tells a model of the data, with the usual value.
         options: dataclass of the options it adds to the task and to commands that build its model
-            without a task; ``metadata`` as in :mod:`fairseq_gist.cli.dataclass_options`.
+            without a task, in real types; ``metadata`` as in
+            :mod:`fairseq_gist.cli.dataclass_options`.
         inputs: ``module:class`` of an :class:`~fairseq_gist.architectures.inputs.Inputs`, for a
             model whose vocabulary and features don't come from the data folder.
         inputs_option: the one of ``options`` that names where they come from.
-        exporter: ``module:function`` that writes one language's model, see
-            :class:`~fairseq_gist.architectures.exporting.Export`; needed unless ``is_stock``.
+        exporter: ``module:function`` that writes one language's model, given an
+            :class:`~fairseq_gist.architectures.exporting.Export`, and returns what it is in words.
     """
 
     name: str
@@ -101,7 +102,7 @@ class Architecture:
     attention_and_norms: str = r"(?:self_attn|encoder_attn|\w*layer_norm|layernorm_embedding)"
     bypasses: Optional[str] = "fairseq_gist.architectures.routed.bypasses:switch_off"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    options: Optional[type] = None
+    options: Optional[Type[Any]] = None
     inputs: Optional[str] = None
     inputs_option: Optional[str] = None
     exporter: Optional[str] = None
@@ -209,6 +210,30 @@ class Architecture:
         }
 
     # -- code with torch and fairseq ----------------------------------------------------------
+
+    @property
+    def inputs_flag(self) -> str:
+        """The option that names where the model's own inputs come from."""
+        return f"--{(self.inputs_option or '').replace('_', '-')}"
+
+    def brings_inputs(self, settings: Any) -> bool:
+        """Return whether options name where the model's own inputs come from."""
+        return self.inputs_option is not None and bool(getattr(settings, self.inputs_option, None))
+
+    def options_from(self, settings: Any) -> Any:
+        """Return its dataclass of options with what ``settings`` has of them, or None."""
+        if self.options is None:
+            return None
+        names = [one.name for one in fields(self.options)]
+        return self.options(**{n: getattr(settings, n) for n in names if hasattr(settings, n)})
+
+    def inputs_from(self, settings: Any) -> Any:
+        """Return the model's own inputs, as options say.
+
+        Raises:
+            OptionError: when there are none such.
+        """
+        return load(str(self.inputs))(self.options_from(settings))
 
     def register(self) -> None:
         """Make the model and its sizes known to fairseq."""

@@ -6,16 +6,38 @@ import logging
 from argparse import Namespace
 from typing import Any, Dict, Optional, Sequence
 
+from fairseq_gist.architectures import Architecture, all_architectures, of_settings
+from fairseq_gist.architectures.base import PREFIX
 from fairseq_gist.cli.arch_models import stand_in_task
 from fairseq_gist.errors import CheckpointError
 from fairseq_gist.host.checkpoints import model_settings
 
-__all__ = ["MODELS", "gist_settings", "model_from"]
-
-MODELS = ("gist_s2t_transformer", "gist_s2t_conformer", "gist_seamless_m4t")
-"""Our models; each one's architectures begin with its name."""
+__all__ = ["architecture_in", "gist_settings", "model_from"]
 
 logger = logging.getLogger(__name__)
+
+
+def architecture_in(settings: Namespace, path: str) -> Architecture:
+    """Return the architecture of a checkpoint's model.
+
+    Args:
+        settings: of the model.
+        path: of the checkpoint, for errors.
+
+    Raises:
+        CheckpointError: when it is one that has no counterpart here.
+    """
+    found = of_settings(settings)
+    if found is None:
+        arch = getattr(settings, "arch", None) or getattr(settings, "_name", "")
+        known = [
+            one.name if one.is_stock else one.model_name for one in all_architectures().values()
+        ]
+        raise CheckpointError(
+            f"{path} is of architecture '{arch}'; those that can be differentiated are "
+            f"{', '.join(known)} and their sizes"
+        )
+    return found
 
 
 def gist_settings(content: Dict[str, Any], path: str) -> Namespace:
@@ -25,15 +47,10 @@ def gist_settings(content: Dict[str, Any], path: str) -> Namespace:
         CheckpointError: when it is of an architecture that has no counterpart here.
     """
     settings = model_settings(content, path)
-    arch = str(getattr(settings, "arch", None) or getattr(settings, "_name", ""))
-    name = arch if arch.startswith("gist_") else f"gist_{arch}"
-    model = next((one for one in MODELS if name.startswith(one)), None)
-    if model is None:
-        raise CheckpointError(
-            f"{path} is of architecture '{arch}'; those that can be differentiated are "
-            "s2t_transformer and its sizes, s2t_conformer, and gist_seamless_m4t"
-        )
-    settings.arch, settings._name = name, model  # noqa: SLF001
+    name = architecture_in(settings, path).model_name
+    arch = str(getattr(settings, "arch", None) or name)
+    settings.arch = arch if arch.startswith(PREFIX) else f"{PREFIX}{arch}"
+    settings._name = name  # noqa: SLF001
     return settings
 
 
@@ -61,16 +78,18 @@ def model_from(
     from fairseq.models import MODEL_REGISTRY
 
     settings, state = gist_settings(content, path), dict(content["model"])
+    architecture = architecture_in(settings, path)
     settings.load_pretrained_encoder_from = None
     if task is None:
-        symbols = [key for key in state if key.endswith("decoder.embed_tokens.weight")]
-        symbols += [key for key in state if key.startswith("decoder.embed_tokens.copies.0.")]
+        embedding = architecture.embedding
+        symbols = [key for key in state if key.endswith(f"{embedding}.weight")]
+        symbols += [key for key in state if key.startswith(f"{embedding}.copies.0.")]
         if not symbols:
-            raise CheckpointError(f"{path} has no decoder embedding; is it a translation model?")
+            raise CheckpointError(f"{path} has no '{embedding}'; is it a translation model?")
         task = stand_in_task(state[symbols[0]].size(0), languages)
     # fairseq's task sets these on the options when it builds a model, so most checkpoints have them
     data = getattr(task, "data_cfg", None)
-    for name, usual in (("input_feat_per_channel", 80), ("input_channels", 1)):
+    for name, usual in architecture.settings.items():
         if getattr(settings, name, None) is None:
             setattr(settings, name, getattr(data, name, usual))
     model = MODEL_REGISTRY[settings._name].build_model(settings, task)  # noqa: SLF001

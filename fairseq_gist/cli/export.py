@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
-from argparse import Namespace
-from dataclasses import fields
-from typing import Any, Dict
+from dataclasses import MISSING, fields
+from typing import Any, Set
 
-from fairseq_gist.architectures.seamless_m4t.export import is_seamless, write_seamless
-from fairseq_gist.cli.checkpoint_models import MODELS
-from fairseq_gist.errors import CheckpointError, OptionError
-from fairseq_gist.files import check_output
-from fairseq_gist.host.checkpoints import (
-    model_settings,
-    read_checkpoint,
-    without_optimizer,
-    write_checkpoint,
-)
-from fairseq_gist.training.options import DifferentiationOptions
+from fairseq_gist.architectures.base import load
+from fairseq_gist.architectures.exporting import Export
+from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
+from fairseq_gist.errors import CheckpointError
+from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -34,90 +27,68 @@ loads, with the tokenizer and feature extractor of the folder it was trained fro
 
 logger = logging.getLogger(__name__)
 
-_PREFIX = "gist_"
-_OWN_MODEL_OPTIONS = (
-    "adapter_dim",
-    "checkpoint_activations",
-    "language_key",
-    "languages",
-    "offload_activations",
-    "source_language",
-    "target_language",
-    "train_only",
-    "user_dir",
-)
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("checkpoint", help="a differentiated checkpoint")
     parser.add_argument("--language", required=True, metavar="XX", help="whose model to write")
     parser.add_argument(
-        "--seamless-path",
-        metavar="DIR",
-        help="folder with the tokenizer and feature extractor of a SeamlessM4T (default: the one "
-        "that the checkpoint was trained from)",
-    )
-    parser.add_argument(
         "-o",
         "--output",
         required=True,
         metavar="FILE",
-        help="where to write; a new folder for a SeamlessM4T",
+        help="where to write: a file, or a new folder for a model of transformers",
     )
+    add_architecture_options(parser, "what the checkpoint was trained from")
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the stock model that one language has inside a checkpoint."""
+    from fairseq_gist.cli.checkpoint_models import architecture_in
     from fairseq_gist.surgery.state import export_state
 
     content = read_checkpoint(args.checkpoint)
     settings = model_settings(content, args.checkpoint)
-    if is_seamless(settings):
-        state = export_state(content["model"], args.language)
-        original = args.seamless_path or settings.seamless_path
-        write_seamless(state, settings, args.output, original, args.checkpoint)
-        logger.info(f"{args.output}: the model of '{args.language}', for transformers")
-        return
-    if args.seamless_path:
-        raise OptionError(f"--seamless-path: {args.checkpoint} is no SeamlessM4T; leave it out")
-    check_output(args.output)
-    exported = without_optimizer(content)
-    exported["model"] = export_state(content["model"], args.language)
-    exported["args"] = None
-    exported["cfg"] = _stock_settings(dict(content.get("cfg") or {}), settings, args.checkpoint)
-    write_checkpoint(exported, args.output)
+    architecture = architecture_in(settings, args.checkpoint)
+    options = options_of(architecture, args, settings, args.checkpoint)
+    if architecture.exporter is None:
+        raise CheckpointError(
+            f"{args.checkpoint}: a {architecture.model_name} can't be exported; translate with it "
+            "as it is (fairseq-generate --user-dir fairseq_gist --task gist_speech_to_text)"
+        )
+    export = Export(
+        state=export_state(content["model"], args.language),
+        content=content,
+        settings=settings,
+        options=options,
+        output=args.output,
+        checkpoint=args.checkpoint,
+        added=_added_by_task(),
+    )
     logger.info(
-        f"{args.output}: the model of '{args.language}', as {exported['cfg']['model']['arch']}"
+        f"{args.output}: the model of '{args.language}', {load(architecture.exporter)(export)}"
     )
 
 
-def _stock_settings(cfg: Dict[str, Any], model: Namespace, path: str) -> Dict[str, Any]:
-    """Return the checkpoint's settings as stock fairseq would have them.
+def _added_by_task() -> Set[str]:
+    """Return the options that our task has and stock fairseq's hasn't, nor fairseq-train."""
+    from fairseq_gist.registration import register
 
-    As plain dictionaries: torch >= 2.6 refuses fairseq's own checkpoints for the Namespace in them,
-    unless it is told otherwise, which without this plugin nobody does.
-    """
-    if not cfg:
-        raise CheckpointError(f"{path} has no 'cfg'; it was written by a fairseq older than 0.10.2")
-    own = {*(f.name for f in fields(DifferentiationOptions)), *_OWN_MODEL_OPTIONS}
-    settings = {key: value for key, value in vars(model).items() if key not in own}
-    arch = _plain(model.arch)
-    name = next((one for one in map(_plain, MODELS) if arch.startswith(one)), arch)
-    names = {"arch": arch, "_name": name, "task": "speech_to_text"}
-    cfg["model"] = {**settings, **names}
-    # a legacy task's settings are all there are
-    cfg["task"] = {**settings, "task": "speech_to_text", "_name": "speech_to_text"}
-    criterion = _as_dict(cfg.get("criterion"))
-    if criterion.get("_name"):
-        cfg["criterion"] = {**criterion, "_name": _plain(criterion["_name"])}
-    cfg["common"] = {**_as_dict(cfg.get("common")), "user_dir": None}
-    return cfg
+    register()
+    from fairseq.tasks.speech_to_text import SpeechToTextTask
+
+    from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
+
+    stock = argparse.ArgumentParser(add_help=False)
+    SpeechToTextTask.add_args(stock)
+    kept = {action.dest for action in stock._actions}  # noqa: SLF001
+    return {
+        one.name
+        for one in fields(GistSpeechToTextConfig)
+        if one.name not in kept and not _is_of_fairseq(one)
+    }
 
 
-def _as_dict(settings: Any) -> Dict[str, Any]:
-    return dict(vars(settings) if isinstance(settings, Namespace) else settings or {})
-
-
-def _plain(name: str) -> str:
-    return name[len(_PREFIX) :] if name.startswith(_PREFIX) else name
+def _is_of_fairseq(field: Any) -> bool:
+    """Return whether an option is one of fairseq-train's own, which the task only reads."""
+    return field.default is not MISSING and str(field.default).startswith("${")

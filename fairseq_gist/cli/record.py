@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-from typing import Any, Optional
+from typing import Any
 
-from fairseq_gist.cli.checkpoint_models import model_from
+from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
+from fairseq_gist.cli.checkpoint_models import architecture_in, model_from
 from fairseq_gist.cli.dataclass_options import add_options, options_from
 from fairseq_gist.errors import OptionError
 from fairseq_gist.files import check_output
@@ -48,12 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="XX,YY",
         help="the model's languages (default: what the checkpoint says, or the vocabulary's tags)",
     )
-    parser.add_argument(
-        "--seamless-path",
-        metavar="DIR",
-        help="folder of a SeamlessM4T checkpoint's vocabulary and features (default: the one that "
-        "it was trained from)",
-    )
     parser.add_argument("--subset", default="multiway", help="default %(default)s")
     parser.add_argument(
         "--max-tokens", type=int, default=20000, help="frames a batch (default %(default)s)"
@@ -67,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, RecordingOptions)
     parser.add_argument("--cpu", action="store_true", help="don't use a GPU")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
+    add_architecture_options(parser, "what the checkpoint was trained from")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -83,7 +79,8 @@ def run(args: argparse.Namespace) -> None:
     from fairseq_gist.surgery.plan_buffer import plan_in_state
 
     settings = model_settings(content, args.checkpoint)
-    task = _task(args, args.seamless_path or getattr(settings, "seamless_path", None))
+    architecture = architecture_in(settings, args.checkpoint)
+    task = _task(args, options_of(architecture, args, settings, args.checkpoint))
     plan = plan_in_state(content["model"])
     task.model_languages.adopt(settings, () if plan is None else plan.languages)
     held_out = HeldOut.read(task.reader(), args.subset)
@@ -115,7 +112,7 @@ def _context(args: argparse.Namespace, model: Any, task: Any) -> Any:
     return dataclasses.replace(context, model=model.cuda(), to_device=move_to_cuda)
 
 
-def _task(args: argparse.Namespace, seamless_path: Optional[str]) -> Any:
+def _task(args: argparse.Namespace, options: Any) -> Any:
     from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
     from fairseq_gist.tasks.gist_speech_to_text import GistSpeechToTextTask
 
@@ -126,7 +123,7 @@ def _task(args: argparse.Namespace, seamless_path: Optional[str]) -> Any:
         train_subset="train",
         language_key=args.language_key,
         languages=args.languages,
-        seamless_path=seamless_path,
+        **({} if options is None else dataclasses.asdict(options)),
     )
     try:
         return GistSpeechToTextTask.setup_task(config)
@@ -139,7 +136,6 @@ def _criterion(task: Any) -> Any:
         GistLabelSmoothedCrossEntropy,
     )
 
-    prefix = 1 if task.data_cfg.prepend_tgt_lang_tag else 0
     return GistLabelSmoothedCrossEntropy(
-        task, sentence_avg=False, label_smoothing=0.1, ignore_prefix_size=prefix
+        task, sentence_avg=False, label_smoothing=0.1, ignore_prefix_size=task.prefix_size
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any, List, NamedTuple, Optional, Sequence
 
-from fairseq_gist.architectures import recognise
+from fairseq_gist.architectures import of_arch, recognise
+from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
 from fairseq_gist.errors import OptionError
 from fairseq_gist.gradients.shape import shape_of_statistics
 from fairseq_gist.gradients.statistics import GradientStatistics
@@ -41,16 +42,22 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         help="a checkpoint (.pt); a differentiated one brings the plan that the new one refines",
     )
     one.add_argument(
-        "--arch", metavar="NAME", help="an architecture, such as s2t_transformer_m; needs no files"
+        "--arch",
+        metavar="NAME",
+        help="an architecture, such as s2t_transformer_m; needs no files, or the folder of a model",
     )
     group.add_argument(
-        "--dict-size", type=int, metavar="N", help="symbols in the vocabulary, for --arch"
+        "--dict-size",
+        type=int,
+        metavar="N",
+        help="symbols in the vocabulary, for --arch of a model that brings none along",
     )
     group.add_argument(
         "--languages",
         metavar="XX,YY",
         help="for --arch, and for a --checkpoint that isn't differentiated",
     )
+    add_architecture_options(parser, "none; for --arch")
 
 
 def read_source(args: argparse.Namespace) -> UnitSource:
@@ -69,11 +76,7 @@ def read_source(args: argparse.Namespace) -> UnitSource:
     languages = None if args.languages is None else _listed(args.languages)
     if args.checkpoint is not None:
         return _from_checkpoint(args.checkpoint, languages)
-    if args.dict_size is None or languages is None:
-        raise OptionError("--arch needs the size of the vocabulary (--dict-size) and --languages")
-    from fairseq_gist.cli.arch_models import model_of_arch
-
-    return _from_model(model_of_arch(args.arch, args.dict_size, languages), languages)
+    return _from_arch(args, languages)
 
 
 def _from_statistics(path: str) -> UnitSource:
@@ -104,6 +107,19 @@ def _from_checkpoint(path: str, languages: Optional[List[str]]) -> UnitSource:
             "them, such as --languages de,es"
         )
     return _from_model(model_from(content, path, languages), languages)
+
+
+def _from_arch(args: argparse.Namespace, languages: Optional[List[str]]) -> UnitSource:
+    from fairseq_gist.cli.arch_models import model_of_arch
+
+    own = of_arch(args.arch)
+    needs_size = own is None or own.inputs is None
+    if languages is None or (needs_size and args.dict_size is None):
+        size = "the size of the vocabulary (--dict-size) and " * needs_size
+        raise OptionError(f"--arch needs {size}--languages")
+    options = None if own is None else options_of(own, args, None, f"--arch {args.arch}")
+    model = model_of_arch(args.arch, args.dict_size, languages, options=options)
+    return _from_model(model, languages)
 
 
 def _from_model(model: Any, languages: Sequence[str]) -> UnitSource:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from fairseq.data.audio.speech_to_text_dataset import (
 )
 from torch import Tensor
 
+from fairseq_gist.architectures.inputs import Inputs
 from fairseq_gist.data.known_rows import KNOWN_ROWS, KnownRows
 
 __all__ = ["LanguageDataset", "LanguageItem"]
@@ -33,19 +34,20 @@ class LanguageDataset(SpeechToTextDataset):
 
     Args:
         language_ids: index of each row's language, None where the model has no languages.
-        read_features: gives the features `[frames, width]` at a path, transformed as fairseq's
-            transforms say; None for fairseq's own way.
+        inputs: of a model that brings its own features; None for fairseq's.
+        prefixes: symbols that begin each row's target in the place of fairseq's tag; None for that.
     """
 
     def __init__(
         self,
         *args: Any,
         language_ids: Optional[Sequence[int]] = None,
-        read_features: Optional[Callable[[str, Any], Tensor]] = None,
+        inputs: Optional[Inputs] = None,
+        prefixes: Optional[Sequence[Sequence[int]]] = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.read_features = read_features
+        self.inputs, self.prefixes = inputs, prefixes
         self.language_ids = None if language_ids is None else list(language_ids)
         self._source: Optional[Tensor] = None
 
@@ -57,10 +59,16 @@ class LanguageDataset(SpeechToTextDataset):
         return LanguageItem(
             index=item.index,
             source=item.source,
-            target=item.target,
+            target=self._target_of(index, item.target),
             speaker_id=item.speaker_id,
             language=None if self.language_ids is None else self.language_ids[index],
         )
+
+    def _target_of(self, index: int, target: Optional[Tensor]) -> Optional[Tensor]:
+        """Return the target `[tokens]` with the row's prefix in the place of fairseq's tag."""
+        if target is None or self.prefixes is None:
+            return target
+        return torch.cat([torch.tensor(self.prefixes[index], dtype=torch.long), target[1:]])
 
     def with_source(self, index: int, source: Tensor) -> LanguageItem:
         """Return row ``index`` with ``source`` `[frames, features]`, already loaded, as audio."""
@@ -73,9 +81,11 @@ class LanguageDataset(SpeechToTextDataset):
     def _get_source_audio(self, index: Any) -> Tensor:
         if self._source is not None:
             return self._source
-        if self.read_features is not None:
+        if self.inputs is not None:
             paths = [self.audio_paths[one] for one in np.atleast_1d(index)]
-            return torch.cat([self.read_features(path, self.feature_transforms) for path in paths])
+            return torch.cat(
+                [self.inputs.features(path, self.feature_transforms) for path in paths]
+            )
         source: Tensor = super()._get_source_audio(index)
         return source
 

@@ -15,7 +15,7 @@ __all__ = ["audio_dataset", "prefix_of", "put_language", "without_languages"]
 
 
 def audio_dataset(
-    config: S2TDataConfig, paths: List[str], frames: List[int], read_features: Any = None
+    config: S2TDataConfig, paths: List[str], frames: List[int], inputs: Any = None
 ) -> LanguageDataset:
     """Return a dataset of audio files; their language is the task's to say.
 
@@ -23,9 +23,9 @@ def audio_dataset(
         config: of the data the model was trained on.
         paths: of audio or feature files.
         frames: length of each.
-        read_features: see :class:`LanguageDataset`.
+        inputs: see :class:`LanguageDataset`.
     """
-    return LanguageDataset("interactive", False, config, paths, frames, read_features=read_features)
+    return LanguageDataset("interactive", False, config, paths, frames, inputs=inputs)
 
 
 def put_language(sample: Dict[str, Any], language: int) -> None:
@@ -34,10 +34,10 @@ def put_language(sample: Dict[str, Any], language: int) -> None:
     sample["net_input"]["lang_ids"] = index_on(audio.device, [language] * audio.size(0))
 
 
-def prefix_of(sample: Dict[str, Any], tag: int) -> Tensor:
-    """Return ``tag`` as the prefix of every row's translation, `[rows, 1]`."""
+def prefix_of(sample: Dict[str, Any], tags: List[int]) -> Tensor:
+    """Return ``tags`` as the prefix of every row's translation, `[rows, tags]`."""
     audio = sample["net_input"]["src_tokens"]
-    return torch.full((audio.size(0), 1), tag, dtype=torch.long, device=audio.device)
+    return torch.tensor([tags] * audio.size(0), dtype=torch.long, device=audio.device)
 
 
 def without_languages(sample: Dict[str, Any]) -> Dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from fairseq.data import ConcatDataset, Dictionary, FairseqDataset
 from fairseq.data.audio.data_cfg import S2TDataConfig
 
+from fairseq_gist.architectures.inputs import Inputs
 from fairseq_gist.data.dataset import LanguageDataset
 from fairseq_gist.data.multiway import MultiwayDataset
 from fairseq_gist.data.rows import RowDataset
@@ -40,7 +41,7 @@ class ManifestReader:
         speaker_to_id: of fairseq, or None.
         seed: of the run.
         key: what a row's language is, one of :data:`~fairseq_gist.languages.rows.LANGUAGE_KEYS`.
-        read_features: see :class:`LanguageDataset`.
+        inputs: see :class:`LanguageDataset`.
     """
 
     def __init__(
@@ -54,9 +55,9 @@ class ManifestReader:
         speaker_to_id: Any,
         seed: int,
         key: str = TARGET,
-        read_features: Any = None,
+        inputs: Optional[Inputs] = None,
     ) -> None:
-        self.key, self.read_features = key, read_features
+        self.key, self.inputs = key, inputs
         self.root, self.config, self.dictionary = root, config, dictionary
         self.languages = list(languages)
         self.pre_tokenizer, self.bpe_tokenizer = pre_tokenizer, bpe_tokenizer
@@ -116,6 +117,8 @@ class ManifestReader:
         manifest = str(Path(self.root) / f"{name}.tsv")
         rows = _rows(self.root, name)
         languages = self._languages_of(rows, name, manifest)
+        targets = self._targets_of(rows, languages, manifest)
+        prefixes = self._prefixes(rows, targets, manifest)
         audio_root = Path(self.config.audio_root)
         try:
             return LanguageDataset(
@@ -128,14 +131,15 @@ class ManifestReader:
                 tgt_texts=[row["tgt_text"] for row in rows],
                 speakers=[row.get("speaker", "") for row in rows],
                 src_langs=[row.get("src_lang", "") for row in rows],
-                tgt_langs=self._targets_of(rows, languages, manifest),
+                tgt_langs=targets,
                 ids=[row["id"] for row in rows],
                 tgt_dict=self.dictionary,
                 pre_tokenizer=self.pre_tokenizer,
                 bpe_tokenizer=self.bpe_tokenizer,
                 speaker_to_id=self.speaker_to_id,
                 language_ids=[self.languages.index(one) for one in languages] or None,
-                read_features=self.read_features,
+                inputs=self.inputs,
+                prefixes=prefixes,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
@@ -170,6 +174,23 @@ class ManifestReader:
             if target not in tagged:
                 raise DataError(f"{manifest}, line {line}: {self._no_tag(target, tagged)}")
         return targets
+
+    def _prefixes(self, rows: Any, targets: List[str], manifest: str) -> Optional[List[List[int]]]:
+        """Return the symbols that begin each row's target; None for fairseq's, its tag."""
+        if self.inputs is None:
+            return None
+        prefixes = []
+        for line, (row, target) in enumerate(zip(rows, targets), start=2):
+            try:
+                symbols = self.inputs.prefix(row.get("src_lang") or "", target)
+            except DataError as error:
+                raise DataError(f"{manifest}, line {line}: {error}") from None
+            indices = [self.dictionary.index(symbol) for symbol in symbols]
+            if self.dictionary.unk() in indices:
+                unknown = symbols[indices.index(self.dictionary.unk())]
+                raise DataError(f"{manifest}, line {line}: the vocabulary has no '{unknown}'")
+            prefixes.append(indices)
+        return prefixes
 
     def _no_tag(self, language: str, tagged: List[str]) -> str:
         origin = getattr(self.dictionary, "origin", None)

@@ -157,20 +157,21 @@ class ModelLanguages:
             raise OptionError(f"{option}: expected one of {', '.join(self.names)}, {found}")
         return language
 
-    def prefix(self, language: str, target: Optional[str]) -> str:
-        """Return the tag to begin a translation with, for data whose targets begin with tags.
+    def target_of(self, language: str, target: Optional[str]) -> str:
+        """Return the language whose tag begins a translation, where targets begin with tags.
 
         Args:
             language: one of the model's.
             target: the option ``--target-language``.
 
         Raises:
-            OptionError: when the tag can't be told.
+            OptionError: when it can't be told.
         """
-        tag = self.tags()[self.names.index(language)]
-        if tag is not None:
-            return tag
         tagged = languages_of_vocabulary(self.symbols)
+        tag = self.tags()[self.names.index(language)]
+        own = [one for one in tagged if LANGUAGE_TAG.format(one) == tag]
+        if own:
+            return own[0]
         if target is None and len(tagged) == 1:
             target = tagged[0]
         if target not in tagged:
@@ -179,7 +180,7 @@ class ModelLanguages:
                 f"--target-language: expected one with a tag in the vocabulary, "
                 f"{', '.join(tagged)}, {found}"
             )
-        return LANGUAGE_TAG.format(target)
+        return target
 
 
 def _listed(option: Optional[str]) -> Optional[List[str]]:

@@ -7,13 +7,25 @@ from typing import Optional
 from fairseq.dataclass import FairseqDataclass
 from omegaconf import II
 
+from fairseq_gist.architectures import all_architectures
 from fairseq_gist.training.options import DifferentiationOptions
 
 __all__ = ["GistSpeechToTextConfig"]
 
 
+_OF_ARCHITECTURES = [
+    architecture.options
+    for architecture in all_architectures().values()
+    if architecture.options is not None
+]
+
+
 @dataclass
-class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
+class GistSpeechToTextConfig(
+    DifferentiationOptions,
+    *_OF_ARCHITECTURES,  # type: ignore[misc]
+    FairseqDataclass,
+):
     """The stock task's options, how batches are made, and differentiation."""
 
     data: Optional[str] = field(default=None, metadata={"help": "folder of the manifests"})
@@ -71,14 +83,6 @@ class GistSpeechToTextConfig(DifferentiationOptions, FairseqDataclass):
             "help": "train a part of the model and freeze the rest: 'adapters'; 'lna-d', 'lna-e' "
             "or 'lna-ed', LayerNorm and attention of decoder, encoder or both; or a regular "
             "expression for the module paths to be trained"
-        },
-    )
-    seamless_path: Optional[str] = field(
-        default=None,
-        metadata={
-            "help": "local folder of a SeamlessM4T model (as hf-seamless-m4t-medium), whose "
-            "vocabulary and features the data then have; with --arch gist_seamless_m4t its weights "
-            "are trained on"
         },
     )
     source_language: Optional[str] = field(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import logging
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.tasks import register_task
 
 import fairseq_gist.criterions.gist_label_smoothed_cross_entropy  # noqa: F401
-from fairseq_gist.architectures.seamless_m4t.inputs import SeamlessInputs
+from fairseq_gist.architectures import all_architectures
 from fairseq_gist.data.batches import epoch_batches
 from fairseq_gist.data.inference import (
     audio_dataset,
@@ -29,6 +29,7 @@ from fairseq_gist.host.boundary import one_line_errors
 from fairseq_gist.host.checkpoints import allow_own_checkpoints
 from fairseq_gist.host.install import install
 from fairseq_gist.host.optimizer import observe, step_was_taken
+from fairseq_gist.languages.rows import LANGUAGE_TAG
 from fairseq_gist.nn.grouped import fill_idle_gradients
 from fairseq_gist.nn.routing import LanguageBatch
 from fairseq_gist.nn.tags import check_tags
@@ -40,6 +41,7 @@ from fairseq_gist.surgery.plan_buffer import plan_of
 from fairseq_gist.surgery.trainable import train_only
 from fairseq_gist.surgery.units import count_parameters, count_trained
 from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
+from fairseq_gist.tasks.model_inputs import ModelInputsTask
 from fairseq_gist.training.differentiation import Differentiation
 from fairseq_gist.training.options import moments
 
@@ -52,20 +54,20 @@ allow_own_checkpoints()
 
 
 @register_task("gist_speech_to_text", dataclass=GistSpeechToTextConfig)
-class GistSpeechToTextTask(SeamlessInputs):
+class GistSpeechToTextTask(ModelInputsTask):
     """A drop-in for ``speech_to_text`` whose batches say which language each row is."""
 
     averages_validation_subsets = True
     """Patience, best checkpoint and learning rate follow the mean over subsets: host/hooks.py."""
 
-    def __init__(self, args: Any, tgt_dict: Any, seamless: Any = None) -> None:
-        super().__init__(args, tgt_dict, seamless)
+    def __init__(self, args: Any, tgt_dict: Any, inputs: Any = None) -> None:
+        super().__init__(args, tgt_dict, inputs)
         self.model_languages = ModelLanguages(
             getattr(args, "language_key", None),
             getattr(args, "languages", None),
             tgt_dict.symbols,
             lambda key: languages_in(args.data, args.train_subset, key),
-            has_tags_of_others=seamless is not None,
+            has_tags_of_others=inputs is not None,
         )
         self._differentiation: Optional[Differentiation] = None
         self._trainer: Any = None
@@ -147,7 +149,7 @@ class GistSpeechToTextTask(SeamlessInputs):
             self.speaker_to_id,
             self.args.seed,
             self.language_key,
-            self.read_features,
+            self.inputs,
         )
 
     def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
@@ -234,9 +236,10 @@ class GistSpeechToTextTask(SeamlessInputs):
     def _routing(self, model: Any) -> Any:
         routing = getattr(model, "routing", None)
         if routing is None:
+            names = ", ".join(one.model_name for one in all_architectures().values())
             raise OptionError(
-                f"{type(model).__name__} can't be differentiated; use --arch gist_s2t_transformer, "
-                "one of its sizes, gist_s2t_conformer, or gist_seamless_m4t"
+                f"{type(model).__name__} can't be differentiated; use --arch with one of {names}, "
+                "or one of their sizes"
             )
         return routing
 
@@ -353,8 +356,12 @@ class GistSpeechToTextTask(SeamlessInputs):
         put_language(sample, self.languages.index(language))
         if prefix_tokens is not None or not self.data_cfg.prepend_tgt_lang_tag:
             return prefix_tokens
-        tag = self.model_languages.prefix(language, self.args.target_language)
-        return prefix_of(sample, self.tgt_dict.index(tag))
+        target = self.model_languages.target_of(language, self.args.target_language)
+        if self.inputs is None:
+            symbols: Sequence[str] = [LANGUAGE_TAG.format(target)]
+        else:
+            symbols = self.inputs.prefix(self.args.source_language or "", target)
+        return prefix_of(sample, [self.tgt_dict.index(symbol) for symbol in symbols])
 
     def _asked_language(self) -> str:
         return self.model_languages.asked_for(self.args.source_language, self.args.target_language)
@@ -364,7 +371,7 @@ class GistSpeechToTextTask(SeamlessInputs):
         with one_line_errors():
             if self.languages:
                 self._asked_language()
-        return audio_dataset(self.data_cfg, src_tokens, src_lengths, self.read_features)
+        return audio_dataset(self.data_cfg, src_tokens, src_lengths, self.inputs)
 
 
 def _for_model(sample: Dict[str, Any], model: Any) -> Dict[str, Any]:

@@ -1,8 +1,27 @@
 """The speech-to-text model of SeamlessM4T, as transformers has it."""
 
+from dataclasses import dataclass, field
+from typing import Optional
+
 from fairseq_gist.architectures.base import Architecture
 
-__all__ = ["ARCHITECTURE"]
+__all__ = ["ARCHITECTURE", "SeamlessOptions"]
+
+
+@dataclass
+class SeamlessOptions:
+    """Which SeamlessM4T."""
+
+    seamless_path: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "local folder of a SeamlessM4T model (as hf-seamless-m4t-medium), whose "
+            "vocabulary and features the data then have; with --arch gist_seamless_m4t its weights "
+            "are trained on",
+            "metavar": "DIR",
+        },
+    )
+
 
 ARCHITECTURE = Architecture(
     name="seamless_m4t",
@@ -22,5 +41,9 @@ ARCHITECTURE = Architecture(
     common_input=r".+\.self_attn\.linear_pos",
     reads_source=r".+\.cross_attention\.[kv]_proj",
     bypasses=None,
+    options=SeamlessOptions,
+    inputs="fairseq_gist.architectures.seamless_m4t.inputs:SeamlessInputs",
+    inputs_option="seamless_path",
+    exporter="fairseq_gist.architectures.seamless_m4t.export:write_seamless",
     attention_and_norms=r"(?:self_attn|cross_attention|\w*layer_norm)",
 )

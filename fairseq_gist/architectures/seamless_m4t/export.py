@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from argparse import Namespace
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
+from fairseq_gist.architectures.exporting import Export
 from fairseq_gist.errors import CheckpointError, OptionError
 
-__all__ = ["is_seamless", "write_seamless"]
+__all__ = ["write_seamless"]
 
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".msgpack", ".h5", ".index.json")
 _MADE = ("config.json",)
 
 
-def is_seamless(settings: Namespace) -> bool:
-    """Return whether the settings of a checkpoint are of a SeamlessM4T model."""
-    return bool(getattr(settings, "seamless_config", None))
-
-
-def write_seamless(
-    state: Dict[str, Any], settings: Namespace, folder: str, original: str, checkpoint: str
-) -> None:
+def write_seamless(export: Export) -> str:
     """Write configuration and weights, with the other files of the original folder.
 
-    Args:
-        state: of one language's model, nothing in it split.
-        settings: of the checkpoint's model.
-        folder: to be made, whole or not at all; what is there stays if it is no empty folder.
-        original: with tokenizer, feature extractor and settings of generation.
-        checkpoint: for errors.
+    Returns:
+        What it is, in words.
 
     Raises:
-        OptionError: when ``folder`` is there already, or ``original`` isn't.
+        OptionError: when the folder is there already, or the original isn't or isn't known.
         CheckpointError: when the state doesn't fit the configuration.
     """
-    out, source = Path(folder), Path(original)
+    if not export.options.seamless_path:
+        raise OptionError(
+            f"{export.checkpoint} doesn't say from which folder its model was trained: name it, "
+            "with --seamless-path, for its tokenizer and feature extractor"
+        )
+    out, source = Path(export.output), Path(export.options.seamless_path)
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise OptionError(f"-o {out}: expected a new folder, found one with files, or a file")
     if not (source / "config.json").is_file():
@@ -45,7 +39,7 @@ def write_seamless(
             f"--seamless-path {source}: expected the folder that the model was trained from, with "
             "its tokenizer, found no config.json"
         )
-    model = _model(state, settings, checkpoint)
+    model = _model(export)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
@@ -59,9 +53,10 @@ def write_seamless(
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    return "for transformers"
 
 
-def _model(state: Dict[str, Any], settings: Namespace, checkpoint: str) -> Any:
+def _model(export: Export) -> Any:
     import torch
 
     from fairseq_gist.architectures.seamless_m4t.folder import configuration_from
@@ -70,12 +65,12 @@ def _model(state: Dict[str, Any], settings: Namespace, checkpoint: str) -> Any:
 
     kind = require_transformers().SeamlessM4TForSpeechToText
     with torch.device("meta"):
-        model = kind(configuration_from(settings.seamless_config))
+        model = kind(configuration_from(export.settings.seamless_config))
     try:
-        model.load_state_dict(state_for_transformers(state), strict=True, assign=True)
+        model.load_state_dict(state_for_transformers(export.state), strict=True, assign=True)
     except (RuntimeError, KeyError) as error:
         raise CheckpointError(
-            f"{checkpoint}: parameters don't fit SeamlessM4T: {' '.join(str(error).split())}"
+            f"{export.checkpoint}: parameters don't fit SeamlessM4T: {' '.join(str(error).split())}"
         ) from None
     model.tie_weights()
     return model

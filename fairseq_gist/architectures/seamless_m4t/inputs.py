@@ -1,89 +1,50 @@
-"""Speech-to-text on the data of a SeamlessM4T model where one is named."""
+"""What a SeamlessM4T model brings along: vocabulary, subwords and features of its folder."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
-from fairseq.data.audio.data_cfg import S2TDataConfig
-from fairseq.tasks.speech_to_text import SpeechToTextTask
-
-from fairseq_gist.architectures.seamless_m4t.data import SeamlessData
+from fairseq_gist.architectures.inputs import Inputs
+from fairseq_gist.architectures.seamless_m4t import SeamlessOptions
+from fairseq_gist.architectures.seamless_m4t.dictionary import SeamlessDictionary, SeamlessPieces
+from fairseq_gist.architectures.seamless_m4t.features import SeamlessFeatures
+from fairseq_gist.architectures.seamless_m4t.folder import SeamlessFolder
 from fairseq_gist.errors import OptionError
-from fairseq_gist.host.boundary import one_line_errors
 
 __all__ = ["SeamlessInputs"]
 
-_ARCH = "gist_seamless_m4t"
 
+class SeamlessInputs(Inputs):
+    """Vocabulary, subwords and features of the model in one folder.
 
-class SeamlessInputs(SpeechToTextTask):
-    """The stock task, which reads audio and text as ``--seamless-path`` says, if it is given."""
+    Attributes:
+        dictionary: fairseq's view of the vocabulary.
+        pieces: from text to its symbols and back.
 
-    def __init__(self, args: Any, tgt_dict: Any, seamless: Optional[SeamlessData] = None) -> None:
-        super().__init__(args, tgt_dict)
-        self.seamless = seamless
-        if seamless is not None:
-            seamless.configure(self.data_cfg)
+    Raises:
+        OptionError: when the folder holds no SeamlessM4T, or its parts don't fit together.
+    """
 
-    @classmethod
-    def setup_task(cls, args: Any, **kwargs: Any) -> Any:
-        """Set the task up with the vocabulary of the data, or of the model."""
-        path = getattr(args, "seamless_path", None)
-        if not path:
-            with one_line_errors():
-                _check_vocabulary(Path(args.data), args.config_yaml)
-            return super().setup_task(args, **kwargs)
-        with one_line_errors():
-            seamless = SeamlessData(path)
-        return cls(args, seamless.dictionary, seamless)
-
-    @property
-    def read_features(self) -> Any:
-        """What reads features from a path; None where that is fairseq's business."""
-        return None if self.seamless is None else self.seamless.features
-
-    def check_model(self, args: Any) -> None:
-        """Raise OptionError unless the model is one for these data."""
-        is_seamless = getattr(args, "arch", None) == _ARCH or hasattr(args, "seamless_config")
-        if is_seamless and self.seamless is None:
+    def __init__(self, options: SeamlessOptions) -> None:
+        path = str(options.seamless_path)
+        folder = SeamlessFolder(path)
+        config, tokenizer = folder.configuration, folder.tokenizer()
+        extractor = folder.feature_extractor()
+        made, width = extractor.num_mel_bins * extractor.stride, config.feature_projection_input_dim
+        if made != width:
             raise OptionError(
-                f"--arch {_ARCH}: the model's vocabulary and features are those of a folder; name "
-                "it with --seamless-path"
+                f"--seamless-path {path}: the model expects features {width} wide, its feature "
+                f"extractor makes {made}"
             )
-        if self.seamless is not None and not is_seamless:
-            raise OptionError(
-                f"--seamless-path goes with --arch {_ARCH}, found {getattr(args, 'arch', None)}"
-            )
+        origin = f"the tokenizer of {path}"
+        self.dictionary = SeamlessDictionary(tokenizer, config.vocab_size, origin)
+        self.pieces = SeamlessPieces(tokenizer)
+        self._features = SeamlessFeatures(extractor, width)
 
-    def build_tokenizer(self, args: Any) -> Any:
-        """Return the stock task's; what the model's own needs is done by :meth:`build_bpe`."""
-        return super().build_tokenizer(args) if self.seamless is None else None
+    def features(self, path: str, transforms: Any = None) -> Any:
+        """Return the features at ``path``, `[frames, width]`; see :class:`SeamlessFeatures`."""
+        return self._features(path, transforms)
 
-    def build_bpe(self, args: Any) -> Any:
-        """Return the model's tokenizer, or the stock task's."""
-        return super().build_bpe(args) if self.seamless is None else self.seamless.pieces
-
-    def get_interactive_tokens_and_lengths(
-        self, lines: List[str], encode_fn: Any
-    ) -> Tuple[List[str], List[int]]:
-        """Return the audio files that ``lines`` name, and their lengths in frames."""
-        if self.seamless is None:
-            found: Tuple[List[str], List[int]]
-            found = super().get_interactive_tokens_and_lengths(lines, encode_fn)
-            return found
-        with one_line_errors():
-            return lines, [self.seamless.features.length(line) for line in lines]
-
-
-def _check_vocabulary(data: Path, config_yaml: str) -> None:
-    """Raise OptionError for data that name no vocabulary and have none of the usual name."""
-    if not (data / config_yaml).is_file():
-        return
-    config = S2TDataConfig(data / config_yaml)
-    file = data / config.vocab_filename
-    if "vocab_filename" not in config.config and not file.is_file():
-        raise OptionError(
-            f"{data / config_yaml} names no vocabulary, and there is no {file.name}; for the data "
-            "of a SeamlessM4T give its folder with --seamless-path"
-        )
+    def length(self, path: str) -> int:
+        """Return how many frames of a hundredth of a second the audio at ``path`` has."""
+        return self._features.length(path)

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from fairseq_gist.architectures.seamless_m4t.data import SeamlessData
+from fairseq_gist.architectures import of_arch
 from fairseq_gist.architectures.seamless_m4t.dictionary import SeamlessDictionary
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.languages.rows import languages_of_vocabulary
@@ -19,9 +19,14 @@ if sys.version_info < (3, 11):
     pytest.importorskip("transformers")
 
 
+def made(folder):
+    architecture = of_arch("seamless_m4t")
+    return architecture.inputs_from(architecture.options(seamless_path=folder))
+
+
 @pytest.fixture(scope="module")
 def parts(folder):
-    return SeamlessData(str(folder))
+    return made(str(folder))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +81,7 @@ def test_features_of_sound_are_those_of_the_extractor(parts, folder, sound):
     found = parts.features(str(path))
     assert found.shape == (50, 160)
     assert torch.equal(found, made["input_features"][0][kept])
-    assert parts.features.length(str(path)) == 103
+    assert parts.length(str(path)) == 103
 
 
 def test_filterbanks_of_prepare_become_the_same_features(parts, sound, tmp_path):
@@ -136,7 +141,7 @@ def test_a_tokenizer_that_only_has_its_sentencepiece_model(folder, tmp_path):
         (tmp_path / "copy" / name).unlink()
     write_tokenizer(tmp_path / "copy", keep_model=True)
     (tmp_path / "copy" / "tokenizer.json").unlink()
-    data, again = SeamlessData(str(folder)), SeamlessData(str(tmp_path / "copy"))
+    data, again = made(str(folder)), made(str(tmp_path / "copy"))
     assert data.dictionary.symbols == again.dictionary.symbols
 
 

@@ -119,12 +119,12 @@ def test_a_language_that_is_none_is_refused(key, names, message):
 
 
 def test_the_tag_to_begin_with():
-    assert made("tgt").prefix("es", None) == "<lang:es>"
-    assert made("pair", "ru-de").prefix("ru-de", None) == "<lang:de>"
-    assert made("src").prefix("ru", "es") == "<lang:es>"
-    assert made("src", symbols=["<lang:en>"]).prefix("ru", None) == "<lang:en>"
+    assert made("tgt").target_of("es", None) == "es"
+    assert made("pair", "ru-de").target_of("ru-de", None) == "de"
+    assert made("src").target_of("ru", "es") == "es"
+    assert made("src", symbols=["<lang:en>"]).target_of("ru", None) == "en"
     with pytest.raises(OptionError, match="--target-language: expected .*, de, es, none was given"):
-        made("src").prefix("ru", None)
+        made("src").target_of("ru", None)
 
 
 def test_a_vocabulary_of_far_more_languages_does_not_say_which_are_trained():

@@ -1,0 +1,33 @@
+"""What an architecture is given to write the model that one language has."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import Any, Collection, Dict
+
+__all__ = ["Export"]
+
+
+@dataclass(frozen=True)
+class Export:
+    """One language's model, on its way out.
+
+    Attributes:
+        state: of the model, nothing in it split.
+        content: of the checkpoint that it is from.
+        settings: of that checkpoint's model.
+        options: the architecture's dataclass of options, from the command line or else the
+            checkpoint; None where it has none.
+        output: file or folder to be written, whole or not at all.
+        checkpoint: for errors.
+        added: options of our task that stock fairseq's doesn't have.
+    """
+
+    state: Dict[str, Any]
+    content: Dict[str, Any]
+    settings: Namespace
+    options: Any
+    output: str
+    checkpoint: str
+    added: Collection[str] = ()

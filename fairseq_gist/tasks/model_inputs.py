@@ -1,0 +1,110 @@
+"""Speech-to-text on the vocabulary and features that a model brings along, where one is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, List, Optional, Tuple
+
+from fairseq.data.audio.data_cfg import S2TDataConfig
+from fairseq.tasks.speech_to_text import SpeechToTextTask
+
+from fairseq_gist.architectures import Architecture, all_architectures, of_settings
+from fairseq_gist.architectures.inputs import Inputs
+from fairseq_gist.errors import OptionError
+from fairseq_gist.host.boundary import one_line_errors
+
+__all__ = ["ModelInputsTask"]
+
+
+class ModelInputsTask(SpeechToTextTask):
+    """The stock task, which reads audio and text as a model's own options say, if they are given.
+
+    Attributes:
+        inputs: of the model that is named; None where the data folder says it all.
+    """
+
+    def __init__(self, args: Any, tgt_dict: Any, inputs: Optional[Inputs] = None) -> None:
+        super().__init__(args, tgt_dict)
+        self.inputs = inputs
+        if inputs is not None:
+            # every target begins with a tag: the manifests' languages are checked for theirs
+            self.data_cfg.config["prepend_tgt_lang_tag"] = True
+            self.data_cfg.config["prepend_bos_and_append_tgt_lang_tag"] = False
+
+    @classmethod
+    def setup_task(cls, args: Any, **kwargs: Any) -> Any:
+        """Set the task up with the vocabulary of the data, or of the model."""
+        with one_line_errors():
+            named = _named(args)
+            if named is not None:
+                inputs = named.inputs_from(args)
+                return cls(args, inputs.dictionary, inputs)
+            _check_vocabulary(Path(args.data), args.config_yaml)
+        return super().setup_task(args, **kwargs)
+
+    @property
+    def prefix_size(self) -> int:
+        """How many symbols begin a target without being a part of it: tags."""
+        if self.inputs is not None:
+            return self.inputs.prefix_size
+        return 1 if self.data_cfg.prepend_tgt_lang_tag else 0
+
+    def check_model(self, args: Any) -> None:
+        """Raise OptionError unless the model is one for these data."""
+        own, named = of_settings(args), _named(self.args)
+        if own is not None and own.inputs is not None and named is None:
+            raise OptionError(
+                f"--arch {own.model_name}: the model's vocabulary and features are those of a "
+                f"folder; name it with {own.inputs_flag}"
+            )
+        if named is not None and named is not own:
+            raise OptionError(
+                f"{named.inputs_flag} goes with --arch {named.model_name}, found "
+                f"{getattr(args, 'arch', None)}"
+            )
+
+    def build_tokenizer(self, args: Any) -> Any:
+        """Return the stock task's; what the model's own needs is done by :meth:`build_bpe`."""
+        return super().build_tokenizer(args) if self.inputs is None else None
+
+    def build_bpe(self, args: Any) -> Any:
+        """Return the model's tokenizer, or the stock task's."""
+        return super().build_bpe(args) if self.inputs is None else self.inputs.pieces
+
+    def get_interactive_tokens_and_lengths(
+        self, lines: List[str], encode_fn: Any
+    ) -> Tuple[List[str], List[int]]:
+        """Return the audio files that ``lines`` name, and their lengths in frames."""
+        if self.inputs is None:
+            found: Tuple[List[str], List[int]]
+            found = super().get_interactive_tokens_and_lengths(lines, encode_fn)
+            return found
+        with one_line_errors():
+            return lines, [self.inputs.length(line) for line in lines]
+
+
+def _named(args: Any) -> Optional[Architecture]:
+    """Return the architecture whose own inputs the options name.
+
+    Raises:
+        OptionError: when they name those of several.
+    """
+    named = [one for one in all_architectures().values() if one.brings_inputs(args)]
+    if len(named) > 1:
+        flags = " and ".join(one.inputs_flag for one in named)
+        raise OptionError(f"{flags} exclude each other: data are read for one model")
+    return named[0] if named else None
+
+
+def _check_vocabulary(data: Path, config_yaml: str) -> None:
+    """Raise OptionError for data that name no vocabulary and have none of the usual name."""
+    if not (data / config_yaml).is_file():
+        return
+    config = S2TDataConfig(data / config_yaml)
+    file = data / config.vocab_filename
+    if "vocab_filename" not in config.config and not file.is_file():
+        flags = [one.inputs_flag for one in all_architectures().values() if one.inputs]
+        raise OptionError(
+            f"{data / config_yaml} names no vocabulary, and there is no {file.name}; for a model "
+            f"that brings its own give its folder with {' or '.join(flags)}"
+        )
