@@ -236,10 +236,10 @@ class GistSpeechToTextTask(ModelInputsTask):
     def _routing(self, model: Any) -> Any:
         routing = getattr(model, "routing", None)
         if routing is None:
-            names = ", ".join(one.model_name for one in all_architectures().values())
+            *names, last = (one.model_name for one in all_architectures().values())
             raise OptionError(
-                f"{type(model).__name__} can't be differentiated; use --arch with one of {names}, "
-                "or one of their sizes"
+                f"{type(model).__name__} can't be differentiated; use --arch {', '.join(names)} or "
+                f"{last}, or one of their sizes"
             )
         return routing
 

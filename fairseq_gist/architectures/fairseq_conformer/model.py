@@ -13,8 +13,9 @@ from fairseq.models import (
 from fairseq.models.speech_to_text import s2t_conformer as stock
 
 from fairseq_gist.architectures.fairseq_conformer import ARCHITECTURE
-from fairseq_gist.architectures.routed.encoder import RoutedEncoder
-from fairseq_gist.architectures.routed.model import RoutedModel, add_model_args
+from fairseq_gist.architectures.routed.encoder import RoutedStockEncoder
+from fairseq_gist.architectures.routed.model import RoutedModel
+from fairseq_gist.architectures.routed.options import add_model_args
 from fairseq_gist.errors import OptionError
 from fairseq_gist.host.options import read_numbers
 from fairseq_gist.nn.sources import partitions_in
@@ -24,7 +25,7 @@ __all__ = ["GistS2TConformer", "GistS2TConformerEncoder"]
 _NUMBERS = ("input_feat_per_channel", "input_channels", "depthwise_conv_kernel_size")
 
 
-class GistS2TConformerEncoder(RoutedEncoder, stock.S2TConformerEncoder):
+class GistS2TConformerEncoder(RoutedStockEncoder, stock.S2TConformerEncoder):
     """The stock encoder, which passes the languages on and encodes an utterance once.
 
     Raises:

@@ -8,13 +8,14 @@ from fairseq.models import register_model, register_model_architecture
 from fairseq.models.speech_to_text import s2t_transformer as stock
 
 from fairseq_gist.architectures.fairseq_transformer import ARCHITECTURE
-from fairseq_gist.architectures.routed.encoder import RoutedEncoder
-from fairseq_gist.architectures.routed.model import RoutedModel, add_model_args
+from fairseq_gist.architectures.routed.encoder import RoutedStockEncoder
+from fairseq_gist.architectures.routed.model import RoutedModel
+from fairseq_gist.architectures.routed.options import add_model_args
 
 __all__ = ["GistS2TEncoder", "GistS2TTransformer"]
 
 
-class GistS2TEncoder(RoutedEncoder, stock.S2TTransformerEncoder):
+class GistS2TEncoder(RoutedStockEncoder, stock.S2TTransformerEncoder):
     """The stock encoder, which passes the languages on and encodes an utterance once."""
 
     layers_name = "transformer_layers"

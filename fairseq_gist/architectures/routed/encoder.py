@@ -6,36 +6,36 @@ from typing import Any, ClassVar, Dict, List, Optional, Tuple
 
 from torch import Tensor, nn
 
-from fairseq_gist.errors import CheckpointError, OptionError
-from fairseq_gist.nn.adapters import attach_adapter
+from fairseq_gist.architectures.routed.options import adapted
+from fairseq_gist.errors import CheckpointError
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.rows import reordered
 from fairseq_gist.nn.sources import SourceRows, partitions_in
 from fairseq_gist.surgery.adapters import agree_on_adapters
 
-__all__ = ["RoutedEncoder", "adapter_dim"]
+__all__ = ["RoutedEncoder", "RoutedStockEncoder"]
 
 
 class RoutedEncoder(nn.Module):
-    """Goes before a stock encoder: passes the languages on and encodes an utterance once.
+    """Goes before an encoder: passes the languages on and encodes an utterance once.
 
-    The stock encoder runs its layers one after the other, each with the activations
-    `[frames, sources, channels]` and their padding mask for its first arguments.
+    The encoder calls :meth:`keep_apart` before whatever may tell languages apart and runs after
+    :meth:`_repeat_audio`; its output has ``encoder_out`` and ``encoder_padding_mask``.
+
+    Attributes:
+        rows_dim: where the rows are in its activations.
+        layers_name: attribute with the layers.
+        later: attributes that run after the layers.
     """
 
     routing: Routing
+    rows_dim: ClassVar[int] = 1
     layers_name: ClassVar[str]
-    """Attribute with the layers."""
+    later: ClassVar[Tuple[str, ...]] = ("layer_norm", "ctc_proj")
 
-    def __init__(self, args: Any) -> None:
-        super().__init__(args)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self._rows: Optional[SourceRows] = None
-        layers = getattr(self, self.layers_name)
-        for layer in layers:
-            if adapter_dim(args):
-                attach_adapter(layer, args.encoder_embed_dim, adapter_dim(args))
-            layer.register_forward_pre_hook(self._before_layer)
-        layers[-1].register_forward_hook(self._after_layers)
 
     def forward(
         self,
@@ -68,18 +68,25 @@ class RoutedEncoder(nn.Module):
         try:
             with self.routing.using(batch):
                 src_tokens, src_lengths = self._repeat_audio(src_tokens, src_lengths)
-                out = super().forward(src_tokens, src_lengths, return_all_hiddens)
+                out = self._encode(src_tokens, src_lengths, return_all_hiddens)
             out["source_of"] = self._finish_rows(out)
         finally:
             self._rows = None
         out["lang_ids"] = [] if lang_ids is None else [lang_ids]
         return out
 
+    def _encode(
+        self, src_tokens: Tensor, src_lengths: Tensor, return_all_hiddens: bool
+    ) -> Dict[str, List[Tensor]]:
+        """Encode audio, each row of activations for all that share it; masks are of utterances."""
+        out: Dict[str, List[Tensor]] = super().forward(src_tokens, src_lengths, return_all_hiddens)
+        return out
+
     def _repeat_audio(self, src_tokens: Tensor, src_lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """Give languages audio of their own where what comes before the layers tells them apart."""
         if self._rows is None or not self.routing.in_encoder:
             return src_tokens, src_lengths
-        later = (self.layers_name, "layer_norm", "ctc_proj")
+        later = (self.layers_name, *self.later)
         before = [module for name, module in self.named_children() if name not in later]
         repeats = self._rows.keep_apart(partitions_in(before, self.routing))
         self.routing.current = self._rows.languages()
@@ -88,28 +95,16 @@ class RoutedEncoder(nn.Module):
         self._rows.restart()
         return src_tokens.index_select(0, repeats), src_lengths.index_select(0, repeats)
 
-    def _before_layer(self, layer: Any, inputs: Any) -> Any:
-        x, padding_mask, *others = inputs
-        if self._rows is None:
-            return None
-        x = self._keep_apart([layer], x)
-        return x, None if padding_mask is None else self._of_rows(padding_mask), *others
-
-    def _after_layers(self, layer: Any, inputs: Any, output: Tensor) -> Any:
-        norm = getattr(self, "layer_norm", None)
-        if self._rows is None or norm is None:
-            return None
-        return self._keep_apart([norm], output)
-
-    def _keep_apart(self, modules: List[Any], x: Tensor) -> Tensor:
-        """Return ``x`` with the rows that ``modules`` need, `[frames, sources, channels]`."""
+    def keep_apart(self, modules: List[Any], x: Tensor) -> Tensor:
+        """Return the activation ``x`` with the rows that ``modules`` need; itself if it has."""
         if self._rows is None or not self.routing.in_encoder:
             return x
         repeats = self._rows.keep_apart(partitions_in(modules, self.routing))
         self.routing.current = self._rows.languages()
-        return x if repeats is None else x.index_select(1, repeats)
+        return x if repeats is None else x.index_select(self.rows_dim, repeats)
 
-    def _of_rows(self, padding_mask: Tensor) -> Tensor:
+    def of_rows(self, padding_mask: Tensor) -> Tensor:
+        """Return a mask of utterances, `[utterances, ...]`, as one of the rows there are now."""
         if self._rows is None or not self.routing.in_encoder:
             return padding_mask
         return padding_mask.index_select(0, self._rows.utterance_of)
@@ -119,7 +114,7 @@ class RoutedEncoder(nn.Module):
             return []
         if self.routing.in_encoder:
             out["encoder_padding_mask"] = [
-                self._of_rows(mask) for mask in out["encoder_padding_mask"]
+                self.of_rows(mask) for mask in out["encoder_padding_mask"]
             ]
         source_of = self._rows.source_of
         return [] if source_of is None else [source_of]
@@ -140,19 +135,45 @@ class RoutedEncoder(nn.Module):
         agree_on_adapters(self, state_dict)
         return super().load_state_dict(state_dict, *args, **kwargs)
 
+    def _reorder(self, encoder_out: Any, order: Tensor) -> Dict[str, List[Tensor]]:
+        """Return the output for other rows, in this order."""
+        out: Dict[str, List[Tensor]] = super().reorder_encoder_out(encoder_out, order)
+        return out
+
     def reorder_encoder_out(self, encoder_out: Any, new_order: Tensor) -> Any:
         """Reorder the rows, their languages with them; afterwards each has its own encoding."""
         source_of = encoder_out.get("source_of")
         order = source_of[0].index_select(0, new_order) if source_of else new_order
-        out = super().reorder_encoder_out(encoder_out, order)
+        out = self._reorder(encoder_out, order)
         out["lang_ids"] = [reordered(ids, new_order) for ids in encoder_out["lang_ids"]]
         out["source_of"] = []
         return out
 
 
-def adapter_dim(args: Any) -> int:
-    """Return the size of adapters; models of before there were any don't say."""
-    size = getattr(args, "adapter_dim", None) or 0
-    if size < 0:
-        raise OptionError(f"--adapter-dim: expected 0 or more channels, found {size}")
-    return size
+class RoutedStockEncoder(RoutedEncoder):
+    """Goes before an encoder of fairseq's.
+
+    That one runs its layers one after the other, each with the activations
+    `[frames, sources, channels]` and their padding mask for its first arguments.
+    """
+
+    def __init__(self, args: Any) -> None:
+        super().__init__(args)
+        layers = getattr(self, self.layers_name)
+        for layer in layers:
+            adapted(layer, args.encoder_embed_dim, args)
+            layer.register_forward_pre_hook(self._before_layer)
+        layers[-1].register_forward_hook(self._after_layers)
+
+    def _before_layer(self, layer: Any, inputs: Any) -> Any:
+        x, padding_mask, *others = inputs
+        if self._rows is None:
+            return None
+        x = self.keep_apart([layer], x)
+        return x, None if padding_mask is None else self.of_rows(padding_mask), *others
+
+    def _after_layers(self, layer: Any, inputs: Any, output: Tensor) -> Any:
+        norm = getattr(self, "layer_norm", None)
+        if self._rows is None or norm is None:
+            return None
+        return self.keep_apart([norm], output)

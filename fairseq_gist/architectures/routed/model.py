@@ -10,7 +10,7 @@ from fairseq import checkpoint_utils
 from torch import Tensor, nn
 
 from fairseq_gist.architectures.base import Architecture
-from fairseq_gist.architectures.routed.decoder import GistS2TDecoder
+from fairseq_gist.architectures.routed.decoder import GistS2TDecoder, RoutedDecoder
 from fairseq_gist.architectures.routed.encoder import RoutedEncoder
 from fairseq_gist.errors import OptionError
 from fairseq_gist.host.boundary import one_line_errors
@@ -20,7 +20,7 @@ from fairseq_gist.nn.routing import Routing
 from fairseq_gist.surgery.adapters import agree_on_adapters
 from fairseq_gist.surgery.state import reconcile
 
-__all__ = ["RoutedModel", "add_model_args"]
+__all__ = ["RoutedModel"]
 
 
 class RoutedModel(nn.Module):
@@ -29,7 +29,7 @@ class RoutedModel(nn.Module):
     architecture: ClassVar[Architecture]
     encoder_class: ClassVar[Type[RoutedEncoder]]
 
-    def __init__(self, encoder: RoutedEncoder, decoder: GistS2TDecoder) -> None:
+    def __init__(self, encoder: RoutedEncoder, decoder: RoutedDecoder) -> None:
         super().__init__(encoder, decoder)
         self.routing = encoder.routing = decoder.routing
         use_plain_layer_norms(self)
@@ -83,25 +83,3 @@ class RoutedModel(nn.Module):
             agree_on_adapters(self, state_dict)
             reconcile(self, state_dict, self.routing)
         super().upgrade_state_dict_named(state_dict, name)
-
-
-def add_model_args(parser: Any) -> None:
-    """Add the options of adapters and activation checkpointing."""
-    parser.add_argument(
-        "--adapter-dim",
-        type=int,
-        default=0,
-        metavar="N",
-        help="put an adapter with N channels in between behind every encoder and decoder "
-        "layer, one for each language (default: 0, none)",
-    )
-    parser.add_argument(
-        "--checkpoint-activations",
-        action="store_true",
-        help="recompute each decoder layer in the backward pass instead of keeping it",
-    )
-    parser.add_argument(
-        "--offload-activations",
-        action="store_true",
-        help="recompute each decoder layer, its input kept in CPU memory",
-    )

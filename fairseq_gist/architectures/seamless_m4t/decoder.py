@@ -9,12 +9,14 @@ import torch
 from fairseq.models import FairseqIncrementalDecoder
 from torch import Tensor, nn
 
+from fairseq_gist.architectures.routed.decoder import RoutedDecoder
+from fairseq_gist.architectures.routed.options import adapted, recomputed
 from fairseq_gist.architectures.seamless_m4t.encoder import drops_layer
-from fairseq_gist.languages.rows import TARGET, language_tags
-from fairseq_gist.nn.routing import LanguageBatch, Routing
-from fairseq_gist.nn.tags import check_tags, tag_places
+from fairseq_gist.languages.rows import TARGET
+from fairseq_gist.nn.routing import Routing
+from fairseq_gist.nn.source_once import read_source_once
 
-__all__ = ["GistSeamlessDecoder", "PlainFeedForward"]
+__all__ = ["GistSeamlessDecoder", "PlainFeedForward", "SourceAttention"]
 
 _CACHE = "seamless_cache"
 
@@ -37,7 +39,77 @@ class PlainFeedForward(nn.Module):
         return output
 
 
-class GistSeamlessDecoder(FairseqIncrementalDecoder):
+class SourceAttention(nn.Module):
+    """transformers' attention to the encoder's output, which may have one row for several.
+
+    Args:
+        attention: ``SeamlessM4TAttention``, whose modules are taken over.
+        routing: of the model.
+    """
+
+    is_causal = False
+
+    def __init__(self, attention: Any, routing: Routing) -> None:
+        super().__init__()
+        self.config, self.layer_idx = attention.config, attention.layer_idx
+        self.head_dim, self.scaling = attention.head_dim, attention.scaling
+        self.dropout = attention.dropout
+        self.k_proj, self.v_proj = attention.k_proj, attention.v_proj
+        self.q_proj, self.out_proj = attention.q_proj, attention.out_proj
+        for projection in (self.k_proj, self.v_proj):
+            read_source_once(projection, routing, batch_dim=0)
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        cache: Any = None,
+        attention_mask: Optional[Tensor] = None,
+        **kwargs: Any,
+    ) -> Tuple[Tensor, Optional[Tensor]]:
+        """Attend.
+
+        Args:
+            hidden_states: `[rows, tokens, channels]`.
+            encoder_hidden_states: `[sources, frames, channels]`.
+            cache: of beam search; keys and values are then projected once.
+            attention_mask: of the rows, `[rows, 1, tokens, frames]`.
+            kwargs: for the function that attends.
+        """
+        from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+        from transformers.models.seamless_m4t.modeling_seamless_m4t import eager_attention_forward
+
+        queries = self._heads(self.q_proj(hidden_states))
+        if cache is not None and cache.is_updated.get(self.layer_idx):
+            known = cache.cross_attention_cache.layers[self.layer_idx]
+            keys, values = known.keys, known.values
+        else:
+            keys = self._heads(self.k_proj(encoder_hidden_states))
+            values = self._heads(self.v_proj(encoder_hidden_states))
+            if cache is not None:
+                keys, values = cache.cross_attention_cache.update(keys, values, self.layer_idx)
+                cache.is_updated[self.layer_idx] = True
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation,  # noqa: SLF001 - transformers' models read it so
+            eager_attention_forward,
+        )
+        attended, weights = attend(
+            self,
+            queries,
+            keys,
+            values,
+            attention_mask,
+            dropout=self.dropout if self.training else 0.0,
+            scaling=self.scaling,
+            **kwargs,
+        )
+        return self.out_proj(attended.reshape(*hidden_states.shape[:-1], -1).contiguous()), weights
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:-1], -1, self.head_dim).transpose(1, 2)
+
+
+class GistSeamlessDecoder(RoutedDecoder, FairseqIncrementalDecoder):
     """The modules of transformers' text decoder, run one after the other as there.
 
     Embedding and output projection are plain modules with one weight, so that they are one unit.
@@ -49,6 +121,7 @@ class GistSeamlessDecoder(FairseqIncrementalDecoder):
         routing: of the model.
         language_key: what a row's language is, one of
             :data:`~fairseq_gist.languages.rows.LANGUAGE_KEYS`.
+        args: options of the model; None for none.
     """
 
     def __init__(
@@ -58,11 +131,11 @@ class GistSeamlessDecoder(FairseqIncrementalDecoder):
         dictionary: Any,
         routing: Routing,
         language_key: str = TARGET,
+        args: Any = None,
     ) -> None:
         super().__init__(dictionary)
-        self.config, self.routing = text_decoder.config, routing
-        tags = language_tags(routing.languages, dictionary.symbols, language_key)
-        self.tags = [None if tag is None else dictionary.index(tag) for tag in tags]
+        self.know(routing, dictionary, language_key)
+        self.config = text_decoder.config
         self.embed_scale = math.sqrt(self.config.hidden_size) if self.config.scale_embedding else 1
         self.embed_tokens = _plain(text_decoder.embed_tokens)
         self.embed_positions = text_decoder.embed_positions
@@ -71,6 +144,8 @@ class GistSeamlessDecoder(FairseqIncrementalDecoder):
         self.output_projection = output_projection
         for layer in self.layers:
             layer.ffn = PlainFeedForward(layer.ffn)
+            layer.cross_attention = SourceAttention(layer.cross_attention, routing)
+            recomputed(adapted(layer, self.config.hidden_size, args), routing, args)
 
     def forward(
         self,
@@ -93,14 +168,9 @@ class GistSeamlessDecoder(FairseqIncrementalDecoder):
         Raises:
             RoutingError: when a row's language isn't the one its language tag names.
         """
-        batch = self._languages(encoder_out)
-        # in beam search, hypotheses of probability 0 may have any token in the tag's place
-        if batch is not None and incremental_state is None and prev_output_tokens.size(1) > 1:
-            check_tags(batch, tag_places(prev_output_tokens), self.tags)
-        encoded, mask = encoder_out["encoder_out"][0], encoder_out["encoder_mask"][0]
-        if encoder_out["source_of"]:
-            of_rows = encoder_out["source_of"][0]
-            encoded, mask = encoded.index_select(0, of_rows), mask.index_select(0, of_rows)
+        batch = self.batch_of(encoder_out, prev_output_tokens, incremental_state)
+        encoded = encoder_out["encoder_out"][0]
+        padding = self.with_mask_of_rows(encoder_out)["encoder_padding_mask"][0]
         cache = None
         if incremental_state is not None:
             prev_output_tokens = prev_output_tokens[:, -1:]
@@ -108,11 +178,7 @@ class GistSeamlessDecoder(FairseqIncrementalDecoder):
                 incremental_state[_CACHE] = self._new_cache()
             cache = incremental_state[_CACHE]
         with self.routing.using(batch):
-            return self._decode(prev_output_tokens, encoded, mask, cache), {"attn": [None]}
-
-    def _languages(self, encoder_out: Any) -> Optional[LanguageBatch]:
-        ids = encoder_out["lang_ids"]
-        return self.routing.languages_of(ids[0]) if ids else None
+            return self._decode(prev_output_tokens, encoded, padding, cache), {"attn": [None]}
 
     def _new_cache(self) -> Any:
         from transformers.cache_utils import DynamicCache, EncoderDecoderCache
@@ -121,7 +187,7 @@ class GistSeamlessDecoder(FairseqIncrementalDecoder):
             DynamicCache(config=self.config), DynamicCache(config=self.config)
         )
 
-    def _decode(self, tokens: Tensor, encoded: Tensor, mask: Tensor, cache: Any) -> Tensor:
+    def _decode(self, tokens: Tensor, encoded: Tensor, padding: Tensor, cache: Any) -> Tensor:
         from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
 
         x = self.embed_tokens(tokens) * self.embed_scale
@@ -130,7 +196,11 @@ class GistSeamlessDecoder(FairseqIncrementalDecoder):
             config=self.config, inputs_embeds=x, attention_mask=None, cache=cache
         )
         cross = create_bidirectional_mask(
-            config=self.config, inputs_embeds=x, attention_mask=mask, encoder_hidden_states=encoded
+            config=self.config,
+            inputs_embeds=x,
+            attention_mask=(~padding).long(),
+            # of which only the shape counts, for as many rows as there are masks
+            encoder_hidden_states=encoded[:1].expand(x.size(0), -1, -1),
         )
         x = x + self.embed_positions(tokens, cache_length=done)
         x = nn.functional.dropout(x, p=self.config.dropout, training=self.training)

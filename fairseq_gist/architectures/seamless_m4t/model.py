@@ -8,6 +8,7 @@ from fairseq.models import FairseqEncoderDecoderModel, register_model, register_
 from torch import Tensor
 
 from fairseq_gist.architectures.routed.model import RoutedModel
+from fairseq_gist.architectures.routed.options import add_model_args
 from fairseq_gist.architectures.seamless_m4t import ARCHITECTURE
 from fairseq_gist.architectures.seamless_m4t.decoder import GistSeamlessDecoder
 from fairseq_gist.architectures.seamless_m4t.encoder import GistSeamlessEncoder
@@ -26,11 +27,11 @@ class GistSeamlessM4T(RoutedModel, FairseqEncoderDecoderModel):
 
     architecture = ARCHITECTURE
     encoder_class = GistSeamlessEncoder
-    batch_first = True
 
     @staticmethod
     def add_args(parser: Any) -> None:
-        """Add nothing: the folder of ``--seamless-path``, an option of the task, says it all."""
+        """Add adapters and activation checkpointing; the rest is said by the folder."""
+        add_model_args(parser)
 
     @classmethod
     def build_model(cls, args: Any, task: Any) -> GistSeamlessM4T:
@@ -56,11 +57,16 @@ class GistSeamlessM4T(RoutedModel, FairseqEncoderDecoderModel):
         if languages is None:
             languages = languages_of_vocabulary(task.target_dictionary.symbols)
         key = getattr(task, "language_key", TARGET)
-        return cls.around(model, task.target_dictionary, languages, key)
+        return cls.around(model, task.target_dictionary, languages, key, args)
 
     @classmethod
     def around(
-        cls, model: Any, dictionary: Any, languages: Sequence[str], language_key: str = TARGET
+        cls,
+        model: Any,
+        dictionary: Any,
+        languages: Sequence[str],
+        language_key: str = TARGET,
+        args: Any = None,
     ) -> GistSeamlessM4T:
         """Return a model with the modules of transformers' ``model``, which is of no use then.
 
@@ -69,11 +75,12 @@ class GistSeamlessM4T(RoutedModel, FairseqEncoderDecoderModel):
             dictionary: target vocabulary.
             languages: of the model.
             language_key: what a row's language is.
+            args: options of the model; None for none.
         """
         routing = Routing(languages)
-        encoder = GistSeamlessEncoder(model.speech_encoder, routing)
+        encoder = GistSeamlessEncoder(model.speech_encoder, routing, args)
         decoder = GistSeamlessDecoder(
-            model.text_decoder, model.lm_head, dictionary, routing, language_key
+            model.text_decoder, model.lm_head, dictionary, routing, language_key, args
         )
         return cls(encoder, decoder)
 

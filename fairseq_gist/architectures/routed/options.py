@@ -1,0 +1,64 @@
+"""The options that every model here has beside those of the stock one, and what they do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairseq.modules.checkpoint_activations import checkpoint_wrapper
+from torch import nn
+
+from fairseq_gist.errors import OptionError
+from fairseq_gist.nn.adapters import attach_adapter
+from fairseq_gist.nn.checkpointing import checkpoint_routed
+from fairseq_gist.nn.routing import Routing
+
+__all__ = ["adapted", "add_model_args", "recomputed"]
+
+
+def add_model_args(parser: Any) -> None:
+    """Add the options of adapters and activation checkpointing."""
+    parser.add_argument(
+        "--adapter-dim",
+        type=int,
+        default=0,
+        metavar="N",
+        help="put an adapter with N channels in between behind every encoder and decoder "
+        "layer, one for each language (default: 0, none)",
+    )
+    parser.add_argument(
+        "--checkpoint-activations",
+        action="store_true",
+        help="recompute each decoder layer in the backward pass instead of keeping it",
+    )
+    parser.add_argument(
+        "--offload-activations",
+        action="store_true",
+        help="recompute each decoder layer, its input kept in CPU memory",
+    )
+
+
+def adapted(layer: nn.Module, width: int, args: Any) -> nn.Module:
+    """Put an adapter behind ``layer``, whose output has ``width`` channels, if there are any.
+
+    Raises:
+        OptionError: for a size that can't be.
+    """
+    size = getattr(args, "adapter_dim", None) or 0  # models of before there were any don't say
+    if size < 0:
+        raise OptionError(f"--adapter-dim: expected 0 or more channels, found {size}")
+    if size:
+        attach_adapter(layer, width, size)
+    return layer
+
+
+def recomputed(layer: nn.Module, routing: Routing, args: Any) -> nn.Module:
+    """Have ``layer``, its adapter too, run again in the backward pass, if options say so.
+
+    The stock models' ``--offload-activations`` implies ``--checkpoint-activations``.
+    """
+    offload = bool(getattr(args, "offload_activations", False))
+    if not offload and not getattr(args, "checkpoint_activations", False):
+        return layer
+    return checkpoint_routed(
+        layer, routing, lambda module: checkpoint_wrapper(module, offload_to_cpu=offload)
+    )
