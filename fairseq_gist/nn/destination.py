@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from fairseq_gist.errors import SurgeryError
-from fairseq_gist.nn.routing import GradientSink, RowPartition
+from fairseq_gist.nn.partition import RowPartition
+from fairseq_gist.nn.routing import GradientSink
 
 __all__ = ["Destination", "custom_bwd", "custom_fwd", "sum_rows"]
 

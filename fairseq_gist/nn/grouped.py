@@ -7,8 +7,9 @@ from typing import Any, List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
+from fairseq_gist.nn.partition import RowPartition
 from fairseq_gist.nn.per_language import forward_recorded
-from fairseq_gist.nn.routing import GradientSink, LanguageBatch, Routing, RowPartition
+from fairseq_gist.nn.routing import GradientSink, LanguageBatch, Routing
 
 __all__ = ["GroupedModule", "fill_idle_gradients", "put_back"]
 

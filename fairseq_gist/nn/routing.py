@@ -8,19 +8,16 @@ recorded module below reads it. Index work is done once a batch and kept in the 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
-from typing import Dict, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Protocol, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
 
 from fairseq_gist.errors import RoutingError
+from fairseq_gist.nn.partition import DraftPart, Partition, RowPartition, draft_partition
 from fairseq_gist.nn.rows import Parcel, values_of
 
-__all__ = ["GradientSink", "LanguageBatch", "Partition", "Routing", "RowPartition"]
-
-Partition = Tuple[int, ...]
-"""The group of each language, `[languages]`."""
+__all__ = ["GradientSink", "LanguageBatch", "Routing"]
 
 
 class GradientSink(Protocol):
@@ -31,31 +28,6 @@ class GradientSink(Protocol):
 
         The tensor is the caller's and changes afterwards: what is kept must be a copy.
         """
-
-
-@dataclass(frozen=True)
-class RowPartition:
-    """The rows of a batch, divided among the groups that occur in it.
-
-    Attributes:
-        groups: indices of the groups present, ascending.
-        rows: for each of them the positions of its rows, each `[rows of the group]`.
-        inverse: puts the groups' rows, one group after the other, back in order, `[rows]`.
-        batches: for each of them the languages of its rows.
-        source_rows: for each of them the source of each of its rows, `[rows of the group]`; empty
-            where every row has its own.
-        sources: for each of them the sources that its rows need, each once; empty likewise.
-        spread: puts the outputs for ``sources``, one group after the other, in the place of every
-            row that needs them, `[rows]`; None likewise.
-    """
-
-    groups: Tuple[int, ...]
-    rows: Tuple[Tensor, ...]
-    inverse: Tensor
-    batches: Tuple[LanguageBatch, ...]
-    source_rows: Tuple[Tensor, ...] = ()
-    sources: Tuple[Tensor, ...] = ()
-    spread: Optional[Tensor] = None
 
 
 class LanguageBatch:
@@ -179,94 +151,25 @@ class LanguageBatch:
             if (one, len(ids)) not in self._partitions
         ]
         parcel = Parcel()
-        drafts = [self.draft(one, ids, parcel) for one in wanted]
+        shared = self._sources if len(ids) == len(self._ids) else None
+        drafts = [draft_partition(one, ids, shared, parcel, self._part) for one in wanted]
         tensors = parcel.send(self.device)
         for one, draft in zip(wanted, drafts):
             self._partitions[one, len(ids)] = draft.open(tensors)
 
-    def draft(self, group_of: Partition, ids: List[int], parcel: Parcel) -> _Draft:
-        """Return the partition of rows with these ids, its positions put into ``parcel``."""
-        members: Dict[int, List[int]] = {}
-        for row, language in enumerate(ids):
-            members.setdefault(group_of[language], []).append(row)
-        groups = tuple(sorted(members))
-        order = [row for group in groups for row in members[group]]
-        draft = _Draft(
-            groups, [parcel.add(members[group]) for group in groups], parcel.add(_inverse(order))
-        )
-        shares_sources = self._sources is not None and len(ids) == len(self._ids)
-        spread = [0] * len(ids)
-        start = 0
-        for group in groups:
-            local = None
-            if self._sources is not None and shares_sources:
-                of_rows = [self._sources[row] for row in members[group]]
-                needed = sorted(set(of_rows))
-                place = {source: index for index, source in enumerate(needed)}
-                local = [place[source] for source in of_rows]
-                for row, index in zip(members[group], local):
-                    spread[row] = start + index
-                start += len(needed)
-                draft.source_rows.append(parcel.add(of_rows))
-                draft.sources.append(parcel.add(needed))
-            draft.parts.append(self._part([ids[row] for row in members[group]], local, parcel))
-        if shares_sources:
-            draft.spread = parcel.add(spread)
-        return draft
-
-    def _part(self, ids: List[int], sources: Optional[List[int]], parcel: Parcel) -> _DraftPart:
+    def _part(self, ids: List[int], sources: Optional[List[int]], parcel: Parcel) -> DraftPart:
         part = LanguageBatch(ids, self.languages, sources, self.device)
         part.asked = self.asked_within
-        within = {one: part.draft(one, ids, parcel) for one in self._expected_within}
-        return _DraftPart(part, None if sources is None else parcel.add(sources), within)
+        within = {
+            one: draft_partition(one, ids, sources, parcel, part._part)
+            for one in self._expected_within
+        }
+        return DraftPart(part, None if sources is None else parcel.add(sources), within)
 
     def settle(self, source_of: Optional[Tensor], found: Dict[Partition, RowPartition]) -> None:
         """Take the tensors that were still to come, and partitions of all rows."""
         self.source_of = source_of
         self._partitions.update({(one, len(self)): parts for one, parts in found.items()})
-
-
-class _DraftPart(NamedTuple):
-    """The rows of one group, whose tensors are still to come."""
-
-    batch: LanguageBatch
-    source_of: Optional[int]
-    within: Dict[Partition, _Draft]
-
-
-class _Draft:
-    """A partition whose tensors are still to come: their numbers in a parcel instead."""
-
-    def __init__(self, groups: Tuple[int, ...], rows: List[int], inverse: int) -> None:
-        self.groups, self.rows, self.inverse = groups, rows, inverse
-        self.source_rows: List[int] = []
-        self.sources: List[int] = []
-        self.spread: Optional[int] = None
-        self.parts: List[_DraftPart] = []
-
-    def open(self, tensors: Sequence[Tensor]) -> RowPartition:
-        """Return the partition with its ``tensors``."""
-        for part in self.parts:
-            part.batch.settle(
-                None if part.source_of is None else tensors[part.source_of],
-                {one: draft.open(tensors) for one, draft in part.within.items()},
-            )
-        return RowPartition(
-            self.groups,
-            tuple(tensors[one] for one in self.rows),
-            tensors[self.inverse],
-            tuple(part.batch for part in self.parts),
-            tuple(tensors[one] for one in self.source_rows),
-            tuple(tensors[one] for one in self.sources),
-            None if self.spread is None else tensors[self.spread],
-        )
-
-
-def _inverse(order: Sequence[int]) -> List[int]:
-    inverse = [0] * len(order)
-    for position, row in enumerate(order):
-        inverse[row] = position
-    return inverse
 
 
 class Routing:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_gist.nn.grouped import GroupedModule
-from fairseq_gist.nn.routing import LanguageBatch, Partition, Routing
+from fairseq_gist.nn.partition import Partition
+from fairseq_gist.nn.routing import LanguageBatch, Routing
 from fairseq_gist.nn.rows import index_on, values_of
 from fairseq_gist.nn.watching import is_watched
 
