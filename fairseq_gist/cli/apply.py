@@ -8,6 +8,7 @@ import logging
 from fairseq_gist.files import check_output
 from fairseq_gist.host.checkpoints import (
     read_checkpoint,
+    with_model_settings,
     without_optimizer,
     write_checkpoint,
 )
@@ -54,13 +55,10 @@ def run(args: argparse.Namespace) -> None:
     model = model_from(content, args.checkpoint, languages)
     plan = with_adapters(model, plan)
     apply_plan(model, plan, model.routing)
-    result = without_optimizer(content)
-    result["model"] = model.state_dict()
-    result["args"] = None
     settings = gist_settings(content, args.checkpoint)
     key = args.language_key or getattr(settings, "language_key", None)
     if key not in (None, TARGET):  # what the vocabulary doesn't tell
         settings.language_key, settings.languages = key, ",".join(plan.languages)
-    result["cfg"] = {**dict(content.get("cfg") or {}), "model": settings}
-    write_checkpoint(result, args.output)
+    result = with_model_settings(without_optimizer(content), settings)
+    write_checkpoint({**result, "model": model.state_dict()}, args.output)
     logger.info(f"{args.output}: {count_parameters(model):,} parameters, {plan!r}")

@@ -14,6 +14,7 @@ __all__ = [
     "allow_own_checkpoints",
     "model_settings",
     "read_checkpoint",
+    "with_model_settings",
     "without_optimizer",
     "write_checkpoint",
 ]
@@ -70,6 +71,18 @@ def model_settings(content: Dict[str, Any], path: str) -> Namespace:
     if model is None:
         raise CheckpointError(f"{path} doesn't say which model it is of: neither 'cfg' nor 'args'")
     return Namespace(**vars(model)) if isinstance(model, Namespace) else Namespace(**dict(model))
+
+
+def with_model_settings(content: Dict[str, Any], settings: Namespace) -> Dict[str, Any]:
+    """Return the checkpoint with these settings of its model, where it keeps them.
+
+    That is among the groups of its ``cfg``; a fairseq older than 0.10.2 kept the options of
+    everything in one ``args``, from which a newer one makes the groups.
+    """
+    if content.get("cfg"):
+        cfg = {**dict(content["cfg"]), "model": settings}
+        return {**content, "args": None, "cfg": cfg}
+    return {**content, "args": settings, "cfg": None}
 
 
 def without_optimizer(content: Dict[str, Any]) -> Dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -232,3 +233,17 @@ def test_a_checkpoint_needs_no_pretrained_encoder_any_more(train, differentiated
     pretrained.unlink()
     models, _, _ = checkpoint_utils.load_model_ensemble_and_task([str(run.checkpoint)])
     assert_same_tensors(models[0].state_dict(), run.load()["model"])
+
+
+def test_apply_keeps_the_options_of_a_checkpoint_without_cfg(differentiated, tmp_path, capsys):
+    """As of fairseq before 0.10.2, which knew one set of options for everything."""
+    old, plan, out = (str(tmp_path / name) for name in ("old.pt", "plan.json", "split.pt"))
+    content = read_checkpoint(str(differentiated.checkpoint))
+    plan_in_state(content["model"]).save(plan)
+    settings = vars(content["cfg"]["model"])
+    torch.save({**content, "args": Namespace(**settings), "cfg": None}, old)
+    assert gist(["apply", old, plan, "-o", out]) == 0, capsys.readouterr().err
+    models, cfg, task = checkpoint_utils.load_model_ensemble_and_task([out])
+    assert cfg.task.config_yaml == settings["config_yaml"]
+    assert plan_of(models[0]) == plan_in_state(content["model"])
+    assert list(task.languages) == list(plan_of(models[0]).languages)
