@@ -1,30 +1,16 @@
-"""Where the gradients of a module go, language by language, and its functions under autocast."""
+"""Where the gradients of a module go, language by language."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Mapping, Sequence
+from typing import Callable, Dict, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from fairseq_gist.errors import SurgeryError
 from fairseq_gist.nn.partition import RowPartition
 from fairseq_gist.nn.routing import GradientSink
 
-__all__ = ["Destination", "custom_bwd", "custom_fwd", "sum_rows"]
-
-if hasattr(torch.amp, "custom_fwd"):
-    custom_fwd: Callable[..., Any] = torch.amp.custom_fwd(device_type="cuda")
-    custom_bwd: Callable[..., Any] = torch.amp.custom_bwd(device_type="cuda")
-elif torch.cuda.is_available():
-    custom_fwd, custom_bwd = torch.cuda.amp.custom_fwd, torch.cuda.amp.custom_bwd
-else:  # torch 1.12 would warn in every backward that there is no CUDA
-
-    def custom_fwd(function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return ``function`` as it is."""
-        return function
-
-    custom_bwd = custom_fwd
+__all__ = ["Destination", "sum_rows"]
 
 
 class Destination:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_gist.errors import SurgeryError
-from fairseq_gist.nn.destination import Destination, custom_bwd, custom_fwd
+from fairseq_gist.host.autocast import custom_bwd, custom_fwd
+from fairseq_gist.nn.destination import Destination
 from fairseq_gist.nn.grouped import GroupedModule, put_back
 from fairseq_gist.nn.leaves.base import Leaf
 from fairseq_gist.nn.per_language import forward_recorded

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseq_gist.nn.destination import Destination, custom_bwd, custom_fwd
+from fairseq_gist.host.autocast import custom_bwd, custom_fwd
+from fairseq_gist.nn.destination import Destination
 from fairseq_gist.nn.leaves.base import Leaf
 
 __all__ = ["LEAF"]

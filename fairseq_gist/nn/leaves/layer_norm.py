@@ -8,7 +8,8 @@ from typing import Any, Callable, Dict, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from fairseq_gist.nn.destination import Destination, custom_bwd, custom_fwd, sum_rows
+from fairseq_gist.host.autocast import custom_bwd, custom_fwd
+from fairseq_gist.nn.destination import Destination, sum_rows
 from fairseq_gist.nn.leaves.base import Leaf
 
 __all__ = ["LEAF"]

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from fairseq_gist.nn.destination import Destination, custom_bwd, custom_fwd, sum_rows
+from fairseq_gist.host.autocast import custom_bwd, custom_fwd
+from fairseq_gist.nn.destination import Destination, sum_rows
 from fairseq_gist.nn.leaves.base import Leaf
 
 __all__ = ["LEAF"]
