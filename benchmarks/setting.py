@@ -12,10 +12,10 @@ from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.tasks import setup_task
 
-from fairseq_gist.registration import register
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.units import find_units, select_units
+from fairseq_gist.tasks.registration import register
 
 __all__ = [
     "LANGUAGES",

@@ -2,15 +2,16 @@
 
     python docs/rooms.py > docs/rooms.md
 
-Read off the imports, so a test can hold the page against them. A room is a folder of the package; the
-three modules at the root and the folders of single architectures are rooms of their own. Arrows that
-follow from others are left out.
+Read off the imports, so a test can hold the page against them. A room is a folder of the package;
+the three modules at the root and the folders of single architectures are rooms of their own. Arrows
+that follow from others are left out.
 """
 
 from __future__ import annotations
 
 import ast
 import itertools
+import sys
 from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, Set
 
@@ -19,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _HEAD = """# Rooms
 
-Which room of `fairseq_gist/` imports which, drawn by `python docs/rooms.py > docs/rooms.md` from the
-imports themselves (a test holds it against them). An arrow that follows from others is left out: what
-lies below can be used, what lies above can't. What each room knows, its first line says.
+Which room of `fairseq_gist/` imports which, drawn by `python docs/rooms.py > docs/rooms.md` from
+the imports themselves (a test holds it against them). An arrow that follows from others is left
+out: what lies below can be used, what lies above can't. What each room knows, its first line says.
 
 ```mermaid
 graph TD
@@ -106,4 +107,4 @@ def _first_line(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    sys.stdout.write(page())

@@ -36,7 +36,7 @@ def model_of_arch(
         OptionError: for another architecture, options that it lacks or can't use, or a vocabulary
             too small for the languages.
     """
-    from fairseq_gist.registration import register
+    from fairseq_gist.tasks.registration import register
 
     register()
     from fairseq import options as fairseq_options

@@ -72,7 +72,7 @@ def model_from(
     Raises:
         CheckpointError: when parameters and architecture don't belong together.
     """
-    from fairseq_gist.registration import register
+    from fairseq_gist.tasks.registration import register
 
     register()
     from fairseq.models import MODEL_REGISTRY

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _added_by_task() -> Set[str]:
     """Return the options that our task has and stock fairseq's hasn't, nor fairseq-train."""
-    from fairseq_gist.registration import register
+    from fairseq_gist.tasks.registration import register
 
     register()
     from fairseq.tasks.speech_to_text import SpeechToTextTask
@@ -81,7 +81,7 @@ def _added_by_task() -> Set[str]:
 
     stock = argparse.ArgumentParser(add_help=False)
     SpeechToTextTask.add_args(stock)
-    kept = {action.dest for action in stock._actions}  # noqa: SLF001
+    kept = vars(stock.parse_args(["no-data"]))
     return {
         one.name
         for one in fields(GistSpeechToTextConfig)

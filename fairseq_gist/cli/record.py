@@ -15,7 +15,7 @@ from fairseq_gist.files import check_output
 from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
 from fairseq_gist.languages.rows import LANGUAGE_KEYS
 from fairseq_gist.recording.options import RecordingOptions, recording_problems
-from fairseq_gist.registration import register
+from fairseq_gist.tasks.registration import register
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 

@@ -12,7 +12,7 @@ from fairseq_cli import train as fairseq_train
 
 from fairseq_gist.architectures import recognise
 from fairseq_gist.cli.main import main as gist
-from fairseq_gist.registration import register
+from fairseq_gist.tasks.registration import register
 
 register()
 

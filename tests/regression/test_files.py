@@ -51,7 +51,7 @@ def tensors(path):
     """Return the model's entries of a checkpoint, and its optimizer's."""
     from fairseq import checkpoint_utils
 
-    from fairseq_gist.registration import register
+    from fairseq_gist.tasks.registration import register
 
     register()  # before which torch refuses the settings in a checkpoint
     content = checkpoint_utils.load_checkpoint_to_cpu(str(path))

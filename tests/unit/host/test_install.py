@@ -130,7 +130,7 @@ before = {name: vars(fairseq.trainer.Trainer)[name] for name in %r}
 loop = dict(vars(fairseq_cli.train))
 registered = []
 atexit.register = registered.append
-from fairseq_gist.registration import register
+from fairseq_gist.tasks.registration import register
 register()
 assert all(vars(fairseq.trainer.Trainer)[name] is one for name, one in before.items())
 assert dict(vars(fairseq_cli.train)) == loop

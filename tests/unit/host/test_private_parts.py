@@ -3,8 +3,14 @@
 import re
 
 PRIVATE = re.compile(r"(?<!\bself)\.(_[a-z]\w+)")
-OF_OTHERS = {"_is_view", "_version", "_extract_corpus_statistics", "_compute_score_from_stats"}
-"""Of torch's tensors and of sacreBLEU, which has no public way to them."""
+OF_OTHERS = {
+    "_is_view",
+    "_version",
+    "_extract_corpus_statistics",
+    "_compute_score_from_stats",
+    "_attn_implementation",
+}
+"""Of torch's tensors, of sacreBLEU and of transformers, which have no public way to them."""
 
 
 def uses(folder):
