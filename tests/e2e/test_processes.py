@@ -29,11 +29,11 @@ def _free_port():
         return probe.getsockname()[1]
 
 
-@pytest.mark.slow
-def test_two_processes_decide_and_train_like_one(train, data, tmp_path, repo_root):
+def _as_one_and_as_two(train, data, folder, repo_root, *options):
+    """Train in this process with two batches an update, and in two with one each."""
     one = train(
-        tmp_path / "one", "--update-freq=2", *OPTIONS,
-        f"--save-gradient-statistics={tmp_path / 'one.npz'}",
+        folder / "one", "--update-freq=2", *options,
+        f"--save-gradient-statistics={folder / 'one.npz'}",
     )  # fmt: skip
     port = _free_port()
     program = "from fairseq_cli.train import cli_main; cli_main()"
@@ -42,12 +42,12 @@ def test_two_processes_decide_and_train_like_one(train, data, tmp_path, repo_roo
             [
                 sys.executable, "-W", "ignore", "-c", program, str(data),
                 "--user-dir", str(repo_root / "fairseq_gist"), "--task=gist_speech_to_text",
-                "--criterion=gist_label_smoothed_cross_entropy", *SMALL_MODEL, *RECIPE, *OPTIONS,
+                "--criterion=gist_label_smoothed_cross_entropy", *SMALL_MODEL, *RECIPE, *options,
                 "--distributed-no-spawn", f"--distributed-rank={rank}",
                 "--distributed-world-size=2", "--distributed-backend=gloo",
                 f"--distributed-init-method=tcp://localhost:{port}",
-                "--ddp-backend=legacy_ddp", f"--save-dir={tmp_path / 'two'}",
-                f"--save-gradient-statistics={tmp_path / 'two.npz'}",
+                "--ddp-backend=legacy_ddp", f"--save-dir={folder / 'two'}",
+                f"--save-gradient-statistics={folder / 'two.npz'}",
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -58,11 +58,21 @@ def test_two_processes_decide_and_train_like_one(train, data, tmp_path, repo_roo
     outputs = [rank.communicate(timeout=300)[0] for rank in ranks]
     for rank, output in zip(ranks, outputs):
         assert rank.returncode == 0, output[-3000:]
+    return one, outputs
 
-    single, double = (GradientStatistics.load(tmp_path / f"{name}.npz") for name in ("one", "two"))
+
+def _assert_same_statistics(folder):
+    single, double = (GradientStatistics.load(folder / f"{name}.npz") for name in ("one", "two"))
+    assert (single.probe_tokens == double.probe_tokens).all()
     scale = abs(single.gram).max()
     difference = abs(single.gram - double.gram).max() / scale
     assert difference < 1e-4, f"inner products differ by {difference} of the largest"
+
+
+@pytest.mark.slow
+def test_two_processes_decide_and_train_like_one(train, data, tmp_path, repo_root):
+    one, _ = _as_one_and_as_two(train, data, tmp_path, repo_root, *OPTIONS)
+    _assert_same_statistics(tmp_path)
     states = [
         checkpoint_utils.load_checkpoint_to_cpu(str(path))["model"]
         for path in (one.checkpoint, tmp_path / "two" / "checkpoint_last.pt")
@@ -71,3 +81,14 @@ def test_two_processes_decide_and_train_like_one(train, data, tmp_path, repo_roo
     for key, tensor in states[0].items():
         worst = (tensor.double() - states[1][key].double()).abs().max().item()
         assert worst < 1e-3, f"{key} differs by {worst}"
+
+
+@pytest.mark.slow
+def test_two_processes_share_held_out_data(train, data, tmp_path, repo_root):
+    """Each measures its part, once; both decide on the whole."""
+    held_out = ["--max-update=3", "--differentiate-at=2", "--gradients-from=multiway"]
+    _, outputs = _as_one_and_as_two(
+        train, data, tmp_path, repo_root, *held_out, "--gradient-chunks=4", *OPTIONS[4:7]
+    )
+    _assert_same_statistics(tmp_path)
+    assert sum("gradients on multiway" in output for output in outputs) == 1
