@@ -21,11 +21,13 @@ class Inputs(abc.ABC):
         pieces: with ``encode``, from a text to symbols with spaces between, and ``decode``.
         prefix_size: symbols that :meth:`prefix` returns: how many neither count in the loss nor are
             searched for.
+        unspoken: symbols beside tags that are left out of a translation when it is written.
     """
 
     dictionary: Any
     pieces: Any
     prefix_size: int = 1
+    unspoken: Sequence[str] = ()
 
     @abc.abstractmethod
     def features(self, path: str, transforms: Any = None) -> Any:

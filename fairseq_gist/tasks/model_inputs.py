@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 from fairseq.data.audio.data_cfg import S2TDataConfig
 from fairseq.tasks.speech_to_text import SpeechToTextTask
@@ -62,6 +63,38 @@ class ModelInputsTask(SpeechToTextTask):
                 f"{named.inputs_flag} goes with --arch {named.model_name}, found "
                 f"{getattr(args, 'arch', None)}"
             )
+
+    def build_criterion(self, args: Any) -> Any:
+        """Return the stock task's, whose loss has to leave out all that begins a target."""
+        with self._own_prefix("--ignore-prefix-size", getattr(args, "ignore_prefix_size", 0)):
+            return super().build_criterion(args)
+
+    def build_generator(self, models: Any, args: Any, *others: Any, **kwargs: Any) -> Any:
+        """Return the stock task's, which has to be given all that begins a target."""
+        with self._own_prefix("--prefix-size", args.prefix_size):
+            generator = super().build_generator(models, args, *others, **kwargs)
+        if self.inputs is not None:
+            indices = map(self.inputs.dictionary.index, self.inputs.unspoken)
+            generator.symbols_to_strip_from_output.update(indices)
+        return generator
+
+    @contextlib.contextmanager
+    def _own_prefix(self, option: str, size: int) -> Iterator[None]:
+        """Check an option about prefixes in the place of the stock task, which knows tags alone."""
+        if self.inputs is None:
+            yield
+            return
+        with one_line_errors():
+            if size != self.prefix_size:
+                raise OptionError(
+                    f"{option}: a target of this model begins with {self.prefix_size} symbols that "
+                    f"it doesn't choose; expected {self.prefix_size}, found {size}"
+                )
+        self.data_cfg.config["prepend_tgt_lang_tag"] = False
+        try:
+            yield
+        finally:
+            self.data_cfg.config["prepend_tgt_lang_tag"] = True
 
     def build_tokenizer(self, args: Any) -> Any:
         """Return the stock task's; what the model's own needs is done by :meth:`build_bpe`."""

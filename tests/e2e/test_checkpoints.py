@@ -72,6 +72,11 @@ def test_exported_gives_the_hypotheses_of_the_differentiated(
     exported = tmp_path / "de.pt"
     arguments = ["--language", "de", "-o", str(exported)]
     assert gist(["export", str(differentiated.checkpoint), *arguments]) == 0
+    own = {"differentiate_at", "homogeneous_batches", "multiway_batches", "max_target_tokens"}
+    own |= {"sampling_temperature", "size_budget", "adapter_dim", "seamless_path", "train_only"}
+    written = read_checkpoint(str(exported))["cfg"]
+    assert not own & {*written["model"], *written["task"]}
+    assert {"data", "config_yaml", "seed", "train_subset", "encoder_layers"} <= {*written["model"]}
     common = [data, *GENERATE, "--gen-subset=tst-COMMON_de"]
     ours = fairseq(
         "generate", *common, "--task=gist_speech_to_text", f"--path={differentiated.checkpoint}",
