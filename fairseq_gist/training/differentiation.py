@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 from pathlib import Path
-from typing import Callable, Dict, Mapping, Optional
+from typing import Callable, Dict, Optional
 
 from torch import Tensor, nn
 
@@ -22,18 +21,19 @@ from fairseq_gist.recording.held_out import HeldOut
 from fairseq_gist.recording.measuring import measure
 from fairseq_gist.recording.watching import units_to_record
 from fairseq_gist.recording.window import RecordingWindow
-from fairseq_gist.sharing.budget import parse_budget
 from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.optimizer import carry_over
 from fairseq_gist.surgery.plan_buffer import plan_of, store_plan
 from fairseq_gist.surgery.shape import shape_of
-from fairseq_gist.surgery.units import (
-    Unit,
-    count_parameters,
-    find_units,
-    module_at,
+from fairseq_gist.surgery.units import Unit
+from fairseq_gist.training.checks import (
+    check_budgets,
+    check_statistics_file,
+    check_trained,
+    units_split_by,
+    warn_of_late,
 )
 from fairseq_gist.training.options import (
     DifferentiationOptions,
@@ -88,14 +88,19 @@ class Differentiation:
                 "by --language-key src"
             )
         if self._records:
-            self._check_trained(self._units())
+            check_trained(self.model, self._units())
         for moment in self.moments:
             policy_at(options, moment).check(self._situation(None))
         host.check_trainer(trainer, divides=self._policy.needs_neurons)
-        self._check_budgets()
-        self._check_reachable()
+        check_budgets(self.model, [policy_at(options, moment) for moment in self.moments])
+        if self._records and options.gradients_from != "train":
+            held_out = HeldOut.read(task.reader(), options.gradients_from)
+            held_out.check(options.gradients_from, routing.languages, options.gradient_chunks)
+        check_statistics_file(options.save_gradient_statistics)
+        warn_of_late(self.moments, trainer.cfg.optimization.max_update)
         if not self._records:  # what is wrong with its plan is told now
-            self._check_trained(self._units_split_by(self._decide(self.moments[0], None)))
+            plan = self._decide(self.moments[0], None)
+            check_trained(self.model, units_split_by(self.model, plan))
 
     @property
     def model(self) -> nn.Module:
@@ -203,71 +208,6 @@ class Differentiation:
     def _units(self) -> Dict[str, Unit]:
         return units_to_record(self.model, self.options, self._policy.needs_neurons)
 
-    def _units_split_by(self, plan: SharingPlan) -> Dict[str, Unit]:
-        before = plan_of(self.model)
-        now = {} if before is None else before.units
-        one = (plan.languages,)
-        return {
-            name: unit
-            for name, unit in find_units(self.model).items()
-            if plan.units.get(name, one) not in (one, now.get(name, one))
-        }
-
-    def _check_trained(self, units: Mapping[str, Unit]) -> None:
-        frozen = [name for name, unit in units.items() if _is_frozen(self.model, unit)]
-        if frozen:
-            raise OptionError(
-                f"--differentiate-at: '{frozen[0]}' is frozen (--train-only) and has no gradients, "
-                f"as {len(frozen)} of {len(units)} units; choose units that are trained (--units)"
-            )
-
-    def _check_budgets(self) -> None:
-        policies = [policy_at(self.options, moment) for moment in self.moments]
-        found = [getattr(policy.options, "size_budget", None) for policy in policies]
-        budgets = [budget for budget in found if budget is not None]
-        if not budgets:
-            return
-        shared = shape_of(self.model).shared_parameters
-        limits = [parse_budget(budget, shared) for budget in budgets]
-        size = count_parameters(self.model)
-        if size > limits[0]:
-            raise OptionError(
-                f"--size-budget: {budgets[0]} is {limits[0]:,} parameters, but by "
-                f"--sharing-plan or --adapter-dim the model has {size:,} already; a "
-                "differentiation can only split further"
-            )
-        if limits != sorted(limits):
-            raise OptionError(
-                f"--size-budget: {', '.join(budgets)} falls, but a later differentiation can "
-                "only split further"
-            )
-
-    def _check_reachable(self) -> None:
-        if self._records and self.options.gradients_from != "train":
-            subset = self.options.gradients_from
-            held_out = HeldOut.read(self.task.reader(), subset)
-            held_out.check(subset, self.routing.languages, self.options.gradient_chunks)
-        self._check_writable()
-        last = self.trainer.cfg.optimization.max_update
-        late = [moment.update for moment in self.moments if last and moment.update > last]
-        if late:
-            logger.warning(
-                f"--differentiate-at {late[0]} is after the last update (--max-update {last}): "
-                "the model will not be split then"
-            )
-
-    def _check_writable(self) -> None:
-        path = self.options.save_gradient_statistics
-        if path is None:
-            return
-        folder = Path(path).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OptionError(f"--save-gradient-statistics {path}: {error}") from None
-        if Path(path).is_dir() or not os.access(folder, os.W_OK):
-            raise OptionError(f"--save-gradient-statistics {path}: this file can't be written")
-
     def _check_not_missed(self, update_num: int) -> None:
         self._has_begun = True
         missed = [moment.update for moment in self.moments if moment.update <= update_num]
@@ -292,8 +232,3 @@ class Differentiation:
             logger.warning(f"--save-gradient-statistics {target} wasn't written: {error}")
         else:
             logger.info(f"wrote the gradient statistics to {target}")
-
-
-def _is_frozen(model: nn.Module, unit: Unit) -> bool:
-    modules = [module_at(model, path) for path in unit.paths]
-    return not all(p.requires_grad for module in modules for p in module.parameters())

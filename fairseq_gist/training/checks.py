@@ -1,0 +1,112 @@
+"""What can be said against a differentiation before training begins."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Dict, Mapping, Optional, Sequence
+
+from torch import nn
+
+from fairseq_gist.errors import OptionError
+from fairseq_gist.files import check_output
+from fairseq_gist.policies.base import Policy
+from fairseq_gist.sharing.budget import parse_budget
+from fairseq_gist.sharing.plan import SharingPlan
+from fairseq_gist.surgery.plan_buffer import plan_of
+from fairseq_gist.surgery.shape import shape_of
+from fairseq_gist.surgery.units import Unit, count_parameters, find_units, module_at
+from fairseq_gist.training.options import Moment
+
+__all__ = [
+    "check_budgets",
+    "check_statistics_file",
+    "check_trained",
+    "units_split_by",
+    "warn_of_late",
+]
+
+logger = logging.getLogger(__name__)
+
+
+def check_trained(model: nn.Module, units: Mapping[str, Unit]) -> None:
+    """Raise OptionError where one of ``units`` is frozen: it has no gradients."""
+    frozen = [name for name, unit in units.items() if _is_frozen(model, unit)]
+    if frozen:
+        raise OptionError(
+            f"--differentiate-at: '{frozen[0]}' is frozen (--train-only) and has no gradients, "
+            f"as {len(frozen)} of {len(units)} units; choose units that are trained (--units)"
+        )
+
+
+def _is_frozen(model: nn.Module, unit: Unit) -> bool:
+    modules = [module_at(model, path) for path in unit.paths]
+    return not all(p.requires_grad for module in modules for p in module.parameters())
+
+
+def units_split_by(model: nn.Module, plan: SharingPlan) -> Dict[str, Unit]:
+    """Return the units of ``model`` that ``plan`` splits, or splits further."""
+    before = plan_of(model)
+    now = {} if before is None else before.units
+    one = (plan.languages,)
+    return {
+        name: unit
+        for name, unit in find_units(model).items()
+        if plan.units.get(name, one) not in (one, now.get(name, one))
+    }
+
+
+def check_budgets(model: nn.Module, policies: Sequence[Policy]) -> None:
+    """Check the sizes that a model may have, one after the other.
+
+    Args:
+        model: as it begins.
+        policies: one for each differentiation; those without a budget don't matter.
+
+    Raises:
+        OptionError: when the model is larger than the first already, or they fall.
+    """
+    found = [getattr(policy.options, "size_budget", None) for policy in policies]
+    budgets = [budget for budget in found if budget is not None]
+    if not budgets:
+        return
+    shared = shape_of(model).shared_parameters
+    limits = [parse_budget(budget, shared) for budget in budgets]
+    size = count_parameters(model)
+    if size > limits[0]:
+        raise OptionError(
+            f"--size-budget: {budgets[0]} is {limits[0]:,} parameters, but by --sharing-plan or "
+            f"--adapter-dim the model has {size:,} already; a differentiation can only split "
+            "further"
+        )
+    if limits != sorted(limits):
+        raise OptionError(
+            f"--size-budget: {', '.join(budgets)} falls, but a later differentiation can only "
+            "split further"
+        )
+
+
+def check_statistics_file(path: Optional[str]) -> None:
+    """Make the folder of the file in which statistics will be saved.
+
+    Raises:
+        OptionError: when there can be no such file.
+    """
+    if path is None:
+        return
+    option = "--save-gradient-statistics"
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(f"{option} {path}: {error}") from None
+    check_output(path, option)
+
+
+def warn_of_late(moments: Sequence[Moment], last: Optional[int]) -> None:
+    """Warn of differentiations that are after the last update."""
+    late = [moment.update for moment in moments if last and moment.update > last]
+    if late:
+        logger.warning(
+            f"--differentiate-at {late[0]} is after the last update (--max-update {last}): "
+            "the model will not be split then"
+        )
