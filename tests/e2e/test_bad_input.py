@@ -32,6 +32,7 @@ SPLIT = ["--differentiate-at=6", "--gradient-window=4", "--gradient-chunks=4", "
         (["--gradients-from=nowhere"], "nowhere.tsv: no such file"),
         (["--languages=de,xx"], "--languages: 'xx' has no tag '<lang:xx>' in the vocabulary"),
         (["--save-gradient-statistics=/proc/none/s.npz"], "--save-gradient-statistics /proc/none"),
+        (["--save-gradient-statistics=/dev/null"], "/dev/null is no ordinary file"),
         (["--homogeneous-batches", "--multiway-batches"], "exclude each other"),
         (["--max-target-tokens=9"], "--max-target-tokens is for --multiway-batches only"),
         (
