@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import signal
@@ -179,7 +180,11 @@ def test_two_at_work_in_one_folder_are_refused(tmp_path):
 def test_stopped_it_leaves_nothing_behind_and_goes_on(tmp_path, number, status):
     toy = Toy(tmp_path, TOML.replace('"touch {folder}/left"', '"sleep 4321.25"'))
     command = [sys.executable, "-m", "fairseq_gist.cli.main", "experiment", str(toy.file)]
-    process = subprocess.Popen([*command, "-o", str(toy.out), "--jobs", "2"])
+    process = subprocess.Popen(
+        [*command, "-o", str(toy.out), "--jobs", "2"],
+        # what a shell starts in the background ignores ctrl-C, and so do its children
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         for _ in range(200):
             if len(_sleeping()) == 2:
