@@ -30,27 +30,30 @@ def require_fairseq() -> None:
         raise OptionError(f"fairseq can't be imported: {error}{hint}") from error
 
 
-def require_transformers() -> Any:
+def require_transformers(model: str, kind: str, extra: str) -> Any:
     """Return the package ``transformers``.
 
+    Args:
+        model: what it is needed for, in words.
+        kind: class of transformers for that.
+        extra: of this package that installs it.
+
     Raises:
-        OptionError: with the command that helps, where its SeamlessM4T can't be imported.
+        OptionError: with the command that helps, where that class can't be imported.
     """
     if importlib.util.find_spec("transformers") is None:
         raise OptionError(
-            "SeamlessM4T needs transformers, which is not installed; on Python >= 3.11 run: "
-            "pip install 'fairseq-gist[seamless]'"
+            f"{model} needs transformers, which is not installed; on Python >= 3.11 run: "
+            f"pip install 'fairseq-gist[{extra}]'"
         )
     try:
         transformers = importlib.import_module("transformers")
-        getattr(transformers, "SeamlessM4TForSpeechToText")  # noqa: B009, it is imported only now
+        getattr(transformers, kind)  # which is imported only now
     except (OSError, ImportError, RuntimeError, AttributeError) as error:
         hint = ""
         if "torchaudio" in _whole_story(error):
             hint = "; the torchaudio here doesn't fit this torch: pip uninstall torchaudio"
-        raise OptionError(
-            f"SeamlessM4T can't be imported from transformers: {error}{hint}"
-        ) from error
+        raise OptionError(f"{model} can't be imported from transformers: {error}{hint}") from error
     return transformers
 
 

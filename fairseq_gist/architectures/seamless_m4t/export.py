@@ -59,11 +59,13 @@ def write_seamless(export: Export) -> str:
 def _model(export: Export) -> Any:
     import torch
 
-    from fairseq_gist.architectures.seamless_m4t.folder import configuration_from
+    from fairseq_gist.architectures.seamless_m4t.folder import (
+        configuration_from,
+        seamless_transformers,
+    )
     from fairseq_gist.architectures.seamless_m4t.names import state_for_transformers
-    from fairseq_gist.host.packages import require_transformers
 
-    kind = require_transformers().SeamlessM4TForSpeechToText
+    kind = seamless_transformers().SeamlessM4TForSpeechToText
     with torch.device("meta"):
         model = kind(configuration_from(export.settings.seamless_config))
     try:

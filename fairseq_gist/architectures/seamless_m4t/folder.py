@@ -11,7 +11,7 @@ from typing import Any, Iterator
 from fairseq_gist.errors import OptionError
 from fairseq_gist.host.packages import require_transformers
 
-__all__ = ["SeamlessFolder", "configuration_from"]
+__all__ = ["SeamlessFolder", "configuration_from", "seamless_transformers"]
 
 _TYPE = "seamless_m4t"
 _TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model")
@@ -31,7 +31,7 @@ class SeamlessFolder:
     def __init__(self, path: str) -> None:
         self.path = Path(path)
         self._settings = _settings_of(self.path)
-        self._transformers = require_transformers()
+        self._transformers = seamless_transformers()
 
     @property
     def configuration(self) -> Any:
@@ -109,9 +109,18 @@ class SeamlessFolder:
             ) from error
 
 
+def seamless_transformers() -> Any:
+    """Return the package ``transformers``.
+
+    Raises:
+        OptionError: with the command that helps, where its SeamlessM4T can't be imported.
+    """
+    return require_transformers("SeamlessM4T", "SeamlessM4TForSpeechToText", "seamless")
+
+
 def configuration_from(text: str) -> Any:
     """Return the configuration that a checkpoint keeps as JSON among its model's settings."""
-    return require_transformers().SeamlessM4TConfig.from_dict(json.loads(text))
+    return seamless_transformers().SeamlessM4TConfig.from_dict(json.loads(text))
 
 
 def _settings_of(path: Path) -> Any:

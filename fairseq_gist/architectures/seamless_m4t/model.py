@@ -12,9 +12,12 @@ from fairseq_gist.architectures.routed.options import add_model_args
 from fairseq_gist.architectures.seamless_m4t import ARCHITECTURE
 from fairseq_gist.architectures.seamless_m4t.decoder import GistSeamlessDecoder
 from fairseq_gist.architectures.seamless_m4t.encoder import GistSeamlessEncoder
-from fairseq_gist.architectures.seamless_m4t.folder import SeamlessFolder, configuration_from
+from fairseq_gist.architectures.seamless_m4t.folder import (
+    SeamlessFolder,
+    configuration_from,
+    seamless_transformers,
+)
 from fairseq_gist.errors import OptionError
-from fairseq_gist.host.packages import require_transformers
 from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
 from fairseq_gist.nn.routing import Routing
 
@@ -42,7 +45,7 @@ class GistSeamlessM4T(RoutedModel, FairseqEncoderDecoderModel):
         """
         known = getattr(args, "seamless_config", None)
         if known:
-            model = require_transformers().SeamlessM4TForSpeechToText(configuration_from(known))
+            model = seamless_transformers().SeamlessM4TForSpeechToText(configuration_from(known))
         else:
             path = getattr(args, "seamless_path", None) or getattr(
                 getattr(task, "args", None), "seamless_path", None

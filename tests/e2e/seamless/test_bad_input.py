@@ -153,7 +153,7 @@ def test_a_broken_torchaudio_is_recognised(tmp_path):
     program = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "from fairseq_gist.host.packages import require_transformers\n"
-        "require_transformers()\n"
+        "require_transformers('SeamlessM4T', 'SeamlessM4TForSpeechToText', 'seamless')\n"
     )
     command = [sys.executable, "-W", "ignore", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
