@@ -79,6 +79,8 @@ def test_two_processes_decide_and_train_like_one(train, data, tmp_path, repo_roo
     ]
     assert plan_in_state(states[0]) == plan_in_state(states[1])
     for key, tensor in states[0].items():
+        if key.endswith("_float_tensor"):  # fairseq 0.12.2 saves it, and never initialises it
+            continue
         worst = (tensor.double() - states[1][key].double()).abs().max().item()
         assert worst < 1e-3, f"{key} differs by {worst}"
 
