@@ -26,7 +26,7 @@ PROGRAM = f"""
 import sys
 import fairseq_gist.architectures as architectures
 architectures.__path__.append({str(ADDED)!r})
-from fairseq_gist.registration import register
+from fairseq_gist.tasks.registration import register
 register()
 command = sys.argv.pop(1)
 if command == "gist":
