@@ -62,10 +62,19 @@ class Time(NamedTuple):
     cpu: float
 
 
-def timed(action: Callable[[], Any]) -> Time:
-    """Run ``action`` and return what it took."""
+def _at_once() -> None:
+    """Wait for nothing: on a CPU what was called is done."""
+
+
+def timed(
+    action: Callable[[], Any], wait: Callable[[], None] = _at_once, repeats: int = 1
+) -> Time:
+    """Run ``action`` so many times and return what it took, waiting for a device before and after."""
+    wait()
     wall, cpu = time.perf_counter(), time.process_time()
-    action()
+    for _ in range(repeats):
+        action()
+    wait()
     return Time(time.perf_counter() - wall, time.process_time() - cpu)
 
 
@@ -80,6 +89,8 @@ def compare(
     faster: bool = False,
     target: str = "",
     details: Optional[Dict[str, Any]] = None,
+    wait: Callable[[], None] = _at_once,
+    repeats: int = 1,
 ) -> Figure:
     """Time ``a`` and ``b`` in turn, in this process, and return the median ratio of their times.
 
@@ -96,6 +107,8 @@ def compare(
         faster: give how many times faster a is than b, instead of a's time over b's.
         target: such as ``<= 1.05``.
         details: further numbers to keep.
+        wait: waits until a device has done what it was given.
+        repeats: how often each is run for one measurement.
     """
     a()
     b()
@@ -103,11 +116,11 @@ def compare(
     times_b: List[Time] = []
     for pair in tqdm(range(pairs), desc=name, unit="pair"):
         if pair % 2:
-            times_b.append(timed(b))
-            times_a.append(timed(a))
+            times_b.append(timed(b, wait, repeats))
+            times_a.append(timed(a, wait, repeats))
         else:
-            times_a.append(timed(a))
-            times_b.append(timed(b))
+            times_a.append(timed(a, wait, repeats))
+            times_b.append(timed(b, wait, repeats))
     over, under = (times_b, times_a) if faster else (times_a, times_b)
     ratios = [x.wall / y.wall for x, y in zip(over, under)]
     return Figure(
@@ -122,8 +135,8 @@ def compare(
         cpu=statistics.median(x.cpu / y.cpu for x, y in zip(over, under)),
         target=target,
         details={
-            "seconds_a": statistics.median(t.wall for t in times_a),
-            "seconds_b": statistics.median(t.wall for t in times_b),
+            "seconds_a": statistics.median(t.wall for t in times_a) / repeats,
+            "seconds_b": statistics.median(t.wall for t in times_b) / repeats,
             **(details or {}),
         },
     )

@@ -11,7 +11,7 @@ from benchmarks import setting
 from benchmarks.figures import Figure, compare
 from fairseq_gist.surgery.state import export_state
 
-__all__ = ["beam_search"]
+__all__ = ["Contender", "beam_search", "contender", "same_work"]
 
 GROUPS = 4
 SENTENCES = 16
@@ -20,7 +20,7 @@ _OPTIONS = {"beam": 5, "max_len_b": 25, "lenpen": 0.6, "prefix_size": 1}
 _TASK = f"beam search (5) of s2t_transformer_m, {SENTENCES} sentences of {FRAMES} frames"
 
 
-class _Contender(NamedTuple):
+class Contender(NamedTuple):
     """A model that is ready to generate, and what it is given."""
 
     setup: setting.Setup
@@ -93,8 +93,8 @@ def _figure(
     says_b: str,
     target: str = "",
 ) -> Figure:
-    a, b = _contender(ours, sample), _contender(theirs, sample)
-    details = _same_work(name, a, b)
+    a, b = contender(ours, sample), contender(theirs, sample)
+    details = same_work(name, a, b)
     if name == "generation_grouped_mixed":
         details["weights"] = (
             f"each step of beam search reads the weights of {GROUPS} copies of the decoder, where "
@@ -112,18 +112,19 @@ def _figure(
     )
 
 
-def _contender(setup: setting.Setup, sample: setting.Sample) -> _Contender:
+def contender(setup: setting.Setup, sample: setting.Sample) -> Contender:
+    """Make a model ready to generate ``sample``."""
     config = OmegaConf.structured(FairseqConfig(generation=GenerationConfig(**_OPTIONS)))
     setup.model.eval()
     setup.model.prepare_for_inference_(config)
     generator = setup.task.build_generator([setup.model], config.generation)
     own = dict(sample["net_input"])
     if not hasattr(setup.model, "routing"):
-        del own["lang_ids"]
-    return _Contender(setup, generator, {**sample, "net_input": own})
+        own.pop("lang_ids", None)
+    return Contender(setup, generator, {**sample, "net_input": own})
 
 
-def _same_work(name: str, a: _Contender, b: _Contender) -> Dict[str, Any]:
+def same_work(name: str, a: Contender, b: Contender) -> Dict[str, Any]:
     """Check that both give the same hypotheses, and so take the same number of steps."""
     found = [_tokens(contender.hypotheses()) for contender in (a, b)]
     if found[0] != found[1]:

@@ -15,7 +15,7 @@ from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.recording.watching import recording
 from fairseq_gist.surgery.units import find_units, select_units
 
-__all__ = ["held_out", "training"]
+__all__ = ["Measured", "held_out", "one_by_one", "training"]
 
 
 def training(pairs: int) -> List[Figure]:
@@ -51,23 +51,15 @@ def held_out(pairs: int) -> List[Figure]:
     stock.model.eval()
     sums: List[Dict[str, torch.Tensor]] = [{} for _ in of_language]
 
-    def one_by_one() -> None:
-        for batch, total in zip(of_language, sums):
-            stock.criterion(stock.model, batch)[0].backward()
-            for name, parameter in stock.model.named_parameters():
-                gradient = parameter.grad.cpu()
-                total[name] = total[name].add_(gradient) if name in total else gradient.clone()
-                parameter.grad = None
-
-    measured = _Measured(gist, sample)
-    one_by_one()
+    measured = Measured(gist, sample)
+    one_by_one(stock, of_language, sums)
     measured.once()
     error = measured.difference(sums)
     return [
         compare(
             "record_vs_per_language",
             measured.once,
-            one_by_one,
+            lambda: one_by_one(stock, of_language, sums),
             says_a="gradients of 8 languages on every unit of s2t_transformer_m's decoder, "
             "2 utterances in 8 languages, as `fairseq-gist record` takes them",
             says_b="stock fairseq, a full forward and backward for each language, gradients added "
@@ -80,11 +72,30 @@ def held_out(pairs: int) -> List[Figure]:
     ]
 
 
-class _Measured:
-    """What ``fairseq-gist record`` does with a batch."""
+def one_by_one(
+    stock: setting.Setup, batches: List[setting.Sample], sums: List[Dict[str, torch.Tensor]]
+) -> None:
+    """Run a full forward and backward for each batch and add its gradients to sums on the CPU."""
+    for batch, total in zip(batches, sums):
+        stock.criterion(stock.model, batch)[0].backward()
+        for name, parameter in stock.model.named_parameters():
+            gradient = parameter.grad.cpu()
+            total[name] = total[name].add_(gradient) if name in total else gradient.clone()
+            parameter.grad = None
 
-    def __init__(self, gist: setting.Setup, sample: Any) -> None:
+
+class Measured:
+    """What ``fairseq-gist record`` does with a batch.
+
+    Args:
+        gist: the model, which is in eval mode afterwards.
+        sample: the batch.
+        statistics_device: as the option of that name.
+    """
+
+    def __init__(self, gist: setting.Setup, sample: Any, statistics_device: str = "cpu") -> None:
         self.gist, self.sample = gist, sample
+        self.options = RecordingOptions(gradient_chunks=1, statistics_device=statistics_device)
         self.units = select_units(find_units(gist.model))
         recording(gist.model, self.units.values(), gist.model.routing)
         gist.model.eval()
@@ -92,12 +103,12 @@ class _Measured:
         self.context = MeasuringContext(gist.model, gist.criterion)
 
     def _recorder(self) -> GradientRecorder:
-        options = RecordingOptions(gradient_chunks=1)
         return GradientRecorder(
-            self.gist.model, self.units, setting.LANGUAGES, options, updates_per_chunk=1_000_000
+            self.gist.model, self.units, setting.LANGUAGES, self.options, 1_000_000
         )
 
     def once(self) -> None:
+        """Measure the batch."""
         with only_units_learn(self.gist.model, self.units.values()):
             record_batch(self.recorder, self.context, self.gist.task, self.sample)
         self.recorder.finish_update()

@@ -1,6 +1,7 @@
 """What every test may count on."""
 
 from pathlib import Path
+from typing import List
 
 import pytest
 
@@ -12,6 +13,16 @@ def pytest_configure() -> None:
     except ImportError:  # the tests of packaging and scoring run without it
         return
     torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+    """Leave out the tests that need a GPU, unless the expression of ``-m`` speaks of them."""
+    if "gpu" in (config.option.markexpr or ""):
+        return
+    left_out = [item for item in items if item.get_closest_marker("gpu")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

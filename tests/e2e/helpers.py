@@ -50,7 +50,7 @@ def rows_of(sample, rows, pad=1):
     """
     target = sample["target"][rows]
     if 0 not in rows.tolist():
-        rows = torch.cat([rows, torch.zeros(1, dtype=torch.long)])
+        rows = torch.cat([rows, rows.new_zeros(1)])
         target = torch.cat([target, torch.full_like(target[:1], pad)])
     return {
         "target": target,
