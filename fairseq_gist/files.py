@@ -5,11 +5,11 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Union
+from typing import Any, Dict, Iterator, List, Set, Union
 
 from fairseq_gist.errors import DataError, OptionError
 
-__all__ = ["check_output", "read_lines", "read_object", "read_table", "replacing"]
+__all__ = ["check_output", "read_lines", "read_object", "read_table", "replacing", "unused_name"]
 
 
 def read_lines(path: Union[str, Path]) -> List[str]:
@@ -59,6 +59,20 @@ def read_object(path: Union[str, Path], expected: str) -> Dict[str, Any]:
     if not isinstance(found, dict):
         raise DataError(f"{path}: expected {expected}, found JSON that is no object")
     return found
+
+
+def unused_name(name: str, taken: Set[str], number: int = 2) -> str:
+    """Return ``name-NUMBER``, or with the next number that makes a new name; it is taken then.
+
+    Args:
+        name: that several things have.
+        taken: every name that something else has, of those without a number too.
+        number: the first to try.
+    """
+    while f"{name}-{number}" in taken:
+        number += 1
+    taken.add(f"{name}-{number}")
+    return f"{name}-{number}"
 
 
 def check_output(path: Union[str, Path], option: str = "-o") -> None:

@@ -10,6 +10,7 @@ from typing import Dict, List, Sequence, Tuple
 from tqdm import tqdm
 
 from fairseq_gist.errors import DataError
+from fairseq_gist.files import unused_name
 from fairseq_gist.preparing.audio import Wave, read_wave
 from fairseq_gist.preparing.layouts.base import Layout, Segment
 from fairseq_gist.preparing.talk_features import Span, Talk
@@ -38,7 +39,8 @@ class Survey:
     layout: Layout
     splits: Dict[str, List[Talk]] = field(default_factory=dict)
     _by_wav: Dict[Tuple[str, str, str], Talk] = field(default_factory=dict)
-    _known: Dict[str, List[Tuple[str, Talk]]] = field(default_factory=dict)
+    _known: Dict[Tuple[str, str], Dict[str, Talk]] = field(default_factory=dict)
+    """(Split, name without extension) -> fingerprint of the audio -> talk."""
     _waves: Dict[Tuple[int, int], Tuple[Wave, str]] = field(default_factory=dict)
 
     @classmethod
@@ -48,6 +50,7 @@ class Survey:
         jobs = [(split, language) for split in splits for language in languages]
         for split, language in tqdm(jobs, desc="reading segments", unit="split", disable=None):
             survey._add(language, split)
+        survey._name_talks()
         return survey
 
     def talk(self, language: str, split: str, wav: str) -> Talk:
@@ -90,17 +93,21 @@ class Survey:
         return self._waves[inode]
 
     def _find(self, split: str, path: Path, fingerprint: str) -> Talk:
-        name = f"{split}/{path.stem}"
-        known = self._known.setdefault(name, [])
-        for other, talk in known:
-            if other == fingerprint:
-                return talk
-        # Another recording of the same name: a number tells them apart.
-        unique = name + ("" if not known else f"-{len(known) + 1}")
-        talk = Talk(unique, path)
-        known.append((fingerprint, talk))
-        self.splits[split].append(talk)
-        return talk
+        known = self._known.setdefault((split, path.stem), {})
+        if fingerprint not in known:
+            known[fingerprint] = Talk(f"{split}/{path.stem}", path)
+            self.splits[split].append(known[fingerprint])
+        return known[fingerprint]
+
+    def _name_talks(self) -> None:
+        """Number the recordings that share their name, by names that no file has.
+
+        Only when all are known: a file of any language may be called as the second of another.
+        """
+        taken = {f"{split}/{stem}" for split, stem in self._known}
+        for talks in self._known.values():
+            for number, talk in enumerate(list(talks.values())[1:], start=2):
+                talk.name = unused_name(talk.name, taken, number)
 
 
 def _check_times(segment: Segment, wave: Wave, where: str) -> None:

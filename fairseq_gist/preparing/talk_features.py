@@ -7,6 +7,7 @@ that says what they are. The zip is not compressed, so that fairseq can read an 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
@@ -169,7 +170,8 @@ def _is_done(job: _Job) -> bool:
 
 
 def _cache(work: Path, talk: Talk) -> Path:
-    return work / f"{talk.name}.npys"
+    """Where a talk's features are: by its name's digest, as some file systems know no case."""
+    return work / f"{hashlib.sha256(talk.name.encode()).hexdigest()[:32]}.npys"
 
 
 def _note(work: Path, talk: Talk) -> Dict[Span, Tuple[int, int, int]]:

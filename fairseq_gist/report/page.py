@@ -7,6 +7,7 @@ import contextlib
 import io
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from fairseq_gist import __version__
 from fairseq_gist.errors import OptionError
+from fairseq_gist.files import unused_name
 from fairseq_gist.report.chapters import Chapter
 from fairseq_gist.report.figure import Figure, Missing
 from fairseq_gist.report.style import drawing, letters_without_font
@@ -144,13 +146,14 @@ def _texts(figure: Figure) -> Iterator[str]:
 
 def _unique_names(chapters: Sequence[Chapter]) -> Dict[int, str]:
     """Return a file name for each figure, numbered where several have one name."""
+    figures = [figure for chapter in chapters for figure in chapter.figures]
+    taken = {figure.name for figure in figures}
+    counts: Counter[str] = Counter()
     names: Dict[int, str] = {}
-    taken: Dict[str, int] = {}
-    for chapter in chapters:
-        for figure in chapter.figures:
-            taken[figure.name] = taken.get(figure.name, 0) + 1
-            number = taken[figure.name]
-            names[id(figure)] = figure.name if number == 1 else f"{figure.name}-{number}"
+    for figure in figures:
+        counts[figure.name] += 1
+        number = counts[figure.name]
+        names[id(figure)] = figure.name if number == 1 else unused_name(figure.name, taken, number)
     return names
 
 

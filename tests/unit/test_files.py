@@ -5,7 +5,14 @@ import os
 import pytest
 
 from fairseq_gist.errors import DataError, OptionError
-from fairseq_gist.files import check_output, read_lines, read_object, read_table, replacing
+from fairseq_gist.files import (
+    check_output,
+    read_lines,
+    read_object,
+    read_table,
+    replacing,
+    unused_name,
+)
 
 
 @pytest.fixture
@@ -93,3 +100,10 @@ def test_a_new_file_has_the_rights_of_any_other(tmp_path, monkeypatch):
         temporary.write_text("x")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ours", "usual"]
+
+
+def test_a_numbered_name_is_no_name_that_something_has():
+    taken = {"talk", "talk-2", "talk-4"}
+    assert [unused_name("talk", taken) for _ in range(3)] == ["talk-3", "talk-5", "talk-6"]
+    assert unused_name("other", taken, number=7) == "other-7"
+    assert {"talk-3", "other-7"} < taken

@@ -535,6 +535,36 @@ def test_other_audio_of_the_same_name_is_kept_apart(layout):
     assert {row["audio"] for row in multiway[:3]} == {rows["ted_4_0_de"]}
 
 
+@pytest.mark.parametrize("languages", [("de", "fr", "ru"), ("ru", "fr", "de")])
+def test_a_recording_is_never_taken_for_one_whose_name_it_would_get(layout, languages):
+    """Each language has another ted_4, and some a real ted_4-2, ted_4-3 or TED_4 beside it."""
+    recordings = {}
+    for number, language in enumerate(languages):
+        names = ["ted_4", *(["ted_4-2", "ted_4-3", "TED_4"] if number else [])]
+        rows = []
+        for place, name in enumerate(names):
+            path = layout.wav(language, "dev", f"{name}.wav")
+            write_talk(path, 6.0, seed=100 + 10 * number + place)
+            text = f"{sentence(language, place)} {language} {name}"
+            rows.append(Segment(f"{name}.wav", 1.0, 2.0, "s", text, text, 0))
+            recordings[text] = path
+        write_split(layout, language, "dev", rows)
+    prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    rows = read(layout.root / "out" / "dev.tsv")
+    assert len(rows) == len({row["id"] for row in rows}) == len({row["audio"] for row in rows}) == 9
+    for row in rows:
+        samples, _ = soundfile.read(recordings[row["tgt_text"]], dtype="float32")
+        expected = filterbank(samples[16000:48000])
+        np.testing.assert_array_equal(features(layout.root / "out", row["audio"]), expected)
+
+
+def test_unfinished_features_differ_by_more_than_case(layout):
+    """Where TED_4 and ted_4 are one file, each language's would be the other's."""
+    talks = [talk_features.Talk(f"dev/{name}", Path(name)) for name in ("ted_4", "TED_4")]
+    names = {str(talk_features._cache(Path(), talk)).casefold() for talk in talks}
+    assert len(names) == 2
+
+
 def test_the_same_segment_twice_keeps_both_translations(layout):
     path = layout.text("de", "dev", "yaml")
     replace_line(path, 2, path.read_text().split("\n")[0])

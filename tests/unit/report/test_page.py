@@ -16,12 +16,16 @@ from fairseq_gist.gradients.analysis.capacity import shared_fraction
 from fairseq_gist.gradients.analysis.divergence import divergence
 from fairseq_gist.gradients.analysis.factorization import factorize
 from fairseq_gist.policies.conflict import conflicts
+from fairseq_gist.report.chapters import Chapter
+from fairseq_gist.report.figure import Figure, Table
 from fairseq_gist.report.figures.history import history_figure
 from fairseq_gist.report.figures.kinds import kinds_figure
 from fairseq_gist.report.figures.languages import languages_figure
 from fairseq_gist.report.figures.layers import layers_figure
 from fairseq_gist.report.figures.plans import plan_figure
+from fairseq_gist.report.page import write_report
 from fairseq_gist.report.similarity import Similarity
+from fairseq_gist.report.style import new_figure
 from fairseq_gist.report.words import answers_of_similarity
 from fairseq_gist.sharing.plan import SharingPlan, Step
 from tests.unit.made_up import LANGUAGES, gdps_plan, gradient_plan, grouped, statistics_of
@@ -471,3 +475,16 @@ def test_the_words_see_nothing_where_nothing_is():
     layers, _, families, _ = (answer.text for answer in answers)
     assert "could be chance" in layers
     assert families.startswith("Not that one could tell")
+
+
+def test_no_figure_is_written_over_another_whose_name_it_would_get(tmp_path):
+    def figure(name, number):
+        return Figure(name, "", "", Table(("n",), [(number,)]), lambda: new_figure(1, 1))
+
+    names = ["size", "size", "size-2", "size"]
+    figures = [figure(name, number) for number, name in enumerate(names)]
+    chapters = [Chapter("One", [], figures[:2], []), Chapter("Two", [], figures[2:], [])]
+    write_report(tmp_path / "report", "title", "lead", chapters, [])
+    found = [read(path)[0]["n"] for path in (tmp_path / "report" / "figures").glob("*.csv")]
+    assert sorted(found) == ["0", "1", "2", "3"]
+    assert read(tmp_path / "report" / "figures" / "size-2.csv") == [{"n": "2"}]
