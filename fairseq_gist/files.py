@@ -1,5 +1,6 @@
 """Reading and writing files: no reader ever sees half of one, and every error names the file."""
 
+import codecs
 import contextlib
 import json
 import os
@@ -9,24 +10,47 @@ from typing import Any, Dict, Iterator, List, Set, Union
 
 from fairseq_gist.errors import DataError, OptionError
 
-__all__ = ["check_output", "read_lines", "read_object", "read_table", "replacing", "unused_name"]
+__all__ = [
+    "check_output",
+    "iter_lines",
+    "read_json",
+    "read_lines",
+    "read_object",
+    "read_table",
+    "read_text",
+    "replacing",
+    "unused_name",
+]
 
 
-def read_lines(path: Union[str, Path]) -> List[str]:
-    """Return the lines of a text file without their ends, of which only line feeds count.
-
-    A text may hold other characters that Python splits at, such as U+2028.
+def read_text(path: Union[str, Path]) -> str:
+    """Return the text of a file, without a byte order mark.
 
     Raises:
         DataError: where there is no such file, or it isn't UTF-8.
     """
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        with open(path, encoding="utf-8", newline="\n") as file:
-            return [line.rstrip("\r\n") for line in file]
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error})") from error
+    return "".join(_lines(path))
+
+
+def iter_lines(path: Union[str, Path]) -> Iterator[str]:
+    """Go through the lines of a text file without their ends, of which only line feeds count.
+
+    A text may hold other characters that Python splits at, such as U+2028. A byte order mark is no
+    part of the text.
+
+    Raises:
+        DataError: where there is no such file, or it isn't UTF-8.
+    """
+    return (line.rstrip("\r\n") for line in _lines(path))
+
+
+def read_lines(path: Union[str, Path]) -> List[str]:
+    """Return what :func:`iter_lines` goes through.
+
+    Raises:
+        DataError: where there is no such file, or it isn't UTF-8.
+    """
+    return list(iter_lines(path))
 
 
 def read_table(path: Union[str, Path]) -> List[Dict[str, str]]:
@@ -42,6 +66,23 @@ def read_table(path: Union[str, Path]) -> List[Dict[str, str]]:
     return [dict(zip(header, cells)) for cells in rows]
 
 
+def read_json(path: Union[str, Path], expected: str) -> Any:
+    """Return what a JSON file holds.
+
+    Args:
+        path: of the file.
+        expected: what the file should be, for errors: "a scores file".
+
+    Raises:
+        DataError: where there is no such file, or it holds anything else than JSON.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: expected {expected}, found no JSON ({error})") from error
+
+
 def read_object(path: Union[str, Path], expected: str) -> Dict[str, Any]:
     """Return the object that a JSON file holds.
 
@@ -50,12 +91,9 @@ def read_object(path: Union[str, Path], expected: str) -> Dict[str, Any]:
         expected: what the file should be, for errors: "a scores file".
 
     Raises:
-        DataError: where it holds anything else.
+        DataError: where there is no such file, or it holds anything else.
     """
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: expected {expected}, found no JSON ({error})") from error
+    found = read_json(path, expected)
     if not isinstance(found, dict):
         raise DataError(f"{path}: expected {expected}, found JSON that is no object")
     return found
@@ -123,3 +161,25 @@ def _new_file_beside(path: Path) -> Path:
             continue
         os.close(handle)
         return path.parent / name
+
+
+def _lines(path: Union[str, Path]) -> Iterator[str]:
+    """Go through the lines of a file with their ends."""
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file")
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise DataError(
+                    f"{path}, line 1: not UTF-8 but, by its byte order mark, UTF-16; convert it: "
+                    "iconv -f UTF-16 -t UTF-8"
+                )
+            if number == 1 and line.startswith(codecs.BOM_UTF8):
+                line = line[len(codecs.BOM_UTF8) :]
+                if not line:
+                    return
+            try:
+                yield line.decode()
+            except UnicodeDecodeError as error:
+                place = f"{error.reason} at byte {error.start + 1} of the line"
+                raise DataError(f"{path}, line {number}: not UTF-8 ({place})") from error

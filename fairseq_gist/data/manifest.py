@@ -144,7 +144,7 @@ class ManifestReader:
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{manifest}: expected the columns id, audio, n_frames (a number) and tgt_text in "
-                f"every line, found {', '.join(map(str, rows[0]))} ({error!r})"
+                f"every line, found {', '.join(map(repr, rows[0]))} ({error!r})"
             ) from None
 
     def _languages_of(self, rows: Any, name: str, manifest: str) -> List[str]:

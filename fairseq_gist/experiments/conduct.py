@@ -22,7 +22,7 @@ from fairseq_gist.experiments.steps import Matrix, Run
 from fairseq_gist.experiments.tables import score_command
 from fairseq_gist.experiments.templates import combinations
 from fairseq_gist.experiments.work import check_work, chosen_runs, find_work
-from fairseq_gist.files import replacing
+from fairseq_gist.files import read_text, replacing
 
 __all__ = ["Choices", "conduct", "dry_run"]
 
@@ -133,10 +133,10 @@ def _write_tables(matrix: Matrix, records: Records, environment: Dict[str, str],
         markdown = prefix.with_name(f"{table.name}.md")
         remarks = _remarks(records, command.runs)
         if remarks:
-            whole = markdown.read_text(encoding="utf-8") + "".join(f"- {r}\n" for r in remarks)
+            whole = read_text(markdown) + "".join(f"- {r}\n" for r in remarks)
             with replacing(markdown) as temporary:
                 temporary.write_text(whole, encoding="utf-8")
-        show(f"\n== {command.title}\n{markdown.read_text(encoding='utf-8')}")
+        show(f"\n== {command.title}\n{read_text(markdown)}")
 
 
 def _remarks(records: Records, runs: Sequence[Run]) -> List[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.files import read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,9 +32,8 @@ def read_document(path: Path, before: Sequence[Path] = ()) -> Document:
     if path.resolve() in before:
         raise DataError(f"{path}: extends itself by way of {', '.join(map(str, before))}")
     try:
-        text = path.read_text(encoding="utf-8")
-        own: Document = tomllib.loads(text)
-    except (OSError, ValueError) as error:
+        own: Document = tomllib.loads(read_text(path))
+    except (DataError, OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected an experiment as TOML, found none ({error})") from error
     base = own.pop("extends", None)
     if base is None:

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.experiments.steps import Step
-from fairseq_gist.files import replacing
+from fairseq_gist.files import read_object, replacing
 
 __all__ = ["Marks", "State"]
 
@@ -88,12 +88,12 @@ class Marks:
         if not path.is_file():
             return None
         try:
-            mark = json.loads(path.read_text(encoding="utf-8"))
+            mark = read_object(path, "what a step was done with")
             float(mark["seconds"])
             list(mark["commands"])
             dict(mark["inputs"])
             bool(mark["done"])
-        except (ValueError, TypeError, KeyError, OSError) as error:
+        except (DataError, ValueError, TypeError, KeyError, OSError) as error:
             raise DataError(
                 f"{path}: expected what a step was done with, found something else ({error!r}); "
                 f"remove it, and {step} is done once more"

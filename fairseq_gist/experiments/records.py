@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional
 
 import fairseq_gist
 from fairseq_gist.errors import DataError
 from fairseq_gist.experiments.experiment import Remark
 from fairseq_gist.experiments.marks import Marks
 from fairseq_gist.experiments.steps import Matrix, Run
-from fairseq_gist.files import replacing
+from fairseq_gist.files import read_json, read_text, replacing
 
 __all__ = ["Records", "json_value"]
 
@@ -83,7 +83,7 @@ class Records:
     def _read(self) -> List[str]:
         if not self.path.is_file():
             return []
-        text = self.path.read_text(encoding="utf-8")
+        text = read_text(self.path)
         # a line without its end was being written when all stopped: its run is added again
         lines = text.splitlines(keepends=True)
         self._is_cut = not text.endswith("\n")
@@ -117,7 +117,7 @@ def json_value(path: Path, place: str) -> Any:
         DataError: when the file is no JSON, or has nothing there.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path, f"JSON with {place}")
         for key in place.split("."):
             value = value[int(key) if isinstance(value, list) else key]
     except (OSError, ValueError, LookupError, TypeError) as error:
@@ -128,7 +128,7 @@ def json_value(path: Path, place: str) -> Any:
 def _lacks(path: Path, remark: Remark) -> bool:
     if not path.is_file():
         return False
-    content: Sequence[Any] = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path, f"JSON with {remark.lacks}")
     return not (isinstance(content, dict) and content.get(remark.lacks))
 
 

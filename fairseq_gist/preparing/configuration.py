@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional
 
 import yaml
 
-from fairseq_gist.files import replacing
+from fairseq_gist.files import read_text, replacing
 from fairseq_gist.preparing.filterbank import BINS
 from fairseq_gist.preparing.tsv import ASR
 
@@ -60,7 +60,7 @@ def follow_move(out: Path) -> None:
     for path in (out / name for name in _NAMES.values()):
         if not path.is_file():
             continue
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = yaml.safe_load(read_text(path))
         if config.get("audio_root") != str(out.resolve()):
             config["audio_root"] = str(out.resolve())
             _dump(path, config)

@@ -26,7 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.files import replacing
+from fairseq_gist.files import read_object, replacing
 from fairseq_gist.preparing.audio import read_samples
 from fairseq_gist.preparing.filterbank import filterbank
 
@@ -160,10 +160,10 @@ def _compute(job: _Job) -> None:
 
 def _is_done(job: _Job) -> bool:
     try:
-        note = json.loads(Path(job.cache).with_suffix(".json").read_text(encoding="utf-8"))
+        note = read_object(Path(job.cache).with_suffix(".json"), "what a talk's features are")
         made_from = note["audio"], note["stamp"]
         spans = [(start, length) for start, length, _, _, _ in note["entries"]]
-    except (KeyError, OSError, TypeError, ValueError):
+    except (DataError, KeyError, OSError, TypeError, ValueError):
         return False
     made = Path(job.cache).is_file()
     return made and made_from == (job.audio, job.stamp) and spans == job.spans
@@ -175,5 +175,5 @@ def _cache(work: Path, talk: Talk) -> Path:
 
 
 def _note(work: Path, talk: Talk) -> Dict[Span, Tuple[int, int, int]]:
-    note = json.loads(_cache(work, talk).with_suffix(".json").read_text(encoding="utf-8"))
+    note = read_object(_cache(work, talk).with_suffix(".json"), "what a talk's features are")
     return {(entry[0], entry[1]): (entry[2], entry[3], entry[4]) for entry in note["entries"]}

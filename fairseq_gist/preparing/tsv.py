@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, TextI
 from tqdm import tqdm
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.files import replacing
+from fairseq_gist.files import iter_lines, replacing
 from fairseq_gist.preparing.alignment import Distinct, Row, align_by_time
 from fairseq_gist.preparing.layouts.base import Layout, Segment
 from fairseq_gist.preparing.parallel import align_by_translation
@@ -193,10 +193,10 @@ def _line(entry: _Entry, name: str, text: str, source: str, target: str) -> str:
 def target_texts(path: Path) -> Iterator[str]:
     """The translations of a manifest, in order."""
     column = COLUMNS.index("tgt_text")
-    with open(path, encoding="utf-8", newline="\n") as file:
-        next(file)
-        for line in file:
-            yield line.rstrip("\n").split("\t")[column]
+    lines = iter_lines(path)
+    next(lines)
+    for line in lines:
+        yield line.split("\t")[column]
 
 
 def _clean(text: str) -> str:

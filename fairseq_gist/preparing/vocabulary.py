@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, Sequence
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.files import read_lines, replacing
+from fairseq_gist.files import read_lines, read_text, replacing
 from fairseq_gist.languages.rows import LANGUAGE_TAG
 
 __all__ = ["VOCABULARY_TYPES", "Vocabulary", "train_vocabulary", "vocabulary_stem"]
@@ -129,9 +129,11 @@ class Vocabulary:
 
     def copy(self, folder: Path) -> str:
         """Copy both files into ``folder``; gives their stem."""
-        for source in (self.model, self.dictionary):
-            with replacing(folder / source.name) as path:
-                path.write_bytes(source.read_bytes())
+        with replacing(folder / self.model.name) as path:
+            path.write_bytes(self.model.read_bytes())
+        with replacing(folder / self.dictionary.name) as path:
+            # fairseq would take a byte order mark for a part of the first symbol
+            path.write_bytes(read_text(self.dictionary).encode())
         return self.stem
 
     def _symbols(self) -> Dict[str, int]:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from fairseq_gist import __version__
 from fairseq_gist.errors import OptionError
-from fairseq_gist.files import unused_name
+from fairseq_gist.files import read_text, unused_name
 from fairseq_gist.report.chapters import Chapter
 from fairseq_gist.report.figure import Figure, Missing
 from fairseq_gist.report.style import drawing, letters_without_font
@@ -52,7 +52,7 @@ def check_target(folder: Path) -> None:
         )
     if folder.is_dir() and any(folder.iterdir()):
         page = folder / PAGE
-        if not page.is_file() or _MARK not in page.read_text(encoding="utf-8", errors="replace"):
+        if not page.is_file() or _MARK.encode() not in page.read_bytes():
             raise OptionError(
                 f"-o {folder}: the folder holds something else than a report; name another one"
             )
@@ -194,7 +194,7 @@ def _template() -> Any:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    return environment.from_string(read_text(_TEMPLATE))
 
 
 @contextlib.contextmanager

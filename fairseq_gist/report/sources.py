@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -13,6 +12,7 @@ from tqdm import tqdm
 from fairseq_gist.errors import DataError, GistError
 from fairseq_gist.evaluation import Compared, Run, read_all_scores, read_compared
 from fairseq_gist.evaluation.scores import Scored
+from fairseq_gist.files import read_json
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.report.training_log import TrainingLog, read_log
 from fairseq_gist.sharing.plan import SharingPlan
@@ -161,10 +161,7 @@ def _take(content: Content, path: Path, label: str, plan_of_checkpoint: PlanRead
 
 
 def _take_json(content: Content, path: Path, label: str) -> bool:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error})") from None
+    found = read_json(path, "a plan or a scores file")
     keys = set(found) if isinstance(found, dict) else set()
     if {"languages", "units"} <= keys:
         content.plans[label] = SharingPlan.load(path)

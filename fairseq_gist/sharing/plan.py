@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-from fairseq_gist.errors import PlanError
-from fairseq_gist.files import replacing
+from fairseq_gist.errors import DataError, PlanError
+from fairseq_gist.files import read_text, replacing
 from fairseq_gist.sharing.division import OWN, SHARED, Division
 from fairseq_gist.sharing.partition import Partition, canonical
 from fairseq_gist.sharing.plan_json import read_layout, write_layout
@@ -283,8 +283,10 @@ class SharingPlan:
             PlanError: naming the file, when it can't be read or is no valid plan.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_text(path)
+        except DataError as error:
+            raise PlanError(f"cannot read the sharing plan {error}") from None
+        except OSError as error:
             raise PlanError(f"cannot read the sharing plan {path}: {error}") from None
         return cls.from_json(text, source=str(path)).replaced(is_default=False)
 

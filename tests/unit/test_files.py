@@ -7,9 +7,12 @@ import pytest
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.files import (
     check_output,
+    iter_lines,
+    read_json,
     read_lines,
     read_object,
     read_table,
+    read_text,
     replacing,
     unused_name,
 )
@@ -55,8 +58,9 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
 def test_lines_end_at_line_feeds_alone(tmp_path):
     (tmp_path / "text").write_bytes("a\u2028b\r\n\n c \nd".encode())
     assert read_lines(tmp_path / "text") == ["a\u2028b", "", " c ", "d"]
-    (tmp_path / "text").write_bytes(b"gr\xfc\xdfe\n")
-    with pytest.raises(DataError, match="text: not UTF-8"):
+    assert read_text(tmp_path / "text") == "a\u2028b\r\n\n c \nd"
+    (tmp_path / "text").write_bytes(b"good\ngr\xfc\xdfe\n")
+    with pytest.raises(DataError, match=r"text, line 2: not UTF-8 \(.* at byte 3 of the line\)"):
         read_lines(tmp_path / "text")
     with pytest.raises(DataError, match="no: no such file"):
         read_lines(tmp_path / "no")
@@ -67,7 +71,6 @@ def test_lines_end_at_line_feeds_alone(tmp_path):
     [
         (b"", "no JSON"),
         (b'{"a": ', "no JSON"),
-        (b"\xff", "no JSON"),
         (b"[1]", "JSON that is"),
     ],
 )
@@ -75,6 +78,28 @@ def test_what_is_no_object_is_told_in_one_line(tmp_path, content, found):
     (tmp_path / "record.json").write_bytes(content)
     with pytest.raises(DataError, match=rf"record.json: expected a record, found {found}"):
         read_object(tmp_path / "record.json", "a record")
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(b"\xef\xbb\xbf" + "eins\n\ufeffzwei\n".encode())
+    assert read_lines(path) == list(iter_lines(path)) == ["eins", "\ufeffzwei"]
+    assert read_text(path) == "eins\n\ufeffzwei\n"
+    path.write_bytes(b"\xef\xbb\xbfid\taudio\n0\ta\n")
+    assert read_table(path) == [{"id": "0", "audio": "a"}]
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_object(path, "a record") == read_json(path, "a record") == {"a": 1}
+    path.write_bytes(b"\xef\xbb\xbf")
+    assert (read_text(path), read_lines(path), read_table(path)) == ("", [], [])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_told_by_its_mark(tmp_path, encoding):
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    (tmp_path / "text").write_bytes((mark + "eins\nzwei\n").encode(encoding))
+    for read in (read_text, read_lines, read_table, lambda path: read_json(path, "a record")):
+        with pytest.raises(DataError, match="text, line 1: not UTF-8 but.*UTF-16; convert it"):
+            read(tmp_path / "text")
 
 
 def test_a_table_is_read_as_fairseq_writes_it(tmp_path):

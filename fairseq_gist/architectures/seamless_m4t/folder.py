@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from fairseq_gist.errors import OptionError
+from fairseq_gist.files import read_json
 from fairseq_gist.host.packages import require_transformers
 
 __all__ = ["SeamlessFolder", "configuration_from", "seamless_transformers"]
@@ -128,10 +129,7 @@ def _settings_of(path: Path) -> Any:
     if not file.is_file():
         found = "a folder without config.json" if path.is_dir() else "no folder"
         raise OptionError(f"--seamless-path {path}: found {found}; {_HINT}")
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise OptionError(f"{file} is no JSON: {error}") from None
+    settings = read_json(file, "the configuration of a model")
     kind = settings.get("model_type") if isinstance(settings, dict) else None
     if kind == f"{_TYPE}_v2":
         raise OptionError(

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from fairseq_gist.corpora.cldr import speech
 from fairseq_gist.corpora.cldr.phrases import Phrase
-from fairseq_gist.files import replacing
+from fairseq_gist.errors import DataError
+from fairseq_gist.files import read_json, replacing
 from fairseq_gist.preparing.audio import SAMPLE_RATE, resample
 
 __all__ = ["SpokenTalk", "link_audio", "speak_all"]
@@ -94,9 +95,9 @@ def _speak_talk(talk: SpokenTalk, work: Path) -> List[Tuple[float, float]]:
 def _times(note: Path) -> List[Tuple[float, float]]:
     """Return the times that were noted of a talk, none where the note isn't there or is damaged."""
     try:
-        found = json.loads(note.read_text(encoding="utf-8"))
+        found = read_json(note, "times")
         return [(float(offset), float(duration)) for offset, duration in found]
-    except (OSError, TypeError, ValueError):
+    except (DataError, OSError, TypeError, ValueError):
         return []
 
 

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional, Sequence
 import yaml
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.files import read_lines, replacing
+from fairseq_gist.files import read_lines, read_text, replacing
 from fairseq_gist.preparing.layouts.base import Layout, Segment
 
 __all__ = ["LAYOUT", "MustC", "write_split"]
@@ -165,8 +165,7 @@ def _flow_entry(line: str) -> Optional[Dict[str, Any]]:
 def _read_any_yaml(path: Path) -> List[Dict[str, Any]]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        with open(path, encoding="utf-8") as file:
-            entries = yaml.load(file, Loader=loader)
+        entries = yaml.load(read_text(path), Loader=loader)
     except yaml.YAMLError as error:
         raise DataError(f"{path}: not YAML: {error}") from error
     entries = [] if entries is None else entries

@@ -431,6 +431,24 @@ def test_text_survives_the_tsv(layout):
     assert all(None not in row and None not in row.values() for row in rows)
 
 
+def test_byte_order_marks_are_no_text(layout):
+    for path in layout.root.glob("*/data/*/txt/*"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    prepare(
+        layout.root, layout.root / "out", Options(vocab_size=75, asr=True, asr_vocab_size=33), 1
+    )
+    for path in (layout.root / "out").glob("*.tsv"):
+        assert "\ufeff" not in path.read_text(encoding="utf-8")
+    assert read(layout.root / "out" / "train.tsv")[0]["tgt_text"] == sentence("de", 10)
+
+
+def test_a_given_dictionary_has_no_byte_order_mark_either(layout, given):
+    whole = given.with_suffix(".txt").read_bytes()
+    given.with_suffix(".txt").write_bytes(b"\xef\xbb\xbf" + whole)
+    prepare(layout.root, layout.root / "out", Options(vocabulary=str(given)), workers=1)
+    assert (layout.root / "out" / f"{given.name}.txt").read_bytes() == whole
+
+
 def test_long_utterances_are_dropped_from_training_only(layout):
     record = prepare(layout.root, layout.root / "out", Options(vocab_size=70, max_frames=70), 1)
     # 0.6 to 0.8 s give 58, 63, 68, 73 and 78 frames
@@ -760,7 +778,7 @@ def test_text_and_yaml_of_different_length(layout):
 def test_text_in_another_encoding(layout):
     path = layout.text("ru", "train", "ru")
     path.write_bytes(path.read_text(encoding="utf-8").encode("koi8-r"))
-    with pytest.raises(DataError, match=r"train\.ru: not UTF-8"):
+    with pytest.raises(DataError, match=r"train\.ru, line \d+: not UTF-8"):
         prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
 
 

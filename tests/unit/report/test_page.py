@@ -420,7 +420,7 @@ def test_a_damaged_file_is_told_and_the_rest_is_shown(run, tmp_path):
     (run / "settings.json").write_text('{"other": 1}')
     page = make(run, tmp_path / "report")
     assert "Not read: cannot read gradient statistics" in page
-    assert "broken.json: not JSON" in page
+    assert "broken.json: expected a plan or a scores file, found no JSON" in page
     assert "settings.json" not in page
 
 

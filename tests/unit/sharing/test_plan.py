@@ -348,7 +348,7 @@ def test_a_unit_listed_twice_is_refused(plan):
         (b"{", "p.json: not JSON"),
         (b"[1]", "p.json: expected a JSON object, found list"),
         (b"[" * 100_000, "p.json: not JSON .*recursion"),
-        (b"\xff\xfe\x00", "cannot read the sharing plan .*p.json: .*codec"),
+        (b"\xff\xfe\x00", "cannot read the sharing plan .*p.json, line 1: not UTF-8 .*UTF-16"),
     ],
 )
 def test_other_files_are_refused(tmp_path, content, message):
@@ -359,7 +359,7 @@ def test_other_files_are_refused(tmp_path, content, message):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(PlanError, match="cannot read the sharing plan .*none.json: .*No such file"):
+    with pytest.raises(PlanError, match="cannot read the sharing plan .*none.json: no such file"):
         SharingPlan.load(tmp_path / "none.json")
 
 
