@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 import torch
@@ -93,9 +93,9 @@ class _Both:
     def __init__(self, *recorders: GradientRecorder) -> None:
         self.recorders = recorders
 
-    def add(self, unit: str, part: str, language: int, gradient: Tensor) -> None:
+    def add(self, unit: str, part: str, languages: Sequence[int], gradients: Tensor) -> None:
         for recorder in self.recorders:
-            recorder.add(unit, part, language, gradient)
+            recorder.add(unit, part, languages, gradients)
 
 
 def _sketch_error(gist: setting.Setup) -> Figure:

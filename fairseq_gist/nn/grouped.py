@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 
+from fairseq_gist.nn import batched
+from fairseq_gist.nn.leaves import leaf_of
 from fairseq_gist.nn.partition import RowPartition
 from fairseq_gist.nn.per_language import forward_recorded
 from fairseq_gist.nn.routing import GradientSink, LanguageBatch, Routing
@@ -53,6 +55,7 @@ class GroupedModule(nn.Module):
         self.batch_dim = batch_dim
         self.reads_source = reads_source
         self.is_common = is_common
+        self._kept: Optional[_Stacks] = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the module's output for ``x``, one row for every row of the batch, order kept.
@@ -70,6 +73,10 @@ class GroupedModule(nn.Module):
         if len(parts.groups) == 1 and sink is None and not once:
             only: Tensor = self.copies[parts.groups[0]](x)
             return only
+        if sink is None and not once and batched.pays(x, parts):
+            at_once = self._forward_at_once(x, parts)
+            if at_once is not None:
+                return at_once
         if once:
             inputs = [_select(x, self.batch_dim, sources) for sources in parts.sources]
         elif len(parts.groups) == 1:
@@ -84,6 +91,34 @@ class GroupedModule(nn.Module):
             whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs, self.batch_dim)
             return whole.index_select(self.batch_dim, parts.spread)
         return outputs[0] if len(outputs) == 1 else put_back(parts, self.batch_dim, outputs)
+
+    def _forward_at_once(self, x: Tensor, parts: RowPartition) -> Optional[Tensor]:
+        """Run all copies in the same calls; None where that can't be."""
+        leaf = leaf_of(self.copies[0])
+        if leaf is None or not all(_is_bare(copy) for copy in self.copies):
+            return None
+        own = batched.take_padded(x, parts, self.batch_dim)
+        outputs = leaf.forward_all(self.copies[0], self._stacked(parts.groups), own)
+        return None if outputs is None else batched.put_padded(outputs, parts, self.batch_dim, x)
+
+    def _stacked(self, groups: Sequence[int]) -> Dict[str, Tensor]:
+        """Return the parameters of copies, `[groups, ...]` each.
+
+        Translating, they are kept from call to call, as long as nobody changes them.
+        """
+        own = [dict(self.copies[group].named_parameters(recurse=False)) for group in groups]
+        if self.training or torch.is_grad_enabled():
+            return {name: torch.stack([of[name] for of in own]) for name in own[0]}
+        key = tuple((id(one), one.data_ptr(), one._version) for of in own for one in of.values())  # noqa: SLF001
+        if self._kept is None or self._kept[0] != key:
+            self._kept = key, {name: torch.stack([of[name] for of in own]) for name in own[0]}
+        return self._kept[1]
+
+    def train(self, mode: bool = True) -> GroupedModule:
+        """Set the mode, and drop what was kept for translating."""
+        self._kept = None
+        super().train(mode)
+        return self
 
     def _forward_common(self, x: Tensor, parts: RowPartition) -> Tensor:
         """Run each copy on one row, which all its rows are like."""
@@ -111,6 +146,15 @@ class GroupedModule(nn.Module):
         for language, group in zip(self.routing.languages, self.group_of):
             groups[group].append(language)
         return " | ".join(" ".join(group) for group in groups)
+
+
+_Stacks = Tuple[Tuple[Any, ...], Dict[str, Tensor]]
+
+
+def _is_bare(module: nn.Module) -> bool:
+    """Whether nobody has hung anything on a module that its weights alone don't do."""
+    hung = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks  # noqa: SLF001
+    return not hung and "forward" not in vars(module)
 
 
 def put_back(parts: RowPartition, dim: int, of_groups: Sequence[Tensor]) -> Tensor:

@@ -17,10 +17,37 @@ from fairseq_gist.nn.rows import Parcel
 if TYPE_CHECKING:
     from fairseq_gist.nn.routing import LanguageBatch
 
-__all__ = ["Draft", "DraftPart", "Partition", "RowPartition", "draft_partition"]
+__all__ = [
+    "Draft",
+    "DraftPart",
+    "PaddedRows",
+    "Partition",
+    "RowPartition",
+    "draft_partition",
+]
+
+PADDING = 2.0
+"""How many times as many rows there may be at most when groups are filled up."""
 
 Partition = Tuple[int, ...]
 """The group of each language, `[languages]`."""
+
+
+@dataclass(frozen=True)
+class PaddedRows:
+    """Places for the rows of every group, as many for each as the largest one needs.
+
+    Attributes:
+        index: the row in each place, group after group, `[groups * places]`; any row in one that
+            none fills.
+        inverse: the place of each row, `[rows]`.
+        filled: 1 for a place with a row of its own, else 0, `[groups * places]`; None where all
+            have one.
+    """
+
+    index: Tensor
+    inverse: Tensor
+    filled: Optional[Tensor]
 
 
 @dataclass(frozen=True)
@@ -37,6 +64,7 @@ class RowPartition:
         sources: for each of them the sources that its rows need, each once; empty likewise.
         spread: puts the outputs for ``sources``, one group after the other, in the place of every
             row that needs them, `[rows]`; None likewise.
+        padded: the same groups, filled up; None where that would be too many rows.
     """
 
     groups: Tuple[int, ...]
@@ -46,6 +74,7 @@ class RowPartition:
     source_rows: Tuple[Tensor, ...] = ()
     sources: Tuple[Tensor, ...] = ()
     spread: Optional[Tensor] = None
+    padded: Optional[PaddedRows] = None
 
 
 class DraftPart(NamedTuple):
@@ -56,6 +85,19 @@ class DraftPart(NamedTuple):
     within: Dict[Partition, Draft]
 
 
+class DraftPadding(NamedTuple):
+    """Padded rows whose tensors are still to come."""
+
+    index: int
+    inverse: int
+    filled: Optional[int]
+
+    def open(self, tensors: Sequence[Tensor]) -> PaddedRows:
+        """Return them with their ``tensors``."""
+        filled = None if self.filled is None else tensors[self.filled]
+        return PaddedRows(tensors[self.index], tensors[self.inverse], filled)
+
+
 class Draft:
     """A partition whose tensors are still to come: their numbers in a parcel instead."""
 
@@ -64,6 +106,7 @@ class Draft:
         self.source_rows: List[int] = []
         self.sources: List[int] = []
         self.spread: Optional[int] = None
+        self.padded: Optional[DraftPadding] = None
         self.parts: List[DraftPart] = []
 
     def open(self, tensors: Sequence[Tensor]) -> RowPartition:
@@ -81,6 +124,7 @@ class Draft:
             tuple(tensors[one] for one in self.source_rows),
             tuple(tensors[one] for one in self.sources),
             None if self.spread is None else tensors[self.spread],
+            None if self.padded is None else self.padded.open(tensors),
         )
 
 
@@ -109,6 +153,7 @@ def draft_partition(
     draft = Draft(
         groups, [parcel.add(members[group]) for group in groups], parcel.add(_inverse(order))
     )
+    draft.padded = _padding([members[group] for group in groups], len(ids), parcel)
     spread = [0] * len(ids)
     start = 0
     for group in groups:
@@ -127,6 +172,24 @@ def draft_partition(
     if sources is not None:
         draft.spread = parcel.add(spread)
     return draft
+
+
+def _padding(groups: Sequence[List[int]], rows: int, parcel: Parcel) -> Optional[DraftPadding]:
+    places = max(map(len, groups), default=0)
+    if len(groups) < 2 or len(groups) * places > PADDING * rows:
+        return None
+    index: List[int] = []
+    filled: List[int] = []
+    inverse = [0] * rows
+    for members in groups:
+        for place, row in enumerate(members, start=len(index)):
+            inverse[row] = place
+        spare = places - len(members)
+        index += members + members[:1] * spare
+        filled += [1] * len(members) + [0] * spare
+    return DraftPadding(
+        parcel.add(index), parcel.add(inverse), None if all(filled) else parcel.add(filled)
+    )
 
 
 def _inverse(order: Sequence[int]) -> List[int]:

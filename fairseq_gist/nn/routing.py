@@ -23,10 +23,15 @@ __all__ = ["GradientSink", "LanguageBatch", "Routing"]
 class GradientSink(Protocol):
     """Takes the gradients of single languages during a backward pass."""
 
-    def add(self, unit: str, part: str, language: int, gradient: Tensor) -> None:
-        """Add ``gradient`` of one language to parameter ``part`` of ``unit``.
+    def add(self, unit: str, part: str, languages: Sequence[int], gradients: Tensor) -> None:
+        """Add the gradients of some languages to parameter ``part`` of ``unit``.
 
-        The tensor is the caller's and changes afterwards: what is kept must be a copy.
+        Args:
+            unit: whose gradients they are.
+            part: name of the parameter.
+            languages: ascending.
+            gradients: one for each of them, `[languages, ...]`. The tensor is the caller's and
+                changes afterwards: what is kept must be a copy.
         """
 
 

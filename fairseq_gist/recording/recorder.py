@@ -119,20 +119,25 @@ class GradientRecorder:
         """Whether every chunk has all its updates."""
         return self.rounds >= self.updates_per_chunk
 
-    def add(self, unit: str, part: str, language: int, gradient: Tensor) -> None:
-        """Add a gradient of the update under way; see :class:`nn.routing.GradientSink`."""
+    def add(self, unit: str, part: str, languages: Sequence[int], gradients: Tensor) -> None:
+        """Add gradients of the update under way; see :class:`nn.routing.GradientSink`."""
         if unit not in self._layout:
             return
         self._is_under_way = True
         start, stop = self._layout[unit][part]
         sums = self._buffer if self._is_buffered else self._sums[self.updates % self.chunks]
         if unit not in sums:
-            sums[unit] = self._zeros(unit, gradient.device)
-        held, flat = sums[unit][language], gradient.detach().reshape(-1)
-        if self._sketch is None:
-            held[start:stop].add_(flat)
+            sums[unit] = self._zeros(unit, gradients.device)
+        held, flat = sums[unit], gradients.detach().flatten(1)
+        if len(languages) == len(self.languages):
+            pairs = [(held, flat)]
         else:
-            self._sketch.add(held, flat, start)
+            pairs = [(held[language], own) for language, own in zip(languages, flat)]
+        for own_held, own in pairs:
+            if self._sketch is None:
+                own_held[..., start:stop].add_(own)
+            else:
+                self._sketch.add(own_held, own, start)
 
     def _zeros(self, unit: str, device: torch.device) -> Tensor:
         size = (len(self.languages), self._sizes[unit])

@@ -50,7 +50,7 @@ class Sketch:
         # numpy promises never to change this generator's stream; shorter streams are its beginning
         words = np.random.RandomState(seed).bytes(4 * math.ceil(longest / 32))
         bits = np.unpackbits(np.frombuffer(words, dtype=np.uint8), count=longest)
-        self._signs = torch.from_numpy(2 * bits.view(np.int8) - 1)
+        self._signs = torch.from_numpy(2 * bits.view(np.int8) - 1).float()
         self._signs_on: Dict[str, Tensor] = {}
 
     def size(self, parameters: int) -> int:
@@ -58,38 +58,43 @@ class Sketch:
         return min(parameters, self.width)
 
     def add(self, sketch: Tensor, part: Tensor, start: int) -> None:
-        """Add to a vector's ``sketch`` a part of the vector.
+        """Add to a vector's ``sketch`` a part of the vector, or to several vectors' at once.
 
         A sketch shorter than the width is the vector itself. At most 2²⁰ signed coordinates are in
         memory at once.
 
         Args:
-            sketch: of the vector so far, `[size]`, changed in place.
-            part: coordinates of the vector that follow one another, `[n]`, any float type.
+            sketch: of the vector so far, `[..., size]`, changed in place.
+            part: coordinates of the vector that follow one another, `[..., n]`, any float type.
             start: position of the first of them in the vector.
         """
-        if sketch.numel() < self.width:
-            sketch[start : start + part.numel()].add_(part)
+        length, width = part.size(-1), self.width
+        if sketch.size(-1) < width:
+            sketch[..., start : start + length].add_(part)
             return
-        signs = self._signs_beside(part)[start : start + part.numel()]
-        step = max(1, _AT_ONCE // self.width) * self.width
-        first = start % self.width
-        ahead, behind = sketch[first:], sketch[:first]
-        for begin in range(0, part.numel(), step):
+        signs = self._signs_beside(part)[start : start + length]
+        step = max(1, _AT_ONCE * length // part.numel() // width) * width
+        first = start % width
+        ahead, behind = sketch[..., first:], sketch[..., :first]
+        for begin in range(0, length, step):
             # in fp32, also where the part is in half precision, whose sums would overflow
-            signed = part[begin : begin + step].float() * signs[begin : begin + step]
-            whole = signed.numel() // self.width * self.width
-            for folded in (signed[:whole].view(-1, self.width).sum(0), signed[whole:]):
-                ahead[: folded.numel()].add_(folded[: ahead.numel()])
-                rest = folded[ahead.numel() :]
-                behind[: rest.numel()].add_(rest)
+            signed = part[..., begin : begin + step] * signs[begin : begin + step]
+            whole = signed.size(-1) // width * width
+            parts = [signed[..., whole:]]
+            if whole:
+                parts.insert(0, signed[..., :whole].unflatten(-1, (-1, width)).sum(-2))
+            for folded in parts:
+                count = min(folded.size(-1), ahead.size(-1))
+                if count:
+                    ahead[..., :count].add_(folded[..., :count])
+                rest = folded[..., count:]
+                if rest.size(-1):
+                    behind[..., : rest.size(-1)].add_(rest)
 
     def _signs_beside(self, part: Tensor) -> Tensor:
         where = str(part.device)
         if where not in self._signs_on:
-            # on the CPU torch would turn them into floats for every product anew
-            is_cpu = part.device.type == "cpu"
-            self._signs_on[where] = self._signs.float() if is_cpu else self._signs.to(part.device)
+            self._signs_on[where] = self._signs.to(part.device)
         return self._signs_on[where]
 
 

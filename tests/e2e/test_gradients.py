@@ -33,6 +33,7 @@ def _recorded(task, model, criterion, sample, chosen):
     model.routing.sink = recorder
     criterion(model, sample)[0].backward()
     model.routing.sink = None
+    recorder.finish_update()
     ordinary = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     return recorder._sums[0], ordinary
 

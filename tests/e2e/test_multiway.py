@@ -22,9 +22,10 @@ class Sums:
     def __init__(self):
         self.of = {}
 
-    def add(self, unit, part, language, gradient):
-        key = (unit, part, language)
-        self.of[key] = self.of[key] + gradient if key in self.of else gradient.clone()
+    def add(self, unit, part, languages, gradients):
+        for language, gradient in zip(languages, gradients):
+            key = (unit, part, language)
+            self.of[key] = self.of[key] + gradient if key in self.of else gradient.clone()
 
 
 @pytest.fixture

@@ -184,10 +184,11 @@ class Sink:
     def __init__(self) -> None:
         self.sums: Dict[Tuple[str, str, int], Tensor] = {}
 
-    def add(self, unit: str, part: str, language: int, gradient: Tensor) -> None:
-        """Add a gradient."""
-        key = (unit, part, language)
-        self.sums[key] = self.sums[key] + gradient if key in self.sums else gradient.clone()
+    def add(self, unit: str, part: str, languages: Sequence[int], gradients: Tensor) -> None:
+        """Add gradients."""
+        for language, gradient in zip(languages, gradients):
+            key = (unit, part, language)
+            self.sums[key] = self.sums[key] + gradient if key in self.sums else gradient.clone()
 
 
 def one_copy(model: nn.Module, path: str, language: int) -> nn.Module:

@@ -52,6 +52,21 @@ class Leaf:
         """
         raise NotImplementedError
 
+    def forward_all(
+        self, module: nn.Module, parameters: Mapping[str, Tensor], x: Tensor
+    ) -> Optional[Tensor]:
+        """Run several modules of this kind, each on its rows, in as few calls as can be.
+
+        Args:
+            module: one of them; all have its options.
+            parameters: of all of them, by name, `[modules, ...]`.
+            x: the rows of each, `[modules, n, features]`.
+
+        Returns:
+            The output of each, `[modules, n, features]`; None where that can't be done at once.
+        """
+        return None
+
     def neurons_made(self, module: nn.Module) -> Optional[int]:
         """Return how many neurons ``module`` makes; None: it can't be divided.
 

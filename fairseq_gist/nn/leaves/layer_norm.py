@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_gist.host.autocast import custom_bwd, custom_fwd
@@ -24,6 +25,15 @@ class _LayerNormLeaf(Leaf):
         return _LayerNorm.apply(
             x, module.weight, module.bias, module.normalized_shape, module.eps, to
         )
+
+    def forward_all(
+        self, module: nn.Module, parameters: Mapping[str, Tensor], x: Tensor
+    ) -> Optional[Tensor]:
+        weight, bias = (parameters.get(name) for name in ("weight", "bias"))
+        if weight is None or bias is None or len(module.normalized_shape) > 1:
+            return None
+        normalised = F.layer_norm(x, module.normalized_shape, None, None, module.eps)
+        return torch.addcmul(bias.unsqueeze(1), normalised, weight.unsqueeze(1))
 
 
 class _LayerNorm(torch.autograd.Function):
@@ -56,13 +66,20 @@ class _LayerNorm(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             wanted["weight"] = functools.partial(_sum_products, shape=ctx.shape)
         if ctx.needs_input_grad[2]:
-            wanted["bias"] = functools.partial(sum_rows, shape=ctx.shape)
-        totals = ctx.to.add_up(wanted, grad, (x - mean) * rstd)
+            wanted["bias"] = functools.partial(_sum_rows, shape=ctx.shape)
+        first = -len(ctx.shape)
+        normalised = ((x - mean) * rstd).flatten(first)
+        totals = ctx.to.add_up(wanted, grad.flatten(first), normalised, flat=True)
         return grad_x, totals.get("weight"), totals.get("bias"), None, None, None
 
 
 def _sum_products(grad: Tensor, normalised: Tensor, shape: Tuple[int, ...]) -> Tensor:
-    return (grad * normalised).reshape(-1, *shape).sum(0)
+    return _sum_rows(grad * normalised, normalised, shape)
+
+
+def _sum_rows(grad: Tensor, normalised: Tensor, shape: Tuple[int, ...]) -> Tensor:
+    sums = sum_rows(grad, normalised)
+    return sums.view(*sums.shape[:-1], *shape)
 
 
 LEAF = _LayerNormLeaf()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 import torch
@@ -24,6 +23,13 @@ class _LinearLeaf(Leaf):
         self, module: nn.Module, x: Tensor, to: Destination, source_of: Optional[Tensor] = None
     ) -> Tensor:
         return _Linear.apply(x, module.weight, module.bias, source_of, to)
+
+    def forward_all(
+        self, module: nn.Module, parameters: Mapping[str, Tensor], x: Tensor
+    ) -> Optional[Tensor]:
+        weight = parameters["weight"].transpose(1, 2)
+        bias = parameters.get("bias")
+        return x.bmm(weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), x, weight)
 
     def neurons_made(self, module: nn.Module) -> Optional[int]:
         return int(module.out_features)
@@ -77,14 +83,13 @@ class _Linear(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             wanted["weight"] = _outer
         if ctx.has_bias and ctx.needs_input_grad[2]:
-            wanted["bias"] = functools.partial(sum_rows, shape=grad.shape[-1:])
-        x_rows = () if source_of is None else to.rows.source_rows
-        totals = to.add_up(wanted, grad, x.to(grad.dtype), x_rows)
+            wanted["bias"] = sum_rows
+        totals = to.add_up(wanted, grad, x.to(grad.dtype), source_of=source_of, flat=True)
         return grad_x, totals.get("weight"), totals.get("bias"), None, None
 
 
 def _outer(grad: Tensor, x: Tensor) -> Tensor:
-    return grad.reshape(-1, grad.size(-1)).t().matmul(x.reshape(-1, x.size(-1)))
+    return grad.transpose(-2, -1).matmul(x)
 
 
 LEAF = _LinearLeaf()

@@ -108,8 +108,8 @@ class Anywhere:
     def __init__(self):
         self.seen = set()
 
-    def add(self, unit, part, language, gradient):
-        self.seen.add((unit, part, language))
+    def add(self, unit, part, languages, gradients):
+        self.seen |= {(unit, part, language) for language in languages}
 
 
 @needs_meta

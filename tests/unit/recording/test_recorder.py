@@ -39,8 +39,8 @@ def buffered():
 
 def _update(recorder, gradients, tokens, scale=1.0):
     for language, value in enumerate(gradients):
-        recorder.add("0", "weight", language, torch.full((2, 3), float(value) * scale))
-        recorder.add("0", "bias", language, torch.zeros(2))
+        recorder.add("0", "weight", [language], torch.full((2, 3), float(value) * scale)[None])
+        recorder.add("0", "bias", [language], torch.zeros(2)[None])
     recorder.count_tokens(torch.tensor(tokens, dtype=torch.float64))
     recorder.finish_update(scale)
 
@@ -75,7 +75,7 @@ def test_an_unexpected_loss_scale_is_refused(straight):
 
 def test_several_passes_make_one_update(recorder):
     for value in (1, 2):
-        recorder.add("0", "weight", 0, torch.full((2, 3), float(value)))
+        recorder.add("0", "weight", [0], torch.full((2, 3), float(value))[None])
         recorder.count_tokens(torch.tensor([1.0, 0.0]))
     recorder.finish_update()
     _update(recorder, (1, 2), (1, 1))
@@ -85,7 +85,7 @@ def test_several_passes_make_one_update(recorder):
 
 
 def test_a_dropped_update_leaves_no_trace(recorder):
-    recorder.add("0", "weight", 0, torch.full((2, 3), float("inf")))
+    recorder.add("0", "weight", [0], torch.full((2, 3), float("inf"))[None])
     recorder.count_tokens(torch.tensor([5.0, 5.0]))
     recorder.discard_update()
     _update(recorder, (1, 2), (1, 1))
@@ -99,7 +99,7 @@ def _drop_the_third(recorder):
     for _ in range(2):
         _update(recorder, (1, 2), (1, 1))
         recorder.discard_update()  # as an optimizer tells before every update: nothing to forget
-    recorder.add("0", "weight", 0, torch.full((2, 3), float("inf")))
+    recorder.add("0", "weight", [0], torch.full((2, 3), float("inf"))[None])
     recorder.count_tokens(torch.tensor([5.0, 5.0]))
     recorder.discard_update()
 
@@ -120,7 +120,7 @@ def test_without_a_buffer_the_chunk_begins_anew(straight):
 
 def test_an_unfinished_update_is_not_saved(recorder):
     _update(recorder, (1, 2), (1, 1))
-    recorder.add("0", "weight", 0, torch.full((2, 3), float("nan")))
+    recorder.add("0", "weight", [0], torch.full((2, 3), float("nan"))[None])
     recorder.count_tokens(torch.tensor([5.0, 5.0]))
     state = recorder.state_dict()
     assert state["updates"] == 1
@@ -168,9 +168,9 @@ def test_processes_are_summed(recorder):
 def _two_updates(recorder, gradients):
     for update in gradients:
         for language, gradient in enumerate(update):
-            recorder.add("0", "weight", language, gradient[:-1])
-            recorder.add("0", "bias", language, gradient[-1])
-            recorder.add("1", "weight", language, gradient[0])
+            recorder.add("0", "weight", [language], gradient[:-1][None])
+            recorder.add("0", "bias", [language], gradient[-1][None])
+            recorder.add("1", "weight", [language], gradient[0][None])
         recorder.count_tokens(torch.tensor([2.0, 3.0]))
         recorder.finish_update()
     return recorder.statistics(100, {"update": 7})
