@@ -66,10 +66,8 @@ def _at_once() -> None:
     """Wait for nothing: on a CPU what was called is done."""
 
 
-def timed(
-    action: Callable[[], Any], wait: Callable[[], None] = _at_once, repeats: int = 1
-) -> Time:
-    """Run ``action`` so many times and return what it took, waiting for a device before and after."""
+def timed(action: Callable[[], Any], wait: Callable[[], None] = _at_once, repeats: int = 1) -> Time:
+    """Run ``action`` so many times and return what it took, a device included."""
     wait()
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(repeats):

@@ -1,8 +1,8 @@
 """Making fairseq's trainer known to a task that asks for it.
 
 Methods of ``Trainer`` are wrapped when such a task is set up: ``__init__``, because fairseq tells
-its tasks nothing of the trainer, ``_build_optimizer``, because the trainer builds its optimizer
-anew when it loads a checkpoint, and ``consolidate_optimizer``, with which saving begins in every
+its tasks nothing of the trainer and takes bf16 for a TPU's, ``_build_optimizer``, because the
+trainer builds its optimizer anew when it loads a checkpoint, and ``consolidate_optimizer``, with which saving begins in every
 process. Two functions of the training loop are wrapped when a trainer is built whose task has
 ``averages_validation_subsets``: ``validate``, so that what follows from validation follows from all
 subsets, and ``get_valid_stats``, which logs the best value so far. Tasks that don't ask see no
@@ -12,6 +12,7 @@ difference.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import sys
 from types import ModuleType
 from typing import Any, Callable, List, Optional, Sequence
@@ -57,7 +58,7 @@ def wrap_trainer() -> None:
     _check_attributes(Trainer, "Trainer", REQUIRED_OF_TRAINER)
     if MARK in vars(Trainer):
         return
-    _wrap("__init__", after=_tell_trainer)
+    _wrap("__init__", before=_leave_tpu, after=_tell_trainer)
     _wrap("_build_optimizer", before=_forget_wrapper, after=_tell_optimizer)
     _wrap("consolidate_optimizer", before=_tell_saving)
     setattr(Trainer, MARK, True)
@@ -74,7 +75,7 @@ def _check_attributes(owner: Any, says: str, names: Sequence[str]) -> None:
 
 def _wrap(
     name: str,
-    before: Optional[Callable[[Trainer], None]] = None,
+    before: Optional[Callable[..., None]] = None,
     after: Optional[Callable[[Trainer], None]] = None,
 ) -> None:
     original = getattr(Trainer, name)
@@ -82,7 +83,7 @@ def _wrap(
     @functools.wraps(original)
     def wrapped(self: Trainer, *args: Any, **kwargs: Any) -> Any:
         if before is not None:
-            before(self)
+            before(self, *args, **kwargs)
         result = original(self, *args, **kwargs)
         if after is not None:
             after(self)
@@ -110,11 +111,23 @@ def _tell_optimizer(trainer: Trainer) -> None:
     _tell(trainer, "optimizer_built", trainer._optimizer)  # noqa: SLF001
 
 
-def _tell_saving(trainer: Trainer) -> None:
+def _leave_tpu(_: Trainer, cfg: Any = None, task: Any = None, *__: Any, **___: Any) -> None:
+    """Train in bf16 on the GPU or CPU there is: fairseq takes every ``--bf16`` for a TPU's."""
+    if (
+        hasattr(task, "trainer_built")
+        and getattr(getattr(cfg, "common", None), "tpu", False)
+        and importlib.util.find_spec("torch_xla") is None
+    ):
+        for options in (cfg.common, cfg.distributed_training, cfg.optimizer):
+            if getattr(options, "tpu", False):
+                options.tpu = False
+
+
+def _tell_saving(trainer: Trainer, *_: Any, **__: Any) -> None:
     _tell(trainer, "checkpoint_begins")
 
 
-def _forget_wrapper(trainer: Trainer) -> None:
+def _forget_wrapper(trainer: Trainer, *_: Any, **__: Any) -> None:
     """Have the distributed wrapper made anew: a loaded checkpoint may have swapped modules."""
     if hasattr(trainer.task, "trainer_built"):
         trainer._wrapped_model = None  # noqa: SLF001

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["use_plain_layer_norms"]
+__all__ = ["is_bare", "use_plain_layer_norms"]
+
+
+def is_bare(module: Any) -> bool:
+    """Whether nobody has hung anything on a module that its weights alone don't do."""
+    hung = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks  # noqa: SLF001
+    return not hung and "forward" not in vars(module)
 
 
 def use_plain_layer_norms(model: Any) -> None:

@@ -83,9 +83,7 @@ class _Take(torch.autograd.Function):
 
 class _Put(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, y: Tensor, rows: RowPartition, dim: int, rest: Tuple[int, ...]
-    ) -> Tensor:
+    def forward(ctx: Any, y: Tensor, rows: RowPartition, dim: int, rest: Tuple[int, ...]) -> Tensor:
         ctx.rows, ctx.dim = rows, dim
         return _back(y, rows, dim, rest)
 

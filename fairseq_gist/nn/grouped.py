@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
+from fairseq_gist.host.modules import is_bare
 from fairseq_gist.nn import batched
 from fairseq_gist.nn.leaves import leaf_of
 from fairseq_gist.nn.partition import RowPartition
@@ -95,7 +96,7 @@ class GroupedModule(nn.Module):
     def _forward_at_once(self, x: Tensor, parts: RowPartition) -> Optional[Tensor]:
         """Run all copies in the same calls; None where that can't be."""
         leaf = leaf_of(self.copies[0])
-        if leaf is None or not all(_is_bare(copy) for copy in self.copies):
+        if leaf is None or not all(is_bare(copy) for copy in self.copies):
             return None
         own = batched.take_padded(x, parts, self.batch_dim)
         outputs = leaf.forward_all(self.copies[0], self._stacked(parts.groups), own)
@@ -149,12 +150,6 @@ class GroupedModule(nn.Module):
 
 
 _Stacks = Tuple[Tuple[Any, ...], Dict[str, Tensor]]
-
-
-def _is_bare(module: nn.Module) -> bool:
-    """Whether nobody has hung anything on a module that its weights alone don't do."""
-    hung = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks  # noqa: SLF001
-    return not hung and "forward" not in vars(module)
 
 
 def put_back(parts: RowPartition, dim: int, of_groups: Sequence[Tensor]) -> Tensor:

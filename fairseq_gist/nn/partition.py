@@ -88,14 +88,14 @@ class DraftPart(NamedTuple):
 class DraftPadding(NamedTuple):
     """Padded rows whose tensors are still to come."""
 
-    index: int
+    rows: int
     inverse: int
     filled: Optional[int]
 
     def open(self, tensors: Sequence[Tensor]) -> PaddedRows:
         """Return them with their ``tensors``."""
         filled = None if self.filled is None else tensors[self.filled]
-        return PaddedRows(tensors[self.index], tensors[self.inverse], filled)
+        return PaddedRows(tensors[self.rows], tensors[self.inverse], filled)
 
 
 class Draft:

@@ -21,6 +21,21 @@ def test_the_next_batch_does_not_notice_the_split(train, tmp_path):
     assert split.steps[7] != shared.steps[7]
 
 
+@pytest.mark.parametrize("kind", ["--bf16", "--memory-efficient-bf16"])
+def test_bf16_needs_no_tpu(train, tmp_path, kind):
+    split = train(tmp_path / "split", kind, *SPLIT)
+    shared = train(tmp_path / "shared", kind, *SPLIT, "--differentiate-by=shared")
+    state = split.load()["model"]
+    assert not plan_in_state(state).is_shared
+    assert all(  # saved in fp32, of what fits into bf16
+        torch.equal(value, value.bfloat16().float())
+        for key, value in state.items()
+        if key.endswith("weight")
+    )
+    assert split.steps[:7] == shared.steps[:7]
+    assert split.steps[7] != shared.steps[7]
+
+
 def test_flat_master_copies_are_refused(train, tmp_path):
     with pytest.raises(SystemExit, match="add --fp16-no-flatten-grads"):
         train(tmp_path, "--fp16", *SPLIT)

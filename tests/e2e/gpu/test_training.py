@@ -77,7 +77,8 @@ def test_overflown_steps_are_left_out(train_there, tmp_path, precision, device):
         option for option in PRECISIONS[precision] if not re.match("--fp16-init-scale", option)
     ]
     run = train_there(
-        tmp_path, *options, *SPLIT, "--fp16-init-scale=1048576", f"--save-gradient-statistics={path}"
+        tmp_path, *options, *SPLIT, "--fp16-init-scale=1048576",
+        f"--save-gradient-statistics={path}",
     )  # fmt: skip
     dropped = len(run.steps) - 8
     statistics = GradientStatistics.load(path)
