@@ -19,6 +19,7 @@ __all__ = [
     "read_table",
     "read_text",
     "replacing",
+    "shortened",
     "unused_name",
 ]
 
@@ -111,6 +112,11 @@ def unused_name(name: str, taken: Set[str], number: int = 2) -> str:
         number += 1
     taken.add(f"{name}-{number}")
     return f"{name}-{number}"
+
+
+def shortened(text: str, longest: int = 60) -> str:
+    """Return ``text``, cut where it is longer than an error's line should have it."""
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def check_output(path: Union[str, Path], option: str = "-o") -> None:

@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional
 
 import yaml
 
+from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_text, replacing
 from fairseq_gist.preparing.filterbank import BINS
 from fairseq_gist.preparing.tsv import ASR
@@ -60,11 +61,21 @@ def follow_move(out: Path) -> None:
     for path in (out / name for name in _NAMES.values()):
         if not path.is_file():
             continue
-        config = yaml.safe_load(read_text(path))
+        config = _load(path)
         if config.get("audio_root") != str(out.resolve()):
             config["audio_root"] = str(out.resolve())
             _dump(path, config)
             logger.info("%s: the folder has moved, audio_root follows", path)
+
+
+def _load(path: Path) -> Dict[str, Any]:
+    try:
+        config = yaml.safe_load(read_text(path))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise DataError(f"{path}: expected YAML, found none; remove the folder") from error
+    if not isinstance(config, dict):
+        raise DataError(f"{path}: expected fairseq's configuration, found none; remove the folder")
+    return config
 
 
 def _dump(path: Path, config: Dict[str, Any]) -> None:

@@ -10,17 +10,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
-
-import yaml
+from typing import List, Mapping, Sequence
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.files import read_lines, read_text, replacing
+from fairseq_gist.files import read_lines, replacing, shortened
 from fairseq_gist.preparing.layouts.base import Layout, Segment
+from fairseq_gist.preparing.segment_list import read_segment_list, yaml_text
 
 __all__ = ["LAYOUT", "MustC", "write_split"]
 
-_FLOW_LINE = re.compile(r"^- \{([^{}\[\]'\"#]*)\}\s*$")
+_NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class MustC(Layout):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; expected split {split!r} for {language}")
         path = self.listing(language, split)
-        entries = _read_yaml(path)
+        entries = read_segment_list(path)
         pair = self.pair(language)
         texts = [read_lines(self.text(language, split, name)) for name in pair]
         for name, lines in zip(pair, texts):
@@ -136,59 +135,27 @@ def _yaml_line(segment: Segment) -> str:
     return (
         f"- {{duration: {segment.duration:.6f}, offset: {segment.offset:.6f}, "
         f"rW: {len(segment.source.split())}, uW: 0, "
-        f"speaker_id: {segment.speaker}, wav: {segment.wav}}}\n"
+        f"speaker_id: {yaml_text(segment.speaker)}, wav: {yaml_text(segment.wav)}}}\n"
     )
 
 
-def _read_yaml(path: Path) -> List[Dict[str, Any]]:
-    """The entries of the yaml: fast where each is on a line of its own, as MuST-C has them."""
-    lines = [line for line in read_lines(path) if line.strip() and line.strip() != "---"]
-    entries = []
-    for line in lines:
-        entry = _flow_entry(line)
-        if entry is None:
-            return _read_any_yaml(path)
-        entries.append(entry)
-    return entries
-
-
-def _flow_entry(line: str) -> Optional[Dict[str, Any]]:
-    match = _FLOW_LINE.match(line)
-    if not match:
-        return None
-    pairs = [pair.split(": ", 1) for pair in match.group(1).split(", ")]
-    if any(len(pair) != 2 for pair in pairs):
-        return None
-    return {key.strip(): value.strip() for key, value in pairs}
-
-
-def _read_any_yaml(path: Path) -> List[Dict[str, Any]]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        entries = yaml.load(read_text(path), Loader=loader)
-    except yaml.YAMLError as error:
-        raise DataError(f"{path}: not YAML: {error}") from error
-    entries = [] if entries is None else entries
-    if not isinstance(entries, list):
-        raise DataError(f"{path}: expected a list of segments, found {type(entries).__name__}")
-    return entries
-
-
-def _segment(entry: Any, path: Path, number: int, source: str, target: str) -> Segment:
+def _segment(
+    entry: Mapping[str, str], path: Path, number: int, source: str, target: str
+) -> Segment:
     where = f"{path}: segment {number}"
-    if not isinstance(entry, dict):
-        raise DataError(f"{where}: expected duration, offset and wav, found {entry!r}")
-    times = []
-    for key in ("offset", "duration"):
-        try:
-            times.append(float(entry[key]))
-        except (KeyError, TypeError, ValueError) as error:
-            found = repr(entry[key]) if key in entry else "nothing"
-            raise DataError(f"{where}: {key} should be seconds, found {found}") from error
-    if not (0 <= times[0] < float("inf") and 0 <= times[1] < float("inf")):
-        raise DataError(f"{where}: offset {times[0]} and duration {times[1]} must not be negative")
-    wav = str(entry.get("wav") or "")
+    offset, duration = _seconds(entry, "offset", where), _seconds(entry, "duration", where)
+    wav = entry.get("wav", "")
     if not wav or Path(wav).name != wav:
-        raise DataError(f"{where}: wav should be a file name, found {wav!r}")
-    speaker = str(entry.get("speaker_id") or "")
-    return Segment(wav, times[0], times[1], speaker, source, target, number)
+        raise DataError(f"{where}: wav should be a file name, found {shortened(wav)!r}")
+    return Segment(wav, offset, duration, entry.get("speaker_id", ""), source, target, number)
+
+
+def _seconds(entry: Mapping[str, str], key: str, where: str) -> float:
+    found = entry.get(key, "")
+    if not _NUMBER.match(found):
+        shown = repr(shortened(found)) if found else "nothing"
+        raise DataError(f"{where}: {key} should be seconds, found {shown}")
+    seconds = float(found)
+    if not 0 <= seconds < float("inf"):
+        raise DataError(f"{where}: {key} should be seconds from 0 on, found {shortened(found)}")
+    return seconds

@@ -615,6 +615,19 @@ def test_yaml_in_other_styles(layout):
     assert layout.segments("de", "dev") == before
 
 
+@pytest.mark.parametrize("other", ["ted_4", "'ted_4'"])
+@pytest.mark.parametrize("speaker", ["0", "007", "no", "1_0", "null", "~", "1e3", "0x1F", "12:30"])
+def test_a_speaker_is_what_the_file_says(layout, speaker, other):
+    line = line_of().replace("spk.4", speaker)
+    assert speaker in line
+    replace_line(layout.text("de", "dev", "yaml"), 1, line)
+    last = f"- {{duration: 0.8, offset: 4.25, speaker_id: {other}, wav: ted_4.wav}}"
+    replace_line(layout.text("de", "dev", "yaml"), 5, last)
+    prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    speakers = [row["speaker"] for row in read(layout.root / "out" / "dev_de.tsv")]
+    assert speakers == [speaker, "spk.4", "spk.4", "spk.4", "ted_4"]
+
+
 # -------------------------------------------------------------------------- finishing what began
 def test_an_interrupted_run_is_finished(finished, tmp_path, monkeypatch):
     compute, done = talk_features._compute, []
@@ -726,6 +739,14 @@ def test_a_moved_folder_is_followed(finished, tmp_path):
     assert yaml.safe_load((moved / "config_st.yaml").read_text())["audio_root"] == str(moved)
 
 
+@pytest.mark.parametrize("content", ["", "[", "- a", "[" * 5000])
+def test_a_damaged_configuration_is_one_line(finished, tmp_path, content):
+    shutil.copytree(finished, tmp_path / "copy")
+    (tmp_path / "copy" / "config_st.yaml").write_text(content)
+    with pytest.raises(DataError, match=r"config_st\.yaml: expected .*, found none; remove the fol"):
+        prepare(finished.parent, tmp_path / "copy", OPTIONS, workers=1)
+
+
 def test_tsv_files_of_others_are_not_overwritten(layout):
     out = layout.root / "out"
     out.mkdir()
@@ -747,12 +768,15 @@ def line_of(duration="0.6", offset="0.25", wav="ted_4.wav"):
         (line_of(wav="../ted_4.wav"), r"segment 3: wav should be a file name, found '\.\./ted_4"),
         (line_of(offset="99.5"), r"segment 3: ends at 100\.10 s, but .*ted_4\.wav is 6\.00 s long"),
         (line_of(duration="6.5"), r"segment 3: ends at 6\.75 s, but .* is 6\.00 s long"),
-        (line_of(offset="-1"), r"segment 3: offset -1\.0 and duration 0\.6 must not be negative"),
-        (line_of(offset="nan"), r"segment 3: offset nan and duration 0\.6 must not"),
+        (line_of(offset="-1"), r"segment 3: offset should be seconds from 0 on, found -1"),
+        (line_of(offset="nan"), r"segment 3: offset should be seconds, found 'nan'"),
         (line_of(duration="long"), r"segment 3: duration should be seconds, found 'long'"),
         ("- {offset: 1.0, wav: ted_4.wav}", r"segment 3: duration should be seconds, found noth"),
         ("- ted_4.wav", r"segment 3: expected duration, offset and wav, found 'ted_4\.wav'"),
-        ("- {offset: [", r"dev\.yaml: not YAML"),
+        ("- {offset: [", r"dev\.yaml, line 4: not YAML: "),
+        (line_of(offset="1_0"), r"segment 3: offset should be seconds, found '1_0'"),
+        (line_of(offset="0:00:03"), r"segment 3: offset should be seconds, found '0:00:03'"),
+        (line_of(offset="1e999"), r"segment 3: offset should be seconds from 0 on, found 1e999"),
     ],
 )
 def test_bad_segments_are_named(layout, line, reason):
