@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 
+from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.files import check_output
 from fairseq_gist.host.checkpoints import (
     read_checkpoint,
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the plan's languages are (default: what the checkpoint says, or tgt)",
     )
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
+    add_trust_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
 
     check_output(args.output)
     plan = SharingPlan.load(args.plan)
-    content = read_checkpoint(args.checkpoint)
+    content = read_checkpoint(args.checkpoint, args.trust_checkpoint)
     before = plan_in_state(content["model"])
     languages = plan.languages if before is None else before.languages
     model = model_from(content, args.checkpoint, languages)

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
+from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import CheckpointError, OptionError
 from fairseq_gist.files import check_output
 from fairseq_gist.host.checkpoints import (
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a folder: the last N that were saved after so many updates. checkpoint_last.pt "
         "counts where it is another one: at the end of an epoch fairseq writes no other",
     )
+    add_trust_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
     def models() -> Iterator[Tuple[str, Any]]:
         nonlocal last
         for path in paths:
-            last = read_checkpoint(path)
+            last = read_checkpoint(path, args.trust_checkpoint)
             yield path, last["model"]
 
     averaged = average_states(models())

@@ -10,6 +10,7 @@ from typing import Any, Set
 from fairseq_gist.architectures.base import load
 from fairseq_gist.architectures.exporting import Export
 from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
+from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import CheckpointError
 from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
 
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to write: a file, or a new folder for a model of transformers",
     )
     add_architecture_options(parser, "what the checkpoint was trained from")
+    add_trust_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     from fairseq_gist.cli.checkpoint_models import architecture_in
     from fairseq_gist.surgery.state import export_state
 
-    content = read_checkpoint(args.checkpoint)
+    content = read_checkpoint(args.checkpoint, args.trust_checkpoint)
     settings = model_settings(content, args.checkpoint)
     architecture = architecture_in(settings, args.checkpoint)
     options = options_of(architecture, args, settings, args.checkpoint)

@@ -38,10 +38,15 @@ def parameter_options(
 
 
 def with_parameters(
-    runs: Sequence[Run], given: Dict[str, int], checkpoints: Dict[str, List[Path]]
+    runs: Sequence[Run],
+    given: Dict[str, int],
+    checkpoints: Dict[str, List[Path]],
+    trusted: bool = False,
 ) -> List[Run]:
     """Complete the runs by the parameter counts that were given or can be counted."""
-    counted = {name: sum(map(_count, paths)) for name, paths in checkpoints.items()}
+    counted = {
+        name: sum(_count(path, trusted) for path in paths) for name, paths in checkpoints.items()
+    }
     for name in counted:
         if given.get(name, counted[name]) != counted[name]:
             raise OptionError(
@@ -58,10 +63,10 @@ def with_parameters(
     return [run._replace(parameters=known.get(run.name, run.parameters)) for run in runs]
 
 
-def _count(checkpoint: Path) -> int:
+def _count(checkpoint: Path, trusted: bool) -> int:
     from fairseq_gist.surgery.state import parameters_in_state
 
-    return parameters_in_state(read_checkpoint(str(checkpoint))["model"])
+    return parameters_in_state(read_checkpoint(str(checkpoint), trusted)["model"])
 
 
 def named(words: Sequence[str], form: str) -> Named:

@@ -10,6 +10,7 @@ from typing import Any
 from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
 from fairseq_gist.cli.checkpoint_models import architecture_in, model_from
 from fairseq_gist.cli.dataclass_options import add_options, options_from
+from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import OptionError
 from fairseq_gist.files import check_output
 from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpu", action="store_true", help="don't use a GPU")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
     add_architecture_options(parser, "what the checkpoint was trained from")
+    add_trust_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -72,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
     if problems:
         raise OptionError("; ".join(problems))
     check_output(args.output)
-    content = read_checkpoint(args.checkpoint)
+    content = read_checkpoint(args.checkpoint, args.trust_checkpoint)
     register()
     from fairseq_gist.recording.held_out import HeldOut
     from fairseq_gist.recording.measuring import measure

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import List, Optional
 
+from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import OptionError
 from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.sharing.plan import SharingPlan
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one more heat map of languages, of the units whose module paths match",
     )
     parser.add_argument("--title", help="of the page")
+    add_trust_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -55,7 +57,9 @@ def run(args: argparse.Namespace) -> None:
     check_installed()
     _check_options(args.runs, args.output, args.units)
     check_target(args.output)
-    contents = find_content(args.runs, _plan_of_checkpoint)
+    contents = find_content(
+        args.runs, lambda path: _plan_of_checkpoint(path, args.trust_checkpoint)
+    )
     names = [content.name for content in contents]
     chapters = chapters_of(contents, args.units)
     missing = [item for chapter in chapters for item in chapter.missing]
@@ -88,7 +92,7 @@ def _check_options(runs: List[Path], output: Path, units: List[str]) -> None:
             raise OptionError(f"-o {output}: the run {path} lies there; name another folder")
 
 
-def _plan_of_checkpoint(path: str) -> Optional[SharingPlan]:
+def _plan_of_checkpoint(path: str, trusted: bool) -> Optional[SharingPlan]:
     from fairseq_gist.surgery.plan_buffer import plan_in_state
 
-    return plan_in_state(read_checkpoint(path)["model"])
+    return plan_in_state(read_checkpoint(path, trusted)["model"])

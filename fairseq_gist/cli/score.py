@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from fairseq_gist.cli.dataclass_options import add_options, flags_of, options_from
 from fairseq_gist.cli.parameter_counts import Named, named, parameter_options, with_parameters
+from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.evaluation import (
     Compared,
@@ -96,9 +97,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="NAME=PATH",
-        help="count a system's parameters in this checkpoint (one that you trust: it is "
-        "unpickled); several of one name add up",
+        help="count a system's parameters in this checkpoint; several of one name add up",
     )
+    add_trust_option(parser)
     parser.add_argument(
         "--samples", type=int, default=0, metavar="N", help="print N sample translations"
     )
@@ -154,7 +155,7 @@ def run(args: argparse.Namespace) -> Optional[int]:
     systems, runs = _read(args, paths, metrics)
     check_comparable(runs)
     _warn_of_others(runs)
-    runs = with_parameters(runs, given, checkpoints)
+    runs = with_parameters(runs, given, checkpoints, args.trust_checkpoint)
     results = collect(runs, baseline, pairs, args.bootstrap_samples, args.bootstrap_seed)
 
     parts = [metric_tables(results), "\n".join(verdicts(results))]

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from fairseq_gist.architectures import recognise
+from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import PlanError
 from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.sharing.description import describe_plan
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("file", help="a sharing plan (JSON) or a checkpoint (.pt)")
     parser.add_argument("--json", action="store_true", help="print the plan's JSON instead")
+    add_trust_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -29,16 +31,16 @@ def run(args: argparse.Namespace) -> None:
     if Path(args.file).suffix == ".json":
         plan = SharingPlan.load(args.file)
     else:
-        plan = _from_checkpoint(args.file)
+        plan = _from_checkpoint(args.file, args.trust_checkpoint)
     print(plan.to_json() if args.json else describe_plan(plan, recognise(plan.units)))
 
 
-def _from_checkpoint(path: str) -> SharingPlan:
+def _from_checkpoint(path: str, trusted: bool) -> SharingPlan:
     """Return the plan of a checkpoint, with the sizes that its parameters have."""
     from fairseq_gist.surgery.plan_buffer import plan_in_state
     from fairseq_gist.surgery.state import parameters_in_state, unit_sizes_in_state
 
-    state = read_checkpoint(path)["model"]
+    state = read_checkpoint(path, trusted)["model"]
     plan = plan_in_state(state)
     total = parameters_in_state(state)
     if plan is None:

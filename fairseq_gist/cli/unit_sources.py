@@ -7,6 +7,7 @@ from typing import Any, List, NamedTuple, Optional, Sequence
 
 from fairseq_gist.architectures import of_arch, recognise
 from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
+from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import OptionError
 from fairseq_gist.gradients.shape import shape_of_statistics
 from fairseq_gist.gradients.statistics import GradientStatistics
@@ -58,6 +59,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         help="for --arch, and for a --checkpoint that isn't differentiated",
     )
     add_architecture_options(parser, "none; for --arch")
+    add_trust_option(group)
 
 
 def read_source(args: argparse.Namespace) -> UnitSource:
@@ -75,7 +77,7 @@ def read_source(args: argparse.Namespace) -> UnitSource:
         return _from_statistics(args.statistics)
     languages = None if args.languages is None else _listed(args.languages)
     if args.checkpoint is not None:
-        return _from_checkpoint(args.checkpoint, languages)
+        return _from_checkpoint(args.checkpoint, languages, args.trust_checkpoint)
     return _from_arch(args, languages)
 
 
@@ -84,12 +86,12 @@ def _from_statistics(path: str) -> UnitSource:
     return UnitSource(shape_of_statistics(statistics, recognise(statistics.units)), statistics)
 
 
-def _from_checkpoint(path: str, languages: Optional[List[str]]) -> UnitSource:
+def _from_checkpoint(path: str, languages: Optional[List[str]], trusted: bool) -> UnitSource:
     from fairseq_gist.cli.checkpoint_models import model_from
     from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
     from fairseq_gist.surgery.plan_buffer import plan_in_state
 
-    content = read_checkpoint(path)
+    content = read_checkpoint(path, trusted)
     plan = plan_in_state(content["model"])
     if plan is not None and languages not in (None, list(plan.languages)):
         raise OptionError(

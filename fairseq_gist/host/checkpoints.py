@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
+import logging
 from argparse import Namespace
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Mapping
 
-from fairseq_gist.errors import CheckpointError
+from fairseq_gist.errors import CheckpointError, shortened
 from fairseq_gist.files import replacing
+from fairseq_gist.host.torch_files import load_file, plain_content
 
 __all__ = [
     "allow_own_checkpoints",
@@ -19,6 +20,8 @@ __all__ = [
     "write_checkpoint",
 ]
 
+logger = logging.getLogger(__name__)
+
 
 def allow_own_checkpoints() -> None:
     """Let torch >= 2.6 load the checkpoints that fairseq writes: they hold a Namespace."""
@@ -28,32 +31,41 @@ def allow_own_checkpoints() -> None:
         torch.serialization.add_safe_globals([Namespace])
 
 
-def read_checkpoint(path: str) -> Dict[str, Any]:
+def read_checkpoint(path: str, trusted: bool = False) -> Dict[str, Any]:
     """Return the content of a checkpoint that fairseq wrote.
 
-    Like fairseq itself this unpickles the file: only open checkpoints whose origin you trust.
+    Args:
+        path: of the file.
+        trusted: whether it may run code, see :func:`fairseq_gist.host.torch_files.load_file`.
 
     Raises:
         CheckpointError: when the file is missing or no fairseq checkpoint.
     """
-    import torch
-
     if not Path(path).is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
-    options: Dict[str, Any] = {"map_location": "cpu"}
-    if "weights_only" in inspect.signature(torch.load).parameters:
-        options["weights_only"] = False
-    try:
-        content = torch.load(path, **options)
-    except Exception as error:  # unpickling a wrong file can raise anything
-        raise CheckpointError(f"{path} is no checkpoint that torch can read: {error}") from error
+    content, left_out = plain_content(load_file(path, trusted), path)
+    for place in left_out:
+        logger.warning(f"{path}: left out '{place}', which can't be kept")
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise CheckpointError(f"{path} is no fairseq checkpoint: it has no 'model' in it")
+    _check_model(content["model"], path)
     return content
 
 
+def _check_model(model: Mapping[Any, Any], path: str) -> None:
+    """Raise CheckpointError where a model is no state dict."""
+    import torch
+
+    for name, value in model.items():
+        if not isinstance(name, str) or not torch.is_tensor(value):
+            raise CheckpointError(
+                f"{path}: expected a tensor for each name of its model, found "
+                f"{type(value).__name__} for '{shortened(str(name), 60)}'"
+            )
+
+
 def write_checkpoint(content: Dict[str, Any], path: str) -> None:
-    """Write a checkpoint, whole or not at all."""
+    """Write a checkpoint, whole or not at all, of which torch loads everything by default."""
     import torch
 
     with replacing(path) as temporary:
@@ -67,10 +79,32 @@ def model_settings(content: Dict[str, Any], path: str) -> Namespace:
         CheckpointError: when the checkpoint doesn't say.
     """
     cfg = content.get("cfg")
+    if cfg and not isinstance(cfg, dict):
+        raise CheckpointError(f"{path}: expected settings as 'cfg', found {type(cfg).__name__}")
     model = cfg.get("model") if cfg else content.get("args")
     if model is None:
         raise CheckpointError(f"{path} doesn't say which model it is of: neither 'cfg' nor 'args'")
-    return Namespace(**vars(model)) if isinstance(model, Namespace) else Namespace(**dict(model))
+    if isinstance(model, Namespace):
+        return Namespace(**vars(model))
+    if not isinstance(model, dict) or not all(isinstance(name, str) for name in model):
+        raise CheckpointError(
+            f"{path}: expected the settings of its model, found {type(model).__name__}"
+        )
+    if cfg and any(isinstance(value, str) and "${" in value for value in model.values()):
+        model = _resolved(cfg)
+    return Namespace(**model)
+
+
+def _resolved(cfg: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the settings of a model that refer to others, with what these are."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    groups = {name: group for name, group in cfg.items() if isinstance(group, dict)}
+    try:
+        return dict(OmegaConf.to_container(OmegaConf.create(groups), resolve=True)["model"])
+    except (OmegaConfBaseException, ValueError):  # of a group that isn't there
+        return dict(cfg["model"])
 
 
 def with_model_settings(content: Dict[str, Any], settings: Namespace) -> Dict[str, Any]:

@@ -27,6 +27,7 @@ from fairseq_gist.errors import OptionError, SurgeryError
 from fairseq_gist.host import trainer as host
 from fairseq_gist.host.boundary import one_line_errors
 from fairseq_gist.host.checkpoints import allow_own_checkpoints
+from fairseq_gist.host.fairseq_reading import read_checkpoints_as_we_do
 from fairseq_gist.host.install import install
 from fairseq_gist.host.optimizer import observe, step_was_taken
 from fairseq_gist.languages.rows import LANGUAGE_TAG
@@ -51,6 +52,7 @@ logger = logging.getLogger(__name__)
 
 # part of registering: fairseq-validate reads the checkpoint before it sets up any task
 allow_own_checkpoints()
+read_checkpoints_as_we_do()
 
 
 @register_task("gist_speech_to_text", dataclass=GistSpeechToTextConfig)
