@@ -54,6 +54,7 @@ setup(
         "kaldi-native-fbank",
         "tqdm",
         "PyYAML",
+        "Babel>=2.12",
         "tomli; python_version < '3.11'",
     ],
     extras_require={
@@ -74,7 +75,7 @@ setup(
             f"transformers>=5.24,<6; {MODERN}",
             f"protobuf; {MODERN}",
         ],
-        "corpora": ["Babel", "num2words", "espeakng-loader"],
+        "corpora": ["num2words", "espeakng-loader"],
         "report": ["matplotlib", "Jinja2"],
         "dev": [
             "pytest>=7",

@@ -7,7 +7,7 @@ from typing import List, NamedTuple
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_table
-from fairseq_gist.languages.rows import TARGET, row_languages
+from fairseq_gist.languages.rows import TARGET, row_languages, target_languages
 
 __all__ = ["Reference", "read_references"]
 
@@ -22,7 +22,7 @@ class Reference(NamedTuple):
     row: str = ""
     """The row's ``id``, empty where the manifest has none."""
     target: str = ""
-    """What language the text is in, empty where it is ``language``."""
+    """What language the text is in: empty where it is ``language``, ``und`` where nothing tells."""
 
 
 def read_references(data: Path, subset: str, key: str = TARGET) -> List[Reference]:
@@ -44,13 +44,14 @@ def read_references(data: Path, subset: str, key: str = TARGET) -> List[Referenc
         if row.get("tgt_text") is None:
             raise DataError(f"{path}, line {line}: no text in the column 'tgt_text'")
     languages = row_languages(rows, subset, (), str(path), key)
+    targets = target_languages(rows, subset, languages, key)
     return [
         Reference(
             language,
             row["tgt_text"],
             row.get("src_text") or "",
             row.get("id") or "",
-            row.get("tgt_lang") or "",
+            target,
         )
-        for language, row in zip(languages, rows)
+        for language, target, row in zip(languages, targets, rows)
     ]

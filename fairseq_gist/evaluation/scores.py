@@ -8,6 +8,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 from fairseq_gist.evaluation.metrics import Metric, Statistics, Texts, default_metrics
 from fairseq_gist.evaluation.packing import fingerprint
 from fairseq_gist.evaluation.references import Reference
+from fairseq_gist.languages.rows import UNKNOWN
 
 __all__ = ["AVERAGE", "CorpusScores", "Scored", "Sentences", "score_corpus"]
 
@@ -88,7 +89,8 @@ def score_corpus(
 
 def _texts(language: str, hypotheses: List[str], rows: List[Reference]) -> Texts:
     targets = {row.target or language for row in rows}
-    written = targets.pop() if len(targets) == 1 else ""
+    written = targets.pop() if len(targets) == 1 else UNKNOWN
+    written = "" if written == UNKNOWN else written
     return Texts(written, hypotheses, [row.text for row in rows], [row.source for row in rows])
 
 

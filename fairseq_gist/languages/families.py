@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Sequence
+import functools
+from typing import Dict, List, Mapping, Sequence
 
-from fairseq_gist.languages.codes import base_code
+from fairseq_gist.languages.codes import base_code, readings
 
 __all__ = ["FAMILIES", "families_of"]
 
@@ -57,7 +58,11 @@ FAMILIES: Mapping[str, str] = {
 Grouping as in Glottolog (Hammarström et al.), as far as it is undisputed, with the customary names.
 """
 
-_FAMILY: Dict[str, str] = {code: name for name, codes in FAMILIES.items() for code in codes.split()}
+
+@functools.lru_cache(maxsize=None)
+def _families() -> Mapping[str, str]:
+    """Return the family of each language by its shortest code."""
+    return {base_code(code): name for name, codes in FAMILIES.items() for code in codes.split()}
 
 
 def families_of(languages: Sequence[str]) -> Dict[str, str]:
@@ -71,17 +76,21 @@ def families_of(languages: Sequence[str]) -> Dict[str, str]:
     >>> families_of(["eng_Latn-deu_Latn", "eng_Latn-ron_Latn"])["eng_Latn-ron_Latn"]
     'Romance'
     """
-    place = _place_that_differs(languages)
-    families = {}
-    for language in languages:
-        code = base_code(language.split("-")[place])
-        if code in _FAMILY:
-            families[language] = _FAMILY[code]
+    known, families = _families(), {}
+    for language, code in zip(languages, _codes_that_differ(languages)):
+        if base_code(code) in known:
+            families[language] = known[base_code(code)]
     return families
 
 
-def _place_that_differs(languages: Sequence[str]) -> int:
-    """Return which part of every language's code to go by: 1 for pairs of one source, else 0."""
-    parts = [language.split("-") for language in languages]
-    one_source = len({own[0] for own in parts}) == 1 and len(languages) > 1
-    return 1 if one_source and all(len(own) > 1 for own in parts) else 0
+def _codes_that_differ(languages: Sequence[str]) -> List[str]:
+    """Return what to go by of every language: of pairs of one source the target, else the source.
+
+    A language alone is no pair, though ``zh-tw`` could be one, unless all others are.
+    """
+    pairs = [[each for each in readings(language) if len(each) == 2] for language in languages]
+    if not all(pairs):
+        alone = [readings(language)[0] for language in languages]
+        return [reading[0] for reading in alone]
+    one_source = len({own[0][0] for own in pairs}) == 1 and len(languages) > 1
+    return [own[0][1 if one_source else 0] for own in pairs]

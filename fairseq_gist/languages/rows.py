@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Iterable, List, Mapping, Optional, Sequence
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from fairseq_gist.errors import DataError
+from fairseq_gist.languages.codes import base_code, readings
+from fairseq_gist.languages.names import Named, named_languages
 
 __all__ = [
     "LANGUAGE_KEYS",
@@ -13,21 +15,21 @@ __all__ = [
     "PAIR",
     "SOURCE",
     "TARGET",
-    "language_from_subset",
+    "UNKNOWN",
     "language_tags",
     "languages_of_vocabulary",
     "row_languages",
+    "target_languages",
 ]
 
 LANGUAGE_KEYS = TARGET, SOURCE, PAIR = ("tgt", "src", "pair")
 """What the language of a row can be: that of the target, of the source, or both (``de-en``)."""
 
+UNKNOWN = "und"
+"""ISO 639's code of a language that isn't known."""
+
 LANGUAGE_TAG = "<lang:{}>"
 _TAG_PATTERN = re.compile(r"^<lang:(.+)>$")
-_SUBSET_PATTERN = re.compile(
-    r"^.+?_(?!(?:st|asr)$)(?P<language>[a-z]{2,3}(?:-[A-Za-z0-9]+)*)(?:_st)?$"
-)
-"""A last part ``st`` or ``asr`` is fairseq's name of a task, not a language."""
 
 
 def languages_of_vocabulary(symbols: Iterable[str]) -> List[str]:
@@ -40,18 +42,6 @@ def languages_of_vocabulary(symbols: Iterable[str]) -> List[str]:
     return sorted({match.group(1) for match in matches if match})
 
 
-def language_from_subset(subset: str) -> Optional[str]:
-    """Return the language a subset's name tells, or None.
-
-    >>> language_from_subset("train_de_st"), language_from_subset("tst-COMMON_pt")
-    ('de', 'pt')
-    >>> language_from_subset("train") is None, language_from_subset("train_st") is None
-    (True, True)
-    """
-    match = _SUBSET_PATTERN.match(subset)
-    return match.group("language") if match else None
-
-
 def row_languages(
     rows: Sequence[Mapping[str, Optional[str]]],
     subset: str,
@@ -62,7 +52,8 @@ def row_languages(
     """Return the language of each row of a manifest.
 
     The columns ``tgt_lang`` and ``src_lang`` decide; where the manifest has none (as fairseq's own
-    preparation of joint MuST-C data writes it), the subset's name does.
+    preparation of joint MuST-C data writes it), the subset's name does, of which
+    :mod:`fairseq_gist.languages.names` says what it means.
 
     Args:
         rows: of the manifest, column -> value.
@@ -72,17 +63,52 @@ def row_languages(
         key: one of :data:`LANGUAGE_KEYS`: what a row's language is.
 
     Raises:
-        DataError: when neither tells the language, or it is none of the model's.
+        DataError: when neither tells the language, the name tells two, or it is none of the
+            model's.
     """
     languages = []
+    in_name: Dict[Tuple[str, str], List[str]] = {}
     for line, row in enumerate(rows, start=2):
-        language = _language(row, subset, key)
+        columns = row.get("src_lang") or "", row.get("tgt_lang") or ""
+        language = _in_columns(*columns, key)
         if not language:
-            raise DataError(f"{manifest}, line {line}: {_untold(row, subset, key)}")
+            if columns not in in_name:
+                in_name[columns] = _in_name(*columns, subset, known, key)
+            if len(in_name[columns]) != 1:
+                raise DataError(
+                    f"{manifest}, line {line}: {_untold(in_name[columns], subset, key)}"
+                )
+            language = in_name[columns][0]
         if known and language not in known:
             raise DataError(f"{manifest}, line {line}: {_unknown(language, known, key)}")
         languages.append(language)
     return languages
+
+
+def target_languages(
+    rows: Sequence[Mapping[str, Optional[str]]], subset: str, languages: Sequence[str], key: str
+) -> List[str]:
+    """Return what each row's target is written in, :data:`UNKNOWN` where nothing tells it.
+
+    Args:
+        rows: of a manifest, column -> value.
+        subset: its name.
+        languages: what :func:`row_languages` has found.
+        key: one of :data:`LANGUAGE_KEYS`.
+    """
+    if key == TARGET:
+        return list(languages)
+    in_name: Dict[str, str] = {}
+    targets = []
+    for row, language in zip(rows, languages):
+        source = row.get("src_lang") or (language if key == SOURCE else "")
+        if source not in in_name:
+            found = _in_name(source, "", subset, (), TARGET)
+            pairs = [each for each in readings(language) if len(each) == 2] if key == PAIR else []
+            found = found if len(found) == 1 else [target for _, target in pairs]
+            in_name[source] = found[0] if len(found) == 1 else UNKNOWN
+        targets.append(row.get("tgt_lang") or in_name[source])
+    return targets
 
 
 def language_tags(
@@ -105,20 +131,54 @@ def language_tags(
     return targets
 
 
-def _language(row: Mapping[str, Optional[str]], subset: str, key: str) -> Optional[str]:
-    source, target = row.get("src_lang"), row.get("tgt_lang")
-    from_name = language_from_subset(subset)
-    if key == TARGET:
-        return target or from_name
-    if key == SOURCE:
-        # a name that says the target says nothing of the source
-        return source or (from_name if from_name != target else None)
-    if source and target:
-        return f"{source}-{target}"
-    return from_name if from_name and "-" in from_name else None
+def _in_columns(source: str, target: str, key: str) -> str:
+    if key == PAIR:
+        return f"{source}-{target}" if source and target else ""
+    return target if key == TARGET else source
 
 
-def _untold(row: Mapping[str, Optional[str]], subset: str, key: str) -> str:
+def _in_name(source: str, target: str, subset: str, known: Sequence[str], key: str) -> List[str]:
+    """Return the languages that a name may mean: those of the model, if any are."""
+    ways = [
+        _with_columns(named, source, target, key)
+        for named in named_languages(subset)
+        # a name that speaks of something else than the columns says nothing
+        if not (_differ(named.source, source) or _differ(named.target, target))
+    ]
+    found = list(dict.fromkeys(filter(None, (_in_columns(*each, key) for each in ways))))
+    if not set(found) & set(known):  # a vocabulary may have tags of pairs
+        pairs = [_in_columns(*each, PAIR) for each in ways]
+        found = [pair for pair in pairs if pair in known] or found
+    return [one for one in found if one in known] or found
+
+
+def _with_columns(named: Named, source: str, target: str, key: str) -> Tuple[str, str]:
+    """Return source and target by a name and, where the manifest has one of them, by its column.
+
+    A language alone is what the column of the other isn't; without columns it is that which is
+    asked for, unless fairseq's scripts mean the target by it.
+    """
+    if named.one is None:
+        return source or named.source or "", target or named.target or ""
+    if source or target:
+        other = named.one if _differ(named.one, source or target) else ""
+        return source or other, target or other
+    if key == TARGET or named.is_target:
+        return "", named.one
+    return named.one, ""
+
+
+def _differ(one: Optional[str], other: str) -> bool:
+    return bool(one and other) and base_code(one or "") != base_code(other)
+
+
+def _untold(found: Sequence[str], subset: str, key: str) -> str:
+    if len(found) > 1:
+        return (
+            f"the subset's name '{subset}' may say {' or '.join(map(repr, found))} (--language-key "
+            f"{key}); name the right one among --languages, or add the columns 'src_lang' and "
+            "'tgt_lang'"
+        )
     if key == PAIR:
         return (
             f"the pair of languages is in no columns 'src_lang' and 'tgt_lang', and the subset's "
@@ -127,8 +187,9 @@ def _untold(row: Mapping[str, Optional[str]], subset: str, key: str) -> str:
         )
     what, column = ("target", "tgt_lang") if key == TARGET else ("source", "src_lang")
     name = f"the subset's name '{subset}' does not end in one (as 'train_de_st' does)"
-    if key == SOURCE and language_from_subset(subset):
-        name = f"the subset's name '{subset}' says the target language"
+    if key == SOURCE and named_languages(subset):
+        says = "the target language" if named_languages(subset)[0].one else "other ones"
+        name = f"the subset's name '{subset}' says {says}"
     return (
         f"the {what} language is in no column '{column}', and {name}; add the column or rename "
         "the subset"

@@ -144,7 +144,6 @@ def choose(count: int, seed: int, with_names: bool = False) -> List[Phrase]:
     above a hundred), up to 25% relative times (not more than 60% of those there are) and the
     remainder dates.
     """
-    _check_babel()
     chosen = names() if with_names else []
     if len(chosen) >= count:
         raise DataError(f"{len(chosen)} names leave no room in a corpus of {count} phrases")
@@ -209,12 +208,3 @@ def _locale(name: str) -> Any:
     from babel import Locale
 
     return Locale.parse(name)
-
-
-def _check_babel() -> None:
-    try:
-        import babel  # noqa: F401
-    except ImportError as error:
-        raise DataError(
-            'Babel is missing: pip install "fairseq-gist[corpora]" brings it'
-        ) from error

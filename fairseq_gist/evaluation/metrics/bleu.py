@@ -10,6 +10,7 @@ from sacrebleu.metrics import BLEU
 
 from fairseq_gist.errors import OptionError
 from fairseq_gist.evaluation.metrics.base import Measured, SummedMetric, Texts
+from fairseq_gist.languages.codes import script_of
 
 __all__ = ["METRIC", "Bleu"]
 
@@ -43,6 +44,13 @@ class Bleu(SummedMetric):
 
 METRIC = Bleu
 
+_ADVISED = {
+    **dict.fromkeys(("Hani", "Hans", "Hant", "Hanb"), "zh"),
+    **dict.fromkeys(("Jpan", "Hira", "Kana", "Hrkt"), "ja"),
+    **dict.fromkeys(("Kore", "Hang"), "ko"),
+}
+"""Script -> the language for which sacreBLEU has a tokeniser of its own."""
+
 
 @functools.lru_cache(maxsize=None)
 def _scorer() -> Any:
@@ -51,12 +59,15 @@ def _scorer() -> Any:
 
 
 def _for_language(language: str) -> Any:
-    """Return BLEU with the tokeniser sacreBLEU advises: 13a, except for zh, ja and ko."""
-    base = language.replace("_", "-").split("-")[0].lower()
+    """Return BLEU with the tokeniser sacreBLEU advises: 13a, except for zh, ja and ko.
+
+    Those are told by their script, so that Cantonese is cut as Mandarin is and romaji isn't.
+    """
+    advised = _ADVISED.get(script_of(language), "")
     try:
-        return BLEU(trg_lang=base)
+        return BLEU(trg_lang=advised)
     except (ImportError, RuntimeError) as error:
         raise OptionError(
             f"BLEU for '{language}' needs a tokeniser that is not installed: "
-            f"pip install 'sacrebleu[{base}]'"
+            f"pip install 'sacrebleu[{advised}]'"
         ) from error

