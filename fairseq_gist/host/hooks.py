@@ -2,8 +2,9 @@
 
 Methods of ``Trainer`` are wrapped when such a task is set up: ``__init__``, because fairseq tells
 its tasks nothing of the trainer and takes bf16 for a TPU's, ``_build_optimizer``, because the
-trainer builds its optimizer anew when it loads a checkpoint, and ``consolidate_optimizer``, with which saving begins in every
-process. Two functions of the training loop are wrapped when a trainer is built whose task has
+trainer builds its optimizer anew when it loads a checkpoint, and ``consolidate_optimizer``, with
+which saving begins in every process.
+Two functions of the training loop are wrapped when a trainer is built whose task has
 ``averages_validation_subsets``: ``validate``, so that what follows from validation follows from all
 subsets, and ``get_valid_stats``, which logs the best value so far. Tasks that don't ask see no
 difference.

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Dict
 
-__all__ = ["is_bare", "use_plain_layer_norms"]
+__all__ = ["is_bare", "own_parameters", "use_plain_layer_norms"]
+
+
+def own_parameters(module: Any) -> Dict[str, Any]:
+    """Return the parameters of ``module`` itself, by name, as they are and come to be.
+
+    Those below it aren't among them; one that it doesn't have may be there as None.
+    """
+    held: Dict[str, Any] = module._parameters  # noqa: SLF001
+    return held
 
 
 def is_bare(module: Any) -> bool:

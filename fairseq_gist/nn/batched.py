@@ -6,14 +6,13 @@ are. Groups of different sizes are filled up to the largest one.
 
 from __future__ import annotations
 
-from typing import Any, Optional, Tuple
+from typing import Optional, Tuple
 
-import torch
 from torch import Tensor
 
 from fairseq_gist.nn.partition import RowPartition
 
-__all__ = ["pays", "put_padded", "take_padded", "taken"]
+__all__ = ["pays", "put_padded", "take_gradients", "take_padded"]
 
 
 def pays(x: Tensor, rows: RowPartition) -> bool:
@@ -21,72 +20,51 @@ def pays(x: Tensor, rows: RowPartition) -> bool:
     return x.device.type != "cpu" and len(rows.groups) > 1 and rows.padded is not None
 
 
-def take_padded(x: Tensor, rows: RowPartition, dim: int) -> Tensor:
+def take_padded(
+    x: Tensor, rows: RowPartition, dim: int, source_of: Optional[Tensor] = None
+) -> Tensor:
     """Return the rows of every group, `[groups, n, features]`.
 
     Args:
         x: with its rows along ``dim`` and its features last.
         rows: whose ``padded`` isn't None.
         dim: see ``x``.
+        source_of: where ``x`` has one row a source, each row's source, `[rows]`.
     """
-    return _Take.apply(x, rows, dim)
+    assert rows.padded is not None
+    index = rows.padded.index
+    if source_of is not None:
+        index = source_of.index_select(0, index)
+    one_each = x.numel() == x.size(dim) * x.size(-1)  # as in a step of beam search
+    found = x.index_select(dim, index) if one_each else x.movedim(dim, 0).index_select(0, index)
+    return found.reshape(len(rows.groups), -1, found.size(-1))
+
+
+def take_gradients(grad: Tensor, rows: RowPartition, dim: int) -> Tensor:
+    """Do as :func:`take_padded` does, with zeros in places that no row fills."""
+    assert rows.padded is not None
+    found = take_padded(grad, rows, dim)
+    if rows.padded.filled is not None:
+        of_places = found.view(rows.padded.index.numel(), -1)
+        of_places.mul_(rows.padded.filled.unsqueeze(1))
+    return found
 
 
 def put_padded(y: Tensor, rows: RowPartition, dim: int, like: Tensor) -> Tensor:
-    """Return the rows of ``y``, `[groups, n, features]`, where they were in ``like``."""
-    return _Put.apply(y, rows, dim, _rest(like, dim))
+    """Return the rows of ``y``, `[groups, n, features]`, where they were in ``like``.
 
-
-def taken(
-    x: Tensor, rows: RowPartition, dim: int, is_gradient: bool, source_of: Optional[Tensor] = None
-) -> Tensor:
-    """Do as :func:`take_padded` does, without autograd.
-
-    Args:
-        x: with its rows along ``dim`` and its features last.
-        rows: whose ``padded`` isn't None.
-        dim: see ``x``.
-        is_gradient: whether places that no row fills have to be zero.
-        source_of: where ``x`` has one row a source, each row's source, `[rows]`.
+    Places that no row fills get no gradient, so what is in them counts nowhere.
     """
+    assert rows.padded is not None
     padded = rows.padded
-    assert padded is not None
-    index = padded.index if source_of is None else source_of.index_select(0, padded.index)
-    found = x.movedim(dim, 0).index_select(0, index)
-    if is_gradient and padded.filled is not None:
-        found.mul_(padded.filled.view(-1, *[1] * (found.dim() - 1)))
-    return found.reshape(len(rows.groups), -1, found.size(-1))
+    if y.size(1) * len(rows.groups) == padded.index.numel():
+        shape = list(like.shape)
+        shape[dim], shape[-1] = padded.index.numel(), y.size(-1)
+        return y.reshape(shape).index_select(dim, padded.inverse)
+    places = y.reshape(padded.index.numel(), *_rest(like, dim), y.size(-1))
+    return places.movedim(0, dim).index_select(dim, padded.inverse)
 
 
 def _rest(x: Tensor, dim: int) -> Tuple[int, ...]:
     """Return the dimensions between the rows and the features."""
     return tuple(size for position, size in enumerate(x.shape[:-1]) if position != dim)
-
-
-def _back(y: Tensor, rows: RowPartition, dim: int, rest: Tuple[int, ...]) -> Tensor:
-    padded = rows.padded
-    assert padded is not None
-    places = y.reshape(padded.index.numel(), *rest, y.size(-1))
-    return places.movedim(0, dim).index_select(dim, padded.inverse)
-
-
-class _Take(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, rows: RowPartition, dim: int) -> Tensor:
-        ctx.rows, ctx.dim, ctx.rest = rows, dim, _rest(x, dim)
-        return taken(x, rows, dim, is_gradient=False)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
-        return _back(grad, ctx.rows, ctx.dim, ctx.rest), None, None
-
-
-class _Put(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, rows: RowPartition, dim: int, rest: Tuple[int, ...]) -> Tensor:
-        ctx.rows, ctx.dim = rows, dim
-        return _back(y, rows, dim, rest)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
-        return taken(grad, ctx.rows, ctx.dim, is_gradient=True), None, None, None

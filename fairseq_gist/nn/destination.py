@@ -70,8 +70,8 @@ class Destination:
         x: Tensor,
         source_of: Optional[Tensor],
     ) -> Dict[str, Tensor]:
-        own = batched.taken(grad, self.rows, self.batch_dim, is_gradient=True)
-        own_x = batched.taken(x, self.rows, self.batch_dim, False, source_of)
+        own = batched.take_gradients(grad, self.rows, self.batch_dim)
+        own_x = batched.take_padded(x, self.rows, self.batch_dim, source_of)
         totals: Dict[str, Tensor] = {}
         for part, gradient_of in gradients_of.items():
             gradients = gradient_of(own, own_x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from fairseq_gist.nn.leaves import leaf_of
 from fairseq_gist.nn.partition import RowPartition
 from fairseq_gist.nn.per_language import forward_recorded
 from fairseq_gist.nn.routing import GradientSink, LanguageBatch, Routing
+from fairseq_gist.nn.stacks import Stacks
 
 __all__ = ["GroupedModule", "fill_idle_gradients", "put_back"]
 
@@ -56,7 +57,7 @@ class GroupedModule(nn.Module):
         self.batch_dim = batch_dim
         self.reads_source = reads_source
         self.is_common = is_common
-        self._kept: Optional[_Stacks] = None
+        self._stacks = Stacks()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the module's output for ``x``, one row for every row of the batch, order kept.
@@ -95,29 +96,19 @@ class GroupedModule(nn.Module):
 
     def _forward_at_once(self, x: Tensor, parts: RowPartition) -> Optional[Tensor]:
         """Run all copies in the same calls; None where that can't be."""
-        leaf = leaf_of(self.copies[0])
-        if leaf is None or not all(is_bare(copy) for copy in self.copies):
+        copies = tuple(self.copies)
+        leaf = leaf_of(copies[0])
+        if leaf is None or not leaf.runs_at_once(copies[0]) or not all(map(is_bare, copies)):
             return None
+        present = [copies[group] for group in parts.groups]
+        keep = not (self.training or torch.is_grad_enabled())
         own = batched.take_padded(x, parts, self.batch_dim)
-        outputs = leaf.forward_all(self.copies[0], self._stacked(parts.groups), own)
-        return None if outputs is None else batched.put_padded(outputs, parts, self.batch_dim, x)
-
-    def _stacked(self, groups: Sequence[int]) -> Dict[str, Tensor]:
-        """Return the parameters of copies, `[groups, ...]` each.
-
-        Translating, they are kept from call to call, as long as nobody changes them.
-        """
-        own = [dict(self.copies[group].named_parameters(recurse=False)) for group in groups]
-        if self.training or torch.is_grad_enabled():
-            return {name: torch.stack([of[name] for of in own]) for name in own[0]}
-        key = tuple((id(one), one.data_ptr(), one._version) for of in own for one in of.values())  # noqa: SLF001
-        if self._kept is None or self._kept[0] != key:
-            self._kept = key, {name: torch.stack([of[name] for of in own]) for name in own[0]}
-        return self._kept[1]
+        outputs = leaf.forward_all(copies[0], self._stacks.of(present, keep), own)
+        return batched.put_padded(outputs, parts, self.batch_dim, x)
 
     def train(self, mode: bool = True) -> GroupedModule:
         """Set the mode, and drop what was kept for translating."""
-        self._kept = None
+        self._stacks.clear()
         super().train(mode)
         return self
 
@@ -147,9 +138,6 @@ class GroupedModule(nn.Module):
         for language, group in zip(self.routing.languages, self.group_of):
             groups[group].append(language)
         return " | ".join(" ".join(group) for group in groups)
-
-
-_Stacks = Tuple[Tuple[Any, ...], Dict[str, Tensor]]
 
 
 def put_back(parts: RowPartition, dim: int, of_groups: Sequence[Tensor]) -> Tensor:

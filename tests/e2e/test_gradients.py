@@ -75,7 +75,8 @@ def compare_with_oracle(task, model, criterion, sample, pattern):
                     missing = torch.zeros_like(parameter)
                     expected.append((missing if gradient is None else gradient).flatten())
             expected = torch.cat(expected)
-            error = (recorded[name][language] - expected).norm() / expected.norm().clamp(min=1e-12)
+            own = recorded[name][language].to(expected.device)
+            error = (own - expected).norm() / expected.norm().clamp(min=1e-12)
             worst = max(worst, error.item())
     return worst
 

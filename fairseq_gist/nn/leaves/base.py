@@ -52,9 +52,11 @@ class Leaf:
         """
         raise NotImplementedError
 
-    def forward_all(
-        self, module: nn.Module, parameters: Mapping[str, Tensor], x: Tensor
-    ) -> Optional[Tensor]:
+    def runs_at_once(self, module: nn.Module) -> bool:
+        """Whether :meth:`forward_all` can run modules with the options of ``module``."""
+        return False
+
+    def forward_all(self, module: nn.Module, parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Run several modules of this kind, each on its rows, in as few calls as can be.
 
         Args:
@@ -63,9 +65,9 @@ class Leaf:
             x: the rows of each, `[modules, n, features]`.
 
         Returns:
-            The output of each, `[modules, n, features]`; None where that can't be done at once.
+            The output of each, `[modules, n, features]`.
         """
-        return None
+        raise NotImplementedError
 
     def neurons_made(self, module: nn.Module) -> Optional[int]:
         """Return how many neurons ``module`` makes; None: it can't be divided.

@@ -26,12 +26,12 @@ class _LayerNormLeaf(Leaf):
             x, module.weight, module.bias, module.normalized_shape, module.eps, to
         )
 
-    def forward_all(
-        self, module: nn.Module, parameters: Mapping[str, Tensor], x: Tensor
-    ) -> Optional[Tensor]:
-        weight, bias = (parameters.get(name) for name in ("weight", "bias"))
-        if weight is None or bias is None or len(module.normalized_shape) > 1:
-            return None
+    def runs_at_once(self, module: nn.Module) -> bool:
+        has_both = module.weight is not None and module.bias is not None
+        return has_both and len(module.normalized_shape) == 1
+
+    def forward_all(self, module: nn.Module, parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        weight, bias = parameters["weight"], parameters["bias"]
         normalised = F.layer_norm(x, module.normalized_shape, None, None, module.eps)
         return torch.addcmul(bias.unsqueeze(1), normalised, weight.unsqueeze(1))
 

@@ -24,9 +24,10 @@ class _LinearLeaf(Leaf):
     ) -> Tensor:
         return _Linear.apply(x, module.weight, module.bias, source_of, to)
 
-    def forward_all(
-        self, module: nn.Module, parameters: Mapping[str, Tensor], x: Tensor
-    ) -> Optional[Tensor]:
+    def runs_at_once(self, module: nn.Module) -> bool:
+        return True
+
+    def forward_all(self, module: nn.Module, parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
         weight = parameters["weight"].transpose(1, 2)
         bias = parameters.get("bias")
         return x.bmm(weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), x, weight)

@@ -80,21 +80,35 @@ def test_a_copy_with_a_hook_is_called_itself(at_once):
     assert calls == [1]
 
 
-def test_weights_are_kept_while_nobody_changes_them(at_once):
+def in_place(module):
+    module.copies[0].weight.mul_(2)
+
+
+def by_another(module):
+    module.copies[0].weight = nn.Parameter(module.copies[0].weight * 2)
+
+
+def beneath(module):
+    module.copies[0].weight.data = module.copies[0].weight.data * 2
+
+
+@pytest.mark.parametrize("change", [in_place, by_another, beneath])
+def test_weights_are_kept_while_nobody_changes_them(change, at_once, monkeypatch):
+    stack = torch.stack
     at_once()
     module, x = grouped(), inputs("linear", 1)
     module.eval()
     with torch.no_grad():
         before = run(module, x, EVEN)
-        kept = module._kept
+        stacked = []
+        monkeypatch.setattr(torch, "stack", lambda own: stacked.append(own) or stack(own))
         assert torch.equal(run(module, x, EVEN), before)
-        assert module._kept is kept
-        module.copies[0].weight.mul_(2)
+        assert not stacked
+        change(module)
         changed = run(module, x, EVEN)
+    assert len(stacked) == 2
     assert not torch.equal(changed, before)
     assert torch.equal(changed, run(module, x, EVEN).detach())
-    module.train()
-    assert module._kept is None
 
 
 @pytest.mark.parametrize("split", [False, True])
