@@ -60,6 +60,12 @@ def run(args: argparse.Namespace) -> None:
         _report(f"{split}_asr", counts)
     for split, found in record["multiway"].items():
         _report_multiway(split, found)
+    for split, languages in record.get("absent", {}).items():
+        logger.warning("%s: there is nothing of it in %s", split, ", ".join(languages))
+    for split, languages in record.get("untranscribed", {}).items():
+        logger.warning(
+            "%s: no transcripts of %s, so src_text is empty there", split, ", ".join(languages)
+        )
     if not record["multiway_utterances"]:
         logger.warning(
             "multiway: no utterance of %s has all languages", ", ".join(options.multiway_from)

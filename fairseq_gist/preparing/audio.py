@@ -10,10 +10,13 @@ import numpy as np
 
 from fairseq_gist.errors import DataError
 
-__all__ = ["SAMPLE_RATE", "Wave", "mono", "read_samples", "read_wave", "resample"]
+__all__ = ["SAMPLE_RATE", "Wave", "check_samples", "mono", "read_samples", "read_wave", "resample"]
 
 SAMPLE_RATE = 16000
 """What the features are computed from, in Hz; other audio is resampled first."""
+
+_LOUDEST = 2.0**31
+"""Floats beyond -1 to 1 are as good, whole numbers too; their squares have to stay finite."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,23 @@ def resample(samples: np.ndarray, rate: int, to_rate: int = SAMPLE_RATE) -> np.n
     return np.asarray(resample_poly(samples, to_rate // common, rate // common))
 
 
+def check_samples(samples: np.ndarray, rate: int, path: object, start: float = 0.0) -> None:
+    """Raise DataError for samples that no sound has, and of which no features can be made.
+
+    Args:
+        samples: `[samples]` or `[samples, channels]`, as floats.
+        rate: in Hz.
+        path: what they were read from, for errors.
+        start: where they begin in it, in seconds.
+    """
+    with np.errstate(invalid="ignore"):
+        wrong = ~(np.abs(samples) <= _LOUDEST)
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0])
+        where = f"{path}: the sample at {start + place[0] / rate:.4f} s"
+        raise DataError(f"{where} is {samples[place]:g}; expected numbers from -1 to 1")
+
+
 def read_samples(path: Path, offset: float, duration: float) -> np.ndarray:
     """Part of an audio file as mono float32 at 16 kHz; times in seconds."""
     import soundfile
@@ -74,4 +94,5 @@ def read_samples(path: Path, offset: float, duration: float) -> np.ndarray:
         raise DataError(f"{path}: not a readable wav file ({error})") from error
     if not len(samples):
         return np.zeros(0, dtype=np.float32)
+    check_samples(samples, rate, path, offset)
     return resample(mono(samples), rate).astype(np.float32)

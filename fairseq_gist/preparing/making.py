@@ -1,8 +1,8 @@
 """A folder that is made in one go or in several: what it is made with, and whether it is done.
 
 ``.work`` below it holds what is unfinished, with the options it is for; the record, written last,
-says that all is there. Another run with the same options goes on, or has nothing to do; one with
-others is refused, so that files of two runs are never mixed.
+says that all is there. Another run with the same options goes on, or has nothing to do; to one with
+others :meth:`Making.check_same` says no, so that files of two runs are never mixed.
 """
 
 from __future__ import annotations
@@ -66,11 +66,24 @@ class Making:
 
     def begin(self, options: Mapping[str, Any]) -> None:
         """Note what the unfinished files are for, or raise DataError where they are for others."""
-        if self.is_begun:
-            self.check_same(self._read(self._options, {}), options)
-            return
+        before = self.unfinished()
+        if before is not None:
+            self.check_same(before, options)
+        else:
+            self.note(options)
+
+    def unfinished(self) -> Optional[Dict[str, Any]]:
+        """Return what was noted of unfinished files, None where there are none of ours.
+
+        Raises:
+            DataError: where the note is damaged, or none of ours.
+        """
+        return self._read(self._options, {}) if self.is_begun else None
+
+    def note(self, content: Mapping[str, Any]) -> None:
+        """Note what there is to know of the files that are going to be unfinished."""
         with replacing(self._options) as temporary:
-            temporary.write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def finish(self, record: Mapping[str, Any]) -> None:
         """Write the record and remove what is unfinished."""

@@ -6,16 +6,18 @@ all rows of an utterance name the same place in the zip, and that is how they ar
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 
 from fairseq_gist import __version__
 from fairseq_gist.errors import DataError
+from fairseq_gist.languages.codes import is_code
 from fairseq_gist.preparing.configuration import follow_move, write_configuration
 from fairseq_gist.preparing.filterbank import BINS
 from fairseq_gist.preparing.layouts import Layout, all_layouts
@@ -56,9 +58,8 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
     if record is not None:
         logger.info("%s: already prepared, nothing to do", out)
         return record
-    make.begin(_unchangeable(options, inputs))
-    _sweep(out)
     survey = Survey.of(layout, options.languages, options.splits)
+    _begin(make, options, survey)
     compute_features(survey.talks(), make.work, workers)
     places = _zip(out, survey, make.work, options)
     writer = TsvWriter(layout, survey, out, places, options.languages)
@@ -79,6 +80,8 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
         "counts": counts,
         "multiway_utterances": sum(found["matched"] for found in multiway.values()),
         "multiway": multiway,
+        "absent": survey.absent,
+        "untranscribed": survey.untranscribed,
         "utterances_stored": sum(map(len, places.values())),
         "vocabulary": f"{stems['st']}.txt",
         "fairseq_gist": __version__,
@@ -124,10 +127,10 @@ def _with_languages(layout: Layout, options: Options) -> Options:
 def _check_names(layout: Layout, options: Options) -> None:
     """Raise where a language or split can't be in a file's name, or two files would have one."""
     for language in options.languages:
-        if not _CODE.match(language):
+        if not (_CODE.match(language) or is_code(language)):
             raise DataError(
                 f"language {language!r}: expected a code of letters, digits and hyphens, such as "
-                "'pt' or 'zh-cn', as it becomes part of file names; rename the folder "
+                "'pt', 'zh-cn' or 'cmn_Hant', as it becomes part of file names; rename the folder "
                 f"{layout.folder(language)}, or leave it out with --languages"
             )
     for split in options.splits:
@@ -154,7 +157,7 @@ def _digest(layout: Layout, options: Options, vocabulary: Optional[Vocabulary]) 
             digest.update(path.read_bytes())
     for split in options.splits:
         for language in options.languages:
-            for path in layout.files(language, split):
+            for path in layout.files(language, split) if layout.has(language, split) else ():
                 digest.update(f"{language}/{path.name}\n".encode())
                 with open(path, "rb") as file:
                     while block := file.read(1 << 20):
@@ -180,18 +183,31 @@ def _finished(make: Making, options: Options, inputs: str) -> Optional[Dict[str,
     return None
 
 
-def _unchangeable(options: Options, inputs: str) -> Dict[str, Any]:
-    """What the unfinished files are for, without what can still be changed."""
-    plain = options.plain()
-    names = ("languages", "source", "target", "splits")
-    return {**{name: plain[name] for name in names if name in plain}, "inputs": inputs}
+def _begin(make: Making, options: Options, survey: Survey) -> None:
+    """Note what is going to be written, and remove what an unfinished run has written.
 
-
-def _sweep(out: Path) -> None:
-    """Remove what a run that was killed, and so could not tidy up, has left half-written."""
+    Features of talks stay: each is known by its recording and the times cut out of it. So data
+    that turned out to be faulty can be mended, or left out, and the command be given again.
+    """
+    before, out = make.unfinished() or {}, make.folder
+    for name in before.get("files", []):
+        if Path(name).name == name and name.endswith(".tsv"):
+            with contextlib.suppress(FileNotFoundError):
+                (out / name).unlink()
     for pattern in (f".{_ZIP}.*", ".*.tsv", ".spm_*", ".config_*", ".prepare.json.*"):
         for path in out.glob(pattern):
             path.unlink()
+    make.note({"files": [f"{name}.tsv" for name in _tables(options, survey)]})
+
+
+def _tables(options: Options, survey: Survey) -> Iterator[str]:
+    """Give the names of the manifests that may be written."""
+    yield "multiway"
+    for split in options.splits:
+        yield split
+        yield from (f"{split}_{language}" for language in survey.languages(split))
+        if options.asr:
+            yield f"{split}_{ASR}"
 
 
 def _zip(out: Path, survey: Survey, work: Path, options: Options) -> Places:

@@ -15,7 +15,10 @@ from fairseq_gist.preparing.audio import Wave, read_wave
 from fairseq_gist.preparing.layouts.base import Layout, Segment
 from fairseq_gist.preparing.talk_features import Span, Talk
 
-__all__ = ["Survey", "span_of"]
+__all__ = ["TRAIN", "Survey", "span_of"]
+
+TRAIN = "train"
+"""The split that every language has to have."""
 
 _SLACK = 0.5
 """Seconds by which a segment may end after its wav: forced alignment does that; it is cut."""
@@ -37,7 +40,12 @@ class Survey:
     """
 
     layout: Layout
+    _languages: Sequence[str]
     splits: Dict[str, List[Talk]] = field(default_factory=dict)
+    absent: Dict[str, List[str]] = field(default_factory=dict)
+    """Split -> languages that have nothing of it; none where all have."""
+    untranscribed: Dict[str, List[str]] = field(default_factory=dict)
+    """Split -> languages of which it isn't written down what is said."""
     _by_wav: Dict[Tuple[str, str, str], Talk] = field(default_factory=dict)
     _known: Dict[Tuple[str, str], Dict[str, Talk]] = field(default_factory=dict)
     """(Split, name without extension) -> fingerprint of the audio -> talk."""
@@ -46,12 +54,20 @@ class Survey:
     @classmethod
     def of(cls, layout: Layout, languages: Sequence[str], splits: Sequence[str]) -> Survey:
         """Read and check every segment of the splits in these languages."""
-        survey = cls(layout)
+        survey = cls(layout, languages)
         jobs = [(split, language) for split in splits for language in languages]
         for split, language in tqdm(jobs, desc="reading segments", unit="split", disable=None):
             survey._add(language, split)
+        for split in splits:
+            if survey.absent.get(split, []) == list(languages):
+                found = f"no language has segments of split {split!r}"
+                raise DataError(f"{layout.root}: {found}; choose with --splits")
         survey._name_talks()
         return survey
+
+    def languages(self, split: str) -> List[str]:
+        """The languages that have something of a split, in order."""
+        return [one for one in self._languages if one not in self.absent.get(split, ())]
 
     def talk(self, language: str, split: str, wav: str) -> Talk:
         """The talk that a segment of this language names."""
@@ -62,11 +78,18 @@ class Survey:
         return [talk for talks in self.splits.values() for talk in talks]
 
     def _add(self, language: str, split: str) -> None:
-        segments = self.layout.segments(language, split)
         listing = self.layout.listing(language, split)
-        if not segments:
-            raise DataError(f"{listing}: lists no segments")
         self.splits.setdefault(split, [])
+        there = self.layout.has(language, split)
+        segments = self.layout.segments(language, split) if there else []
+        if not segments:
+            if split == TRAIN:
+                found = "lists no segments" if there else "no such file"
+                raise DataError(f"{listing}: {found}; every language has to have some of {TRAIN}")
+            self.absent.setdefault(split, []).append(language)
+            return
+        if not any(segment.source for segment in segments):
+            self.untranscribed.setdefault(split, []).append(language)
         waves: Dict[str, Wave] = {}
         counted = set()
         for segment in segments:

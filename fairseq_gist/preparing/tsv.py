@@ -56,7 +56,10 @@ class TsvWriter:
         with ExitStack() as stack:
             joint = self._open(stack, split)
             for language in tqdm(
-                self._languages, desc=f"writing {split}", unit="language", disable=None
+                self._survey.languages(split),
+                desc=f"writing {split}",
+                unit="language",
+                disable=None,
             ):
                 own = self._open(stack, f"{split}_{language}")
                 before = counts["rows"]
@@ -114,7 +117,7 @@ class TsvWriter:
         utterances, written = Distinct(tolerance), set()
         with ExitStack() as stack:
             file = self._open(stack, f"{split}_{ASR}")
-            for language in self._languages:
+            for language in self._survey.languages(split):
                 source, _ = self._layout.pair(language)
                 if self._layout.is_many_to_one:
                     utterances = Distinct(tolerance)
@@ -132,7 +135,8 @@ class TsvWriter:
         if not rows:
             raise DataError(
                 f"{self._layout.listing(language, split)}: no utterance is left; "
-                f"{counts['dropped_for_length']} were dropped for their length"
+                f"{counts['dropped_for_length']} were dropped for their length and "
+                f"{counts['dropped_without_text']} as they have no text"
             )
 
     def _open(self, stack: ExitStack, name: str) -> TextIO:
@@ -143,6 +147,8 @@ class TsvWriter:
 
     def _entries(self, split: str, language: str, of_source: bool = False) -> Iterator[_Entry]:
         """Every segment of a split in one language, or its source, dropped ones among them."""
+        if language in self._survey.absent.get(split, ()):
+            return
         seen: Counter[Tuple[str, Span]] = Counter()
         for segment in self._layout.segments(language, split):
             talk, span = self._survey.talk(language, split, segment.wav), span_of(segment)

@@ -11,7 +11,7 @@ from fairseq.data.audio.audio_utils import is_npy_data, parse_path, read_from_st
 from torch import Tensor
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.preparing.audio import mono, resample
+from fairseq_gist.preparing.audio import check_samples, mono, resample
 
 __all__ = ["SeamlessFeatures"]
 
@@ -62,6 +62,7 @@ class SeamlessFeatures:
         return len(content) * (self.stride if content.shape[-1] == self.width else 1)
 
     def _of_sound(self, samples: np.ndarray, rate: int, path: str) -> np.ndarray:
+        check_samples(samples, rate, path)
         wanted = self._extractor.sampling_rate
         sound = resample(mono(samples), rate, wanted).astype(np.float32)
         if len(sound) < _WINDOW + _STEP * (self.stride - 1):

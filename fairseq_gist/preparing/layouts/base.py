@@ -21,6 +21,7 @@ class Segment:
     speaker: str
     """Empty where it isn't known."""
     source: str
+    """Its transcript, empty where there is none."""
     target: str
     line: int
     """Its place in the file that lists it, from 1."""
@@ -71,6 +72,10 @@ class Layout(ABC):
     @abstractmethod
     def folder(self, language: str) -> str:
         """What of the root is a language's own, for messages."""
+
+    def has(self, language: str, split: str) -> bool:
+        """Whether a language has anything of a split; nothing else is asked of it otherwise."""
+        return self.listing(language, split).exists()
 
     @abstractmethod
     def files(self, language: str, split: str) -> List[Path]:

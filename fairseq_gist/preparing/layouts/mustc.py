@@ -59,16 +59,22 @@ class MustC(Layout):
         """``SPLIT.yaml``, ``SPLIT.en`` or ``SPLIT.XX``."""
         return self.split(language, split) / "txt" / f"{split}.{extension}"
 
+    def has(self, language: str, split: str) -> bool:
+        """Whether there is a folder of the split."""
+        return self.split(language, split).is_dir()
+
     def files(self, language: str, split: str) -> List[Path]:
-        """The three text files of a split."""
-        folder = self.split(language, split)
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; split {split!r} needs {language} too")
-        files = [self.text(language, split, name) for name in ("yaml", *self.pair(language))]
+        """The three text files of a split; two where nobody has written down what is said."""
+        transcript, translation = self.texts(language, split)
+        files = [self.listing(language, split), translation]
         for path in files:
             if not path.is_file():
                 raise DataError(f"{path}: no such file")
-        return files
+        return [files[0], *([transcript] if transcript.is_file() else []), files[1]]
+
+    def texts(self, language: str, split: str) -> List[Path]:
+        """The files of transcripts, which there may be none of, and of translations."""
+        return [self.text(language, split, name) for name in self.pair(language)]
 
     def listing(self, language: str, split: str) -> Path:
         """``SPLIT.yaml``."""
@@ -80,18 +86,17 @@ class MustC(Layout):
 
     def segments(self, language: str, split: str) -> List[Segment]:
         """Every segment of a split in the order of its files."""
-        folder = self.split(language, split)
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; expected split {split!r} for {language}")
         path = self.listing(language, split)
         entries = read_segment_list(path)
-        pair = self.pair(language)
-        texts = [read_lines(self.text(language, split, name)) for name in pair]
-        for name, lines in zip(pair, texts):
+        transcript, translation = self.texts(language, split)
+        texts = [
+            read_lines(transcript) if transcript.is_file() else [""] * len(entries),
+            read_lines(translation),
+        ]
+        for text, lines in zip((transcript, translation), texts):
             if len(lines) != len(entries):
                 raise DataError(
-                    f"{self.text(language, split, name)}: {len(lines)} lines, "
-                    f"but {path.name} lists {len(entries)} segments"
+                    f"{text}: {len(lines)} lines, but {path.name} lists {len(entries)} segments"
                 )
         return [
             _segment(entry, path, number, source, target)

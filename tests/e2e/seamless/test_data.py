@@ -129,6 +129,10 @@ def test_files_that_cannot_be_read(parts, tmp_path):
     soundfile.write(tmp_path / "short.wav", np.zeros(300), 16000)
     with pytest.raises(DataError, match=r"short.wav: 300 samples at 16000 Hz are too few"):
         parts.features(str(tmp_path / "short.wav"))
+    loud = np.full(16000, 1e15, dtype=np.float32)
+    soundfile.write(tmp_path / "loud.wav", loud, 16000, subtype="FLOAT")
+    with pytest.raises(DataError, match=r"loud.wav: the sample at 0.0000 s is 1e\+15; expected"):
+        parts.features(str(tmp_path / "loud.wav"))
     with pytest.raises(DataError, match=r"none.npy"):
         parts.features(str(tmp_path / "none.npy"))
 

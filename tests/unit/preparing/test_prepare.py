@@ -21,8 +21,9 @@ import soundfile
 
 from fairseq_gist.cli.main import main
 from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.languages.rows import row_languages
 from fairseq_gist.preparing import talk_features
-from fairseq_gist.preparing.audio import read_wave
+from fairseq_gist.preparing.audio import read_samples, read_wave
 from fairseq_gist.preparing.filterbank import filterbank
 from fairseq_gist.preparing.layouts.base import Segment
 from fairseq_gist.preparing.layouts.mustc import MustC, write_split
@@ -643,13 +644,69 @@ def test_an_interrupted_run_is_finished(finished, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         prepare(finished.parent, out, OPTIONS, workers=1)
     assert [path.name for path in out.iterdir()] == [".work"]
-    with pytest.raises(DataError, match="prepared with languages de,fr,ru, wanted de"):
-        prepare(finished.parent, out, Options(languages=("de",), vocab_size=75), workers=1)
     done.clear()
     monkeypatch.setattr(talk_features, "_compute", lambda job: done.append(job) or compute(job))
     prepare(finished.parent, out, OPTIONS, workers=1)
     assert len(done) == 3  # of five talks, two were there
     assert digest(out) == digest(finished)
+
+
+def broken_text(layout):
+    path = layout.text("fr", "train", "fr")
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace("é".encode(), b"\xe9") + b"\xe9\n")
+    return lambda: path.write_bytes(whole)
+
+
+def broken_times(layout):
+    path = layout.listing("fr", "dev")
+    whole = path.read_bytes()
+    replace_line(path, 3, line_of(offset="99"))
+    return lambda: path.write_bytes(whole)
+
+
+def broken_audio(layout):
+    path = layout.wav("fr", "train", "ted_3.wav")
+    samples, rate = soundfile.read(path, dtype="float32")
+    whole = path.read_bytes()
+    samples[30000] = np.nan
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    return lambda: path.write_bytes(whole)
+
+
+def broken_vocabulary(layout):
+    path = layout.text("fr", "train", "fr")
+    whole = path.read_bytes()
+    path.write_text("".join(f"{chr(0x4E00 + line) * 9}\n" for line in range(15)), encoding="utf-8")
+    return lambda: path.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [broken_text, broken_times, broken_audio, broken_vocabulary],
+    ids=lambda it: it.__name__,
+)
+def test_after_mending_what_was_wrong_the_same_command_works(layout, finished, damage):
+    mend = damage(layout)
+    out = layout.root / "out"
+    with pytest.raises(DataError):
+        prepare(layout.root, out, Options(vocab_size=40), workers=1)
+    mend()
+    prepare(layout.root, out, OPTIONS, workers=1)
+    assert digest(out) == digest(finished)
+
+
+def test_a_language_may_be_left_out_of_what_is_unfinished(layout):
+    out = layout.root / "out"
+    with pytest.raises(DataError, match="too large"):
+        prepare(layout.root, out, Options(vocab_size=9999), workers=1)
+    assert (out / "dev_fr.tsv").exists()
+    (out / "notes.txt").write_text("mine")
+    options = Options(languages=("de", "ru"), splits=("train", "dev"), vocab_size=60)
+    prepare(layout.root, out, options, workers=1)
+    prepare(layout.root, layout.root / "other", options, workers=1)
+    (out / "notes.txt").unlink()
+    assert digest(out) == digest(layout.root / "other")
 
 
 def test_a_recording_that_changed_meanwhile_is_computed_anew(layout, monkeypatch):
@@ -819,6 +876,29 @@ def test_bad_audio_is_named(layout, content, reason):
         prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf"), (1e15, "1e\\+15"), (-3e38, "-3e\\+38")],
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_samples_that_no_sound_has_are_named(layout, value, shown, channels):
+    path = layout.wav("de", "dev", "ted_4.wav")
+    samples = np.repeat(soundfile.read(path)[0][:, None], channels, axis=1).astype(np.float32)
+    samples[8 * 1600, -1] = value
+    soundfile.write(path, samples, 16000, subtype="FLOAT")
+    with pytest.raises(
+        DataError, match=rf"ted_4\.wav: the sample at 0\.8000 s is {shown}; expected"
+    ):
+        prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+
+
+@pytest.mark.parametrize("scale", [3.0, 32768.0, 2.0**31])
+def test_loud_samples_have_finite_features(tmp_path, scale):
+    samples = scale * np.sin(np.arange(16000)).astype(np.float32)
+    soundfile.write(tmp_path / "loud.wav", samples, 16000, subtype="FLOAT")
+    assert np.isfinite(filterbank(read_samples(tmp_path / "loud.wav", 0.0, 1.0))).all()
+
+
 def test_empty_audio(tmp_path):
     soundfile.write(tmp_path / "silent.wav", np.zeros(0), 16000)
     with pytest.raises(DataError, match=r"silent\.wav: the wav file holds no samples"):
@@ -828,23 +908,75 @@ def test_empty_audio(tmp_path):
 @pytest.mark.parametrize(
     ("removed", "reason"),
     [
-        ("en-fr/data/dev", r"en-fr/data/dev: no such folder; split 'dev' needs fr too"),
+        (
+            "en-fr/data/train",
+            r"train\.yaml: no such file; every language has to have some of train",
+        ),
+        ("en-*/data/dev", r"mustc: no language has segments of split 'dev'; choose with --splits"),
         ("en-fr/data/dev/txt/dev.fr", r"txt/dev\.fr: no such file"),
         ("en-fr/data/train/txt/train.yaml", r"txt/train\.yaml: no such file"),
     ],
 )
 def test_missing_parts_are_named(layout, removed, reason):
-    path = layout.root / removed
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in layout.root.glob(removed):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(DataError, match=reason):
         prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
 
 
-def test_an_empty_split(layout):
-    for path in layout.files("fr", "dev"):
+def test_an_empty_split_of_training(layout):
+    for path in layout.files("fr", "train"):
         path.write_text("")
-    with pytest.raises(DataError, match=r"dev\.yaml: lists no segments"):
+    with pytest.raises(DataError, match=r"train\.yaml: lists no segments; every language has to"):
         prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+
+
+@pytest.mark.parametrize("content", [None, "", "[]\n", "---\n"])
+def test_a_language_without_development_data_is_prepared(layout, content, caplog):
+    if content is None:
+        shutil.rmtree(layout.split("fr", "dev"))
+    else:
+        for path in layout.files("fr", "dev"):
+            path.write_text(content if path.suffix == ".yaml" else "")
+    out = layout.root / "out"
+    command = ["prepare", str(layout.root), "--out", str(out), "--workers", "1", "--asr"]
+    sizes = ["--vocab-size", "75", "--asr-vocab-size", "33"]
+    with caplog.at_level("WARNING"):
+        assert main([*command, *sizes]) == 0
+    assert "dev: there is nothing of it in fr" in caplog.text
+    assert "multiway: no utterance of dev has all languages" in caplog.text
+    assert {row["tgt_lang"] for row in read(out / "dev.tsv")} == {"de", "ru"}
+    assert not (out / "dev_fr.tsv").exists()
+    assert not (out / "multiway.tsv").exists()
+    assert len(read(out / "train_fr.tsv")) == 15
+    assert len(read(out / "tst-COMMON_fr.tsv")) == 5
+    assert len(read(out / "dev_asr.tsv")) == 5
+    assert main([*command, *sizes]) == 0  # there is nothing to do
+
+
+@pytest.mark.parametrize("splits", ["train", "*"])
+def test_data_of_a_language_that_nobody_transcribed(layout, splits, caplog):
+    for path in layout.root.glob(f"en-ru/data/{splits}/txt/*.en"):
+        path.unlink()
+    out = layout.root / "out"
+    with caplog.at_level("WARNING"):
+        assert main(["prepare", str(layout.root), "--out", str(out), "--vocab-size", "75"]) == 0
+    assert "train: no transcripts of ru, so src_text is empty there" in caplog.text
+    rows = read(out / "train.tsv")
+    assert {row["src_text"] for row in rows if row["tgt_lang"] == "ru"} == {""}
+    assert sentence("en", 10) in {row["src_text"] for row in rows if row["tgt_lang"] == "de"}
+    assert len({row["audio"] for row in rows}) == 15
+
+
+def test_recognition_of_what_nobody_transcribed(layout):
+    for path in layout.root.glob("*/data/*/txt/*.en"):
+        path.unlink()
+    options = Options(vocab_size=75, asr=True, asr_vocab_size=33)
+    with pytest.raises(DataError, match="no utterance is left; 0 .* length and 15 as they have no"):
+        prepare(layout.root, layout.root / "out", options, workers=1)
+    record = prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+    assert record["untranscribed"]["train"] == ["de", "fr", "ru"]
+    assert record["multiway_utterances"] == 5  # by their times alone
 
 
 def test_nothing_left_of_a_language(layout):
@@ -872,6 +1004,22 @@ def test_a_language_that_can_not_be_in_file_names(layout, name):
         prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
     options = Options(languages=("de", "ru"), vocab_size=60)
     assert prepare(layout.root, layout.root / "out", options, workers=1)["counts"]
+
+
+@pytest.mark.parametrize("name", ["cmn_Hant", "zh_CN", "zh-Hans-CN", "pt-br"])
+def test_a_language_with_a_script_or_region(layout, name):
+    (layout.root / "en-fr").rename(layout.root / f"en-{name}")
+    for path in (layout.root / f"en-{name}").rglob("*.fr"):
+        path.rename(path.with_suffix(f".{name}"))
+    out = layout.root / "out"
+    prepare(layout.root, out, OPTIONS, workers=1)
+    rows = read(out / f"tst-COMMON_{name}.tsv")
+    assert {row["tgt_lang"] for row in rows} == {name}
+    assert rows[0]["id"] == f"ted_5_0_{name}"
+    assert f"<lang:{name}> 1" in (out / "spm_unigram75_st.txt").read_text(encoding="utf-8")
+    assert row_languages(rows, f"tst-COMMON_{name}", ["de", name], "m") == [name] * 5
+    without = [{"id": row["id"]} for row in rows]
+    assert row_languages(without, f"tst-COMMON_{name}", ["de", name], "m") == [name] * 5
 
 
 def test_names_that_would_be_written_twice(layout):
