@@ -53,7 +53,7 @@ $(foreach version,3.8 3.9 3.10 3.11 3.12 3.13,\
 # Torch threads fight over the cores with the processes of pytest-xdist.
 pytest = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest tests $(PYTEST_ARGS)
 
-.PHONY: help venv demo bench test test-all test-slow test-modern test-classic lint format clean \
+.PHONY: help venv demo bench bench-gpu test test-gpu test-all test-slow test-modern test-classic lint format clean \
 	which-modern which-classic
 
 help:  ## list the targets
@@ -67,11 +67,17 @@ demo: $(venv)/.done  ## make a corpus, train, differentiate and score; OUT=DIR
 bench: $(venv)/.done  ## measure what the plugin costs and saves (half an hour); writes bench.json
 	$(venv)/bin/python -W ignore -m benchmarks
 
+bench-gpu: $(venv)/.done  ## the same on a CUDA device (three minutes); writes bench-gpu.json
+	$(venv)/bin/python -W ignore -m benchmarks.gpu
+
 test: $(venv)/.done  ## the fast tests
 	$(call pytest,$(venv)) -m "not slow"
 
 test-slow: $(venv)/.done  ## the slow tests
 	$(call pytest,$(venv)) -m slow || [ $$? = 5 ]  # 5: there are none
+
+test-gpu: $(venv)/.done  ## the tests that need a CUDA device
+	$(call pytest,$(venv)) -m gpu
 
 test-all: $(venv)/.done  ## every test
 	$(call pytest,$(venv))

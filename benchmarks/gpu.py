@@ -247,7 +247,12 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(FIGURES)}")
     parser.add_argument("--output", default="bench-gpu.json", help="default %(default)s")
     parser.add_argument("--device", default="cuda", help="default %(default)s")
-    parser.add_argument("--precisions", nargs="+", default=["bf16", "fp32"])
+    parser.add_argument(
+        "--precision",
+        action="append",
+        choices=["bf16", "fp32"],
+        help="may be repeated; default both",
+    )
     for field in dataclasses.fields(Size):
         parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default)
     args = parser.parse_args()
@@ -257,7 +262,7 @@ def main() -> None:
     if args.device == "cuda" and not torch.cuda.is_available():
         sys.exit("there is no CUDA device; --device cpu --arch s2t_transformer_xs is a rehearsal")
     size = Size(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Size)})
-    for precision in args.precisions:
+    for precision in args.precision or ["bf16", "fp32"]:
         bench = Bench(Place(args.device, precision), size)
         for name in args.names or FIGURES:
             for figure in FIGURES[name](bench):
