@@ -6,10 +6,13 @@ import argparse
 import logging
 import os
 from pathlib import Path
-from typing import Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping
 
 from fairseq_gist.cli.dataclass_options import add_options, options_from
 from fairseq_gist.errors import OptionError
+
+if TYPE_CHECKING:
+    from fairseq_gist.preparing.options import Options
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -66,6 +69,8 @@ def run(args: argparse.Namespace) -> None:
         logger.warning(
             "%s: no transcripts of %s, so src_text is empty there", split, ", ".join(languages)
         )
+    for language, found in record.get("ceilings", {}).items():
+        _report_ceiling(language, found, options)
     if not record["multiway_utterances"]:
         logger.warning(
             "multiway: no utterance of %s has all languages", ", ".join(options.multiway_from)
@@ -80,6 +85,20 @@ def _report(subset: str, counts: Mapping[str, int]) -> None:
         counts["rows"],
         counts["dropped_for_length"],
         counts["dropped_without_text"],
+    )
+
+
+def _report_ceiling(language: str, found: Mapping[str, Any], options: Options) -> None:
+    why = "one that is trained with --vocab-normalization identity keeps text"
+    if options.vocab_normalization == "identity" and not options.vocabulary:
+        why = "it lacks some of their characters"
+    logger.warning(
+        "%s: the vocabulary changes %d of %d references (a perfect translation has chrF %.2f); %s",
+        language,
+        found["changed"],
+        found["lines"],
+        found["chrf"],
+        why,
     )
 
 

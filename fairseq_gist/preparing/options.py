@@ -12,7 +12,7 @@ from fairseq_gist.preparing.alignment import TOLERANCE
 from fairseq_gist.preparing.configuration import SPECAUGMENT
 from fairseq_gist.preparing.layouts import all_layouts
 from fairseq_gist.preparing.tsv import ASR
-from fairseq_gist.preparing.vocabulary import VOCABULARY_TYPES, vocabulary_stem
+from fairseq_gist.preparing.vocabulary import NORMALIZATIONS, VOCABULARY_TYPES, vocabulary_stem
 
 __all__ = ["SPLITS", "Options"]
 
@@ -59,6 +59,14 @@ class Options:
     vocab_type: str = field(
         default="unigram",
         metadata={"help": "of every vocabulary that is trained", "choices": VOCABULARY_TYPES},
+    )
+    vocab_normalization: str = field(
+        default=NORMALIZATIONS[0],
+        metadata={
+            "help": "identity keeps text as it is; nmt_nfkc, as fairseq's recipes have it, makes "
+            "plain characters of full-width ones, ligatures and others, of every vocabulary",
+            "choices": NORMALIZATIONS,
+        },
     )
     min_frames: int = field(
         default=5,
@@ -113,6 +121,7 @@ class Options:
             for flag, value, known in (
                 ("layout", self.layout, all_layouts()),
                 ("vocab-type", self.vocab_type, VOCABULARY_TYPES),
+                ("vocab-normalization", self.vocab_normalization, NORMALIZATIONS),
                 ("specaugment", self.specaugment, SPECAUGMENT),
             )
             if value not in known
@@ -168,4 +177,6 @@ class Options:
             del plain["target_tag"]
         if self.layout == _LAYOUT:
             del plain["layout"]
+        if self.vocab_normalization == NORMALIZATIONS[0]:
+            del plain["vocab_normalization"]
         return plain

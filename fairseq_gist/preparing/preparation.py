@@ -18,14 +18,15 @@ from typing import Any, Dict, Iterator, Optional, Tuple
 from fairseq_gist import __version__
 from fairseq_gist.errors import DataError
 from fairseq_gist.languages.codes import is_code
+from fairseq_gist.preparing.ceiling import ceilings
 from fairseq_gist.preparing.configuration import follow_move, write_configuration
 from fairseq_gist.preparing.filterbank import BINS
 from fairseq_gist.preparing.layouts import Layout, all_layouts
 from fairseq_gist.preparing.making import Making
 from fairseq_gist.preparing.options import Options
-from fairseq_gist.preparing.survey import Survey
+from fairseq_gist.preparing.survey import TRAIN, Survey
 from fairseq_gist.preparing.talk_features import Span, Talk, compute_features, write_zip
-from fairseq_gist.preparing.tsv import ASR, Places, TsvWriter, target_texts
+from fairseq_gist.preparing.tsv import ASR, Places, TsvWriter, target_texts, texts_by_language
 from fairseq_gist.preparing.vocabulary import Vocabulary, train_vocabulary
 
 __all__ = ["prepare"]
@@ -84,6 +85,7 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
         "untranscribed": survey.untranscribed,
         "utterances_stored": sum(map(len, places.values())),
         "vocabulary": f"{stems['st']}.txt",
+        "ceilings": _ceilings(out, stems["st"], options),
         "fairseq_gist": __version__,
     }
     if options.asr:
@@ -109,7 +111,16 @@ def _train(
     out: Path, subset: str, size: int, languages: Tuple[str, ...], options: Options, task: str
 ) -> str:
     texts = target_texts(out / f"{subset}.tsv")
-    return train_vocabulary(texts, out, size, options.vocab_type, languages, task)
+    normalization = options.vocab_normalization
+    return train_vocabulary(texts, out, size, options.vocab_type, languages, task, normalization)
+
+
+def _ceilings(out: Path, stem: str, options: Options) -> Dict[str, Dict[str, Any]]:
+    """What the vocabulary changes of the references: of all splits but training, if there are."""
+    splits = [split for split in options.splits if split != TRAIN] or [TRAIN]
+    texts = texts_by_language(out / f"{split}.tsv" for split in splits)
+    found = ceilings(out / f"{stem}.model", texts)
+    return {language: ceiling._asdict() for language, ceiling in found.items()}
 
 
 def _with_languages(layout: Layout, options: Options) -> Options:

@@ -6,8 +6,9 @@ import re
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, TextIO, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, TextIO, Tuple
 
 from tqdm import tqdm
 
@@ -19,7 +20,7 @@ from fairseq_gist.preparing.parallel import align_by_translation
 from fairseq_gist.preparing.survey import Survey, span_of
 from fairseq_gist.preparing.talk_features import Span
 
-__all__ = ["ASR", "COLUMNS", "Places", "TsvWriter", "target_texts"]
+__all__ = ["ASR", "COLUMNS", "Places", "TsvWriter", "target_texts", "texts_by_language"]
 
 COLUMNS = ("id", "audio", "n_frames", "tgt_text", "speaker", "src_text", "src_lang", "tgt_lang")
 
@@ -203,6 +204,17 @@ def target_texts(path: Path) -> Iterator[str]:
     next(lines)
     for line in lines:
         yield line.split("\t")[column]
+
+
+def texts_by_language(paths: Iterable[Path]) -> Dict[str, List[str]]:
+    """Return the translations of some manifests by what they are written in."""
+    texts: Dict[str, List[str]] = {}
+    text, language = COLUMNS.index("tgt_text"), COLUMNS.index("tgt_lang")
+    for path in paths:
+        for line in islice(iter_lines(path), 1, None):
+            cells = line.split("\t")
+            texts.setdefault(cells[language], []).append(cells[text])
+    return texts
 
 
 def _clean(text: str) -> str:

@@ -12,9 +12,20 @@ from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_lines, read_text, replacing
 from fairseq_gist.languages.rows import LANGUAGE_TAG
 
-__all__ = ["VOCABULARY_TYPES", "Vocabulary", "train_vocabulary", "vocabulary_stem"]
+__all__ = [
+    "NORMALIZATIONS",
+    "VOCABULARY_TYPES",
+    "Vocabulary",
+    "load_processor",
+    "train_vocabulary",
+    "vocabulary_stem",
+]
 
 VOCABULARY_TYPES = ("unigram", "bpe", "char")
+
+NORMALIZATIONS = ("nmt_nfkc", "identity")
+"""What SentencePiece does to a text first: fairseq's recipes leave it at the former, which makes
+plain forms of full-width letters, ligatures and the like; the latter keeps text."""
 
 # fairseq's own symbols come first in its dictionaries, in this order; SentencePiece must agree.
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
@@ -33,10 +44,23 @@ def train_vocabulary(
     kind: str,
     languages: Sequence[str],
     task: str = "st",
+    normalization: str = NORMALIZATIONS[0],
 ) -> str:
     """Write ``spm_{kind}{size}_{task}.{model,vocab,txt}`` into ``folder``; gives the common stem.
 
     The same texts in the same order give the same vocabulary.
+
+    Args:
+        texts: to learn from.
+        folder: where the files go.
+        size: of the vocabulary.
+        kind: one of :data:`VOCABULARY_TYPES`.
+        languages: whose tags it has.
+        task: ``st`` or ``asr``.
+        normalization: one of :data:`NORMALIZATIONS`.
+
+    Raises:
+        DataError: where no vocabulary of this size can be learned.
     """
     sentencepiece = _sentencepiece()
     stem = vocabulary_stem(kind, size, task)
@@ -49,6 +73,7 @@ def train_vocabulary(
             model_type=kind,
             vocab_size=size,
             character_coverage=1.0,
+            normalization_rule_name=normalization,
             num_threads=_THREADS,
             user_defined_symbols=[LANGUAGE_TAG.format(language) for language in languages],
             minloglevel=2,
@@ -155,17 +180,26 @@ class Vocabulary:
 
     def _pieces(self) -> List[str]:
         """What the model can give, without fairseq's own symbols."""
-        sentencepiece = _sentencepiece()
-        processor = sentencepiece.SentencePieceProcessor()
-        try:
-            processor.LoadFromSerializedProto(self.model.read_bytes())
-        except RuntimeError as error:
-            raise DataError(f"{self.model}: not a SentencePiece model") from error
+        processor = load_processor(self.model)
         return [
             processor.id_to_piece(place)
             for place in range(processor.get_piece_size())
             if not (processor.is_control(place) or processor.is_unknown(place))
         ]
+
+
+def load_processor(model: Path) -> Any:
+    """Return what encodes by a SentencePiece model.
+
+    Raises:
+        DataError: where the file is none.
+    """
+    processor = _sentencepiece().SentencePieceProcessor()
+    try:
+        processor.LoadFromSerializedProto(model.read_bytes())
+    except RuntimeError as error:
+        raise DataError(f"{model}: not a SentencePiece model") from error
+    return processor
 
 
 _MADE = re.compile(r"^(<lang:.+>|madeupword\d+)$")

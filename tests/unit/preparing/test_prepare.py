@@ -327,6 +327,41 @@ def test_the_recognition_configuration_follows_a_moved_folder_too(layout, tmp_pa
     assert yaml.safe_load((moved / "config_asr.yaml").read_text())["audio_root"] == str(moved)
 
 
+def test_what_the_vocabulary_changes_is_said_with_its_figure(layout, caplog):
+    for split in TALKS:
+        edit(layout.text("ru", split, "ru"), lambda text: text.replace("\n", "\uff01\u2026\n"))
+    command = ["prepare", str(layout.root), "--workers", "1", "--out", str(layout.root / "out")]
+    for _ in range(2):  # when it is finished, too
+        caplog.clear()
+        with caplog.at_level("WARNING"):
+            assert main([*command, "--vocab-size", "75"]) == 0
+        assert "ru: the vocabulary changes 10 of 10 references (a perfect translation has chr" in (
+            caplog.text
+        )
+        assert "one that is trained with --vocab-normalization identity keeps text" in caplog.text
+        assert "de: the voc" not in caplog.text
+    caplog.clear()
+    command[-1] = str(layout.root / "kept")
+    with caplog.at_level("WARNING"):
+        assert main([*command, "--vocab-size", "75", "--vocab-normalization", "identity"]) == 0
+    assert "the vocabulary changes" not in caplog.text
+    processor = sentencepiece.SentencePieceProcessor(
+        model_file=str(layout.root / "kept" / "spm_unigram75_st.model")
+    )
+    text = read(layout.root / "kept" / "train_ru.tsv")[0]["tgt_text"]
+    assert "\uff01\u2026" in text
+    assert processor.decode(processor.encode(text)) == text
+
+
+def test_a_given_vocabulary_that_lacks_characters_is_told(layout, given, caplog):
+    for split in TALKS:
+        edit(layout.text("fr", split, "fr"), lambda text: text.replace("chat", "ch\u00e2t"))
+    command = ["prepare", str(layout.root), "--workers", "1", "--vocabulary", str(given)]
+    with caplog.at_level("WARNING"):
+        assert main(command) == 0
+    assert "fr: the vocabulary changes" in caplog.text
+
+
 def test_too_large_a_vocabulary_for_recognition(layout):
     options = Options(vocab_size=75, asr=True)
     with pytest.raises(DataError, match="--asr-vocab-size 5000 is too large for the text of train"):
