@@ -43,20 +43,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_options(parser, Options)
     parser.add_argument(
+        "--check",
+        action="store_true",
+        help="only say all that is wrong with the data, a line each, audio included; write nothing",
+    )
+    parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="default: every core (%(default)s)"
     )
 
 
-def run(args: argparse.Namespace) -> None:
-    """Prepare the data and say what they are."""
+def run(args: argparse.Namespace) -> int:
+    """Prepare the data and say what they are, or what is wrong with them: then 1."""
     if args.workers < 1:
         raise OptionError(f"--workers: expected 1 or more, found {args.workers}")
     from fairseq_gist.preparing.options import Options
-    from fairseq_gist.preparing.preparation import prepare
+    from fairseq_gist.preparing.preparation import check, prepare
 
     options = options_from(args, Options)
+    if args.check:
+        problems = check(args.root, options, args.workers)
+        for problem in problems:
+            print(problem)
+        logger.info("%s: %d problems; nothing was written", args.root, len(problems))
+        return 1 if problems else 0
     out = args.out or args.root / "fairseq"
     record = prepare(args.root, out, options, args.workers)
+    _report_all(record, options, out)
+    logger.info("%s: ready for fairseq-train --config-yaml config_st.yaml", out)
+    return 0
+
+
+def _report_all(record: Mapping[str, Any], options: Options, out: Path) -> None:
+    from fairseq_gist.preparing.preparation import FAULTY
+
     for split, counts in record["counts"].items():
         _report(split, counts)
     for split, counts in record.get("asr", {}).get("counts", {}).items():
@@ -75,17 +94,17 @@ def run(args: argparse.Namespace) -> None:
         logger.warning(
             "multiway: no utterance of %s has all languages", ", ".join(options.multiway_from)
         )
-    logger.info("%s: ready for fairseq-train --config-yaml config_st.yaml", out)
+    if record.get("faulty"):
+        logger.warning(
+            "%d problems: what is faulty was left out, see %s", record["faulty"], out / FAULTY
+        )
 
 
 def _report(subset: str, counts: Mapping[str, int]) -> None:
-    logger.info(
-        "%s: %d rows; dropped for length: %d, without text: %d",
-        subset,
-        counts["rows"],
-        counts["dropped_for_length"],
-        counts["dropped_without_text"],
-    )
+    from fairseq_gist.preparing.tsv import dropped_for
+
+    dropped = ", ".join(dropped_for(counts))
+    logger.info("%s: %d rows; dropped: %s", subset, counts["rows"], dropped or "none")
 
 
 def _report_ceiling(language: str, found: Mapping[str, Any], options: Options) -> None:

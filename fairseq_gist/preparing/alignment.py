@@ -28,8 +28,10 @@ REASONS = (
     "time_differs",
     "english_differs",
     "repeated",
-    "dropped_for_length",
+    "dropped_too_short",
+    "dropped_too_long",
     "dropped_without_text",
+    "dropped_as_faulty",
 )
 """Why a language has no part in an utterance; ``docs/data.md`` says what each means."""
 

@@ -78,6 +78,13 @@ class Options:
             "help": "longer utterances are left out of training, never of other splits",
         },
     )
+    skip_bad: bool = field(
+        default=False,
+        metadata={
+            "help": "leave out segments that are faulty, count them and list them in faulty.txt, "
+            "instead of ending with an error"
+        },
+    )
     specaugment: str = field(
         default="ld",
         metadata={"help": "SpecAugment policy of training", "choices": tuple(SPECAUGMENT)},
@@ -175,6 +182,8 @@ class Options:
         del plain["source" if self.target else "target"]
         if not self.target:
             del plain["target_tag"]
+        if not self.skip_bad:
+            del plain["skip_bad"]
         if self.layout == _LAYOUT:
             del plain["layout"]
         if self.vocab_normalization == NORMALIZATIONS[0]:

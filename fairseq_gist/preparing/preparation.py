@@ -13,10 +13,11 @@ import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from fairseq_gist import __version__
 from fairseq_gist.errors import DataError
+from fairseq_gist.files import replacing
 from fairseq_gist.languages.codes import is_code
 from fairseq_gist.preparing.ceiling import ceilings
 from fairseq_gist.preparing.configuration import follow_move, write_configuration
@@ -24,17 +25,35 @@ from fairseq_gist.preparing.filterbank import BINS
 from fairseq_gist.preparing.layouts import Layout, all_layouts
 from fairseq_gist.preparing.making import Making
 from fairseq_gist.preparing.options import Options
-from fairseq_gist.preparing.survey import TRAIN, Survey
-from fairseq_gist.preparing.talk_features import Span, Talk, compute_features, write_zip
-from fairseq_gist.preparing.tsv import ASR, Places, TsvWriter, target_texts, texts_by_language
+from fairseq_gist.preparing.survey import TRAIN, Survey, summary
+from fairseq_gist.preparing.talk_features import (
+    Span,
+    Talk,
+    check_audio,
+    compute_features,
+    write_zip,
+)
+from fairseq_gist.preparing.tsv import (
+    ASR,
+    TOO_LONG,
+    TOO_SHORT,
+    Dropped,
+    Places,
+    TsvWriter,
+    target_texts,
+    texts_by_language,
+)
 from fairseq_gist.preparing.vocabulary import Vocabulary, train_vocabulary
 
-__all__ = ["prepare"]
+__all__ = ["FAULTY", "check", "prepare"]
 
 logger = logging.getLogger(__name__)
 
 _ZIP = f"fbank{BINS}.zip"
 _RECORD = "prepare.json"
+FAULTY = "faulty.txt"
+"""What was left out with ``--skip-bad``, a line each."""
+
 _CODE = re.compile(r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$")
 _SPLIT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
@@ -44,13 +63,7 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
 
     Raises :class:`DataError` where the data are not as they should be, or ``out`` holds others.
     """
-    options.validate()
-    layout = all_layouts()[options.layout](root, options.source, options.target)
-    options = _with_languages(layout, options)
-    _check_names(layout, options)
-    vocabulary = Vocabulary(Path(options.vocabulary)) if options.vocabulary else None
-    if vocabulary is not None:
-        vocabulary.check(_tagged(options))
+    layout, options, vocabulary = _understand(root, options)
     if ":" in str(out.resolve()):
         raise DataError(f"{out.resolve()}: fairseq cannot read audio below a path with a colon")
     inputs = _digest(layout, options, vocabulary)
@@ -60,10 +73,16 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
         logger.info("%s: already prepared, nothing to do", out)
         return record
     survey = Survey.of(layout, options.languages, options.splits)
+    survey.check(options.skip_bad)
     _begin(make, options, survey)
-    compute_features(survey.talks(), make.work, workers)
-    places = _zip(out, survey, make.work, options)
-    writer = TsvWriter(layout, survey, out, places, options.languages)
+    unheard = compute_features(survey.talks(), make.work, workers)
+    problems = [*survey.faulty, *dict.fromkeys(problem for _, _, problem in unheard)]
+    if unheard and not options.skip_bad:
+        raise DataError(summary(problems))
+    for talk, span, _ in unheard:
+        survey.leave_out(talk, span)
+    places, dropped = _zip(out, survey, make.work, options)
+    writer = TsvWriter(layout, survey, out, places, dropped, options.languages)
     counts = {split: writer.write(split) for split in options.splits}
     multiway = writer.write_multiway(options.multiway_from, options.tolerance)
     stems = {"st": _vocabulary(out, vocabulary, options)}
@@ -90,8 +109,41 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
     }
     if options.asr:
         record["asr"] = {"counts": transcripts, "vocabulary": f"{stems[ASR]}.txt"}
+    if problems:
+        record["faulty"] = len(problems)
+        with replacing(out / FAULTY) as path:
+            path.write_text("".join(f"{problem}\n" for problem in problems), encoding="utf-8")
     make.finish(record)
     return record
+
+
+def check(root: Path, options: Options, workers: int) -> List[str]:
+    """Return all that is wrong with the data, audio included; nothing is written.
+
+    Raises:
+        DataError: where it can't even be told which data there are.
+    """
+    layout, options, _ = _understand(root, options)
+    survey = Survey.of(layout, options.languages, options.splits)
+    found = [*survey.broken, *survey.faulty, *check_audio(survey.talks(), workers)]
+    return list(dict.fromkeys(found))
+
+
+def _understand(root: Path, options: Options) -> Tuple[Layout, Options, Optional[Vocabulary]]:
+    """Return the layout of the data, the options with the languages that are there, a vocabulary.
+
+    Raises:
+        DataError: where languages, names or the given vocabulary don't fit.
+        OptionError: where options don't.
+    """
+    options.validate()
+    layout = all_layouts()[options.layout](root, options.source, options.target)
+    options = _with_languages(layout, options)
+    _check_names(layout, options)
+    vocabulary = Vocabulary(Path(options.vocabulary)) if options.vocabulary else None
+    if vocabulary is not None:
+        vocabulary.check(_tagged(options))
+    return layout, options, vocabulary
 
 
 def _vocabulary(out: Path, existing: Optional[Vocabulary], options: Options) -> str:
@@ -161,19 +213,26 @@ def _check_names(layout: Layout, options: Options) -> None:
 
 
 def _digest(layout: Layout, options: Options, vocabulary: Optional[Vocabulary]) -> str:
-    """A fingerprint of all text files that go in; raises where one is missing."""
+    """A fingerprint of all text files that go in."""
     digest = hashlib.sha256()
     if vocabulary is not None:
         for path in (vocabulary.model, vocabulary.dictionary):
             digest.update(path.read_bytes())
     for split in options.splits:
         for language in options.languages:
-            for path in layout.files(language, split) if layout.has(language, split) else ():
+            for path in _files(layout, language, split):
                 digest.update(f"{language}/{path.name}\n".encode())
                 with open(path, "rb") as file:
                     while block := file.read(1 << 20):
                         digest.update(block)
     return digest.hexdigest()
+
+
+def _files(layout: Layout, language: str, split: str) -> List[Path]:
+    try:
+        return layout.files(language, split) if layout.has(language, split) else []
+    except DataError:  # what lacks is told with all else that is wrong
+        return []
 
 
 def _finished(make: Making, options: Options, inputs: str) -> Optional[Dict[str, Any]]:
@@ -202,13 +261,13 @@ def _begin(make: Making, options: Options, survey: Survey) -> None:
     """
     before, out = make.unfinished() or {}, make.folder
     for name in before.get("files", []):
-        if Path(name).name == name and name.endswith(".tsv"):
+        if name == FAULTY or (Path(name).name == name and name.endswith(".tsv")):
             with contextlib.suppress(FileNotFoundError):
                 (out / name).unlink()
     for pattern in (f".{_ZIP}.*", ".*.tsv", ".spm_*", ".config_*", ".prepare.json.*"):
         for path in out.glob(pattern):
             path.unlink()
-    make.note({"files": [f"{name}.tsv" for name in _tables(options, survey)]})
+    make.note({"files": [*(f"{name}.tsv" for name in _tables(options, survey)), FAULTY]})
 
 
 def _tables(options: Options, survey: Survey) -> Iterator[str]:
@@ -221,18 +280,24 @@ def _tables(options: Options, survey: Survey) -> Iterator[str]:
             yield f"{split}_{ASR}"
 
 
-def _zip(out: Path, survey: Survey, work: Path, options: Options) -> Places:
-    """The zip with the utterances that stay; where each one is and how long."""
-    training = {talk.name for talk in survey.splits["train"]}
+def _zip(out: Path, survey: Survey, work: Path, options: Options) -> Tuple[Places, Dropped]:
+    """The zip with the utterances that stay; where each one is and how long, and what doesn't."""
+    training = {talk.name for talk in survey.splits[TRAIN]}
+    dropped = {}
 
-    def keep(talk: Talk, _: Span, frames: int) -> bool:
+    def keep(talk: Talk, span: Span, frames: int) -> bool:
         longest = options.max_frames if talk.name in training else frames
+        if frames < options.min_frames:
+            dropped[talk.name, span] = TOO_SHORT
+        elif frames > longest:
+            dropped[talk.name, span] = TOO_LONG
         return options.min_frames <= frames <= longest
 
-    return {
+    places = {
         talk.name: {
             span: (f"{_ZIP}:{offset}:{length}", frames)
             for span, (offset, length, frames) in kept.items()
         }
         for talk, kept in write_zip(out / _ZIP, survey.talks(), work, keep)
     }
+    return places, dropped

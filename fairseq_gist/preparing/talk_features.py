@@ -20,7 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -30,7 +30,7 @@ from fairseq_gist.files import read_object, replacing
 from fairseq_gist.preparing.audio import read_samples
 from fairseq_gist.preparing.filterbank import filterbank
 
-__all__ = ["Span", "Talk", "compute_features", "write_zip"]
+__all__ = ["Span", "Talk", "check_audio", "compute_features", "write_zip"]
 
 logger = logging.getLogger(__name__)
 
@@ -65,21 +65,43 @@ class _Job:
     cache: str
 
 
-def compute_features(talks: Sequence[Talk], work: Path, workers: int) -> None:
-    """The cache of every talk under ``work``; what is there already isn't computed again."""
-    jobs = []
-    for talk in talks:
-        status = talk.path.stat()
-        stamp = [status.st_size, status.st_mtime_ns]
-        job = _Job(str(talk.path), stamp, sorted(talk.spans), str(_cache(work, talk)))
-        if not _is_done(job):
-            jobs.append(job)
+def check_audio(talks: Sequence[Talk], workers: int) -> List[str]:
+    """What is wrong with the audio that the utterances are cut out of; nothing is written."""
+    jobs = [_job(talk, Path()) for talk in talks]
+    bar = tqdm(total=len(jobs), desc="reading audio", unit="talk", disable=None)
+    with bar:
+        found = []
+        for problems in _each(_problems, jobs, workers):
+            found += problems
+            bar.update()
+    return sorted(set(found))
+
+
+def compute_features(
+    talks: Sequence[Talk], work: Path, workers: int
+) -> List[Tuple[Talk, Span, str]]:
+    """The cache of every talk under ``work``; what is there already isn't computed again.
+
+    Gives the utterances whose audio can't be read, with what is wrong with it.
+    """
+    jobs = [job for job in (_job(talk, work) for talk in talks) if not _is_done(job)]
     there = len(talks) - len(jobs)
     logger.info("filterbanks of %d talks, %d already there", len(talks), there)
     bar = tqdm(total=len(talks), initial=there, desc="filterbanks", unit="talk", disable=None)
     with bar:
-        for _ in _each(jobs, workers):
+        for _ in _each(_compute, jobs, workers):
             bar.update()
+    return [
+        (talk, (start, length), problem)
+        for talk in talks
+        for start, length, problem in _note(work, talk).get("problems", ())
+    ]
+
+
+def _job(talk: Talk, work: Path) -> _Job:
+    status = talk.path.stat()
+    stamp = [status.st_size, status.st_mtime_ns]
+    return _Job(str(talk.path), stamp, sorted(talk.spans), str(_cache(work, talk)))
 
 
 def write_zip(
@@ -96,7 +118,7 @@ def write_zip(
         for talk in tqdm(talks, desc="writing the zip", unit="talk", disable=None):
             places = {}
             with open(_cache(work, talk), "rb") as cache:
-                for span, (frames, start, length) in _note(work, talk).items():
+                for span, (frames, start, length) in _entries(work, talk).items():
                     if keep(talk, span, frames):
                         cache.seek(start)
                         name = f"{talk.name}_{talk.index(span)}.npy"
@@ -116,19 +138,17 @@ def _store(file: zipfile.ZipFile, raw: io.BufferedRandom, name: str, data: bytes
     return info.header_offset + 30 + int(name_length) + int(extra_length)
 
 
-def _each(jobs: Sequence[_Job], workers: int) -> Iterator[None]:
+def _each(task: Callable[[_Job], Any], jobs: Sequence[_Job], workers: int) -> Iterator[Any]:
+    """Give what each job comes to, as they finish."""
     if workers == 1 or len(jobs) < 2:
-        for job in jobs:
-            _compute(job)
-            yield
+        yield from map(task, jobs)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(jobs)), context, _ignore_interrupt) as executor:
-        futures = [executor.submit(_compute, job) for job in jobs]
+        futures = [executor.submit(task, job) for job in jobs]
         try:
             for future in as_completed(futures):
-                future.result()
-                yield
+                yield future.result()
         except BrokenProcessPool as error:
             raise DataError("a process that computes filterbanks died; is memory short?") from error
         finally:
@@ -142,10 +162,14 @@ def _ignore_interrupt() -> None:
 
 
 def _compute(job: _Job) -> None:
-    entries, position, cache = [], 0, Path(job.cache)
+    entries, problems, position, cache = [], [], 0, Path(job.cache)
     with replacing(cache) as path, open(path, "wb") as file:
         for span in job.spans:
-            samples = read_samples(Path(job.audio), span[0] / 1000, span[1] / 1000)
+            try:
+                samples = _samples(job, span)
+            except DataError as error:
+                problems.append([*span, str(error)])
+                continue
             features = filterbank(samples)
             block = io.BytesIO()
             np.save(block, features)
@@ -154,8 +178,23 @@ def _compute(job: _Job) -> None:
             entries.append([*span, len(features), position, length])
             position += length
     with replacing(cache.with_suffix(".json")) as path:
-        note = {"audio": job.audio, "stamp": job.stamp, "entries": entries}
+        note = {"audio": job.audio, "stamp": job.stamp, "entries": entries, "problems": problems}
         path.write_text(json.dumps(note), encoding="utf-8")
+
+
+def _samples(job: _Job, span: Span) -> np.ndarray:
+    return read_samples(Path(job.audio), span[0] / 1000, span[1] / 1000)
+
+
+def _problems(job: _Job) -> List[str]:
+    """What is wrong with the audio of a talk, computing nothing of it."""
+    problems = []
+    for span in job.spans:
+        try:
+            _samples(job, span)
+        except DataError as error:
+            problems.append(str(error))
+    return problems
 
 
 def _is_done(job: _Job) -> bool:
@@ -165,7 +204,7 @@ def _is_done(job: _Job) -> bool:
         spans = [(start, length) for start, length, _, _, _ in note["entries"]]
     except (DataError, KeyError, OSError, TypeError, ValueError):
         return False
-    made = Path(job.cache).is_file()
+    made = Path(job.cache).is_file() and not note.get("problems")
     return made and made_from == (job.audio, job.stamp) and spans == job.spans
 
 
@@ -174,6 +213,11 @@ def _cache(work: Path, talk: Talk) -> Path:
     return work / f"{hashlib.sha256(talk.name.encode()).hexdigest()[:32]}.npys"
 
 
-def _note(work: Path, talk: Talk) -> Dict[Span, Tuple[int, int, int]]:
-    note = read_object(_cache(work, talk).with_suffix(".json"), "what a talk's features are")
-    return {(entry[0], entry[1]): (entry[2], entry[3], entry[4]) for entry in note["entries"]}
+def _note(work: Path, talk: Talk) -> Dict[str, Any]:
+    return read_object(_cache(work, talk).with_suffix(".json"), "what a talk's features are")
+
+
+def _entries(work: Path, talk: Talk) -> Dict[Span, Tuple[int, int, int]]:
+    """Where the features of each utterance are in a talk's cache: (frames, offset, bytes)."""
+    entries = _note(work, talk)["entries"]
+    return {(entry[0], entry[1]): (entry[2], entry[3], entry[4]) for entry in entries}

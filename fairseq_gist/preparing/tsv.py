@@ -20,9 +20,23 @@ from fairseq_gist.preparing.parallel import align_by_translation
 from fairseq_gist.preparing.survey import Survey, span_of
 from fairseq_gist.preparing.talk_features import Span
 
-__all__ = ["ASR", "COLUMNS", "Places", "TsvWriter", "target_texts", "texts_by_language"]
+__all__ = [
+    "ASR",
+    "COLUMNS",
+    "TOO_LONG",
+    "TOO_SHORT",
+    "Dropped",
+    "Places",
+    "TsvWriter",
+    "dropped_for",
+    "target_texts",
+    "texts_by_language",
+]
 
 COLUMNS = ("id", "audio", "n_frames", "tgt_text", "speaker", "src_text", "src_lang", "tgt_lang")
+
+Dropped = Mapping[Tuple[str, Span], str]
+"""(Talk, utterance) -> one of ``dropped_too_short`` and ``dropped_too_long``."""
 
 Places = Mapping[str, Mapping[Span, Tuple[str, int]]]
 """Talk -> utterance -> (``zip:offset:length``, frames) of what is kept."""
@@ -30,7 +44,9 @@ Places = Mapping[str, Mapping[Span, Tuple[str, int]]]
 ASR = "asr"
 """Ends the names of what serves speech recognition, as in fairseq's recipes."""
 
-_COUNTED = ("rows", "dropped_for_length", "dropped_without_text")
+TOO_SHORT, TOO_LONG = "dropped_too_short", "dropped_too_long"
+_WITHOUT_TEXT, _FAULTY = "dropped_without_text", "dropped_as_faulty"
+_COUNTED = ("rows", TOO_SHORT, TOO_LONG, _WITHOUT_TEXT)
 _BREAKS = re.compile(r"[\t\r\n\0\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
@@ -43,10 +59,11 @@ class TsvWriter:
         survey: Survey,
         out: Path,
         places: Places,
+        dropped: Dropped,
         languages: Sequence[str],
     ) -> None:
         self._layout, self._survey, self._out = layout, survey, out
-        self._places, self._languages = places, languages
+        self._places, self._dropped, self._languages = places, dropped, languages
 
     def write(self, split: str) -> Dict[str, int]:
         """``SPLIT.tsv`` with the rows of all languages, and ``SPLIT_XX.tsv`` for each of them.
@@ -63,14 +80,15 @@ class TsvWriter:
                 disable=None,
             ):
                 own = self._open(stack, f"{split}_{language}")
-                before = counts["rows"]
+                found = self._faulty(split, language)
                 for entry in self._entries(split, language):
-                    counts[entry.dropped or "rows"] += 1
+                    found[entry.dropped or "rows"] += 1
                     if not entry.dropped:
                         row = self._row(entry, entry.segment.target, language)
                         joint.write(row)
                         own.write(row)
-                self._check_left(counts["rows"] - before, counts, split, language)
+                self._check_left(found, split, language)
+                counts.update(found)
         return dict(counts)
 
     def write_multiway(self, splits: Sequence[str], tolerance: float) -> Dict[str, Any]:
@@ -129,16 +147,18 @@ class TsvWriter:
                         counts[entry.dropped or "rows"] += 1
                         if not entry.dropped:
                             file.write(self._transcript(entry, source))
-            self._check_left(counts["rows"], counts, split, self._languages[0])
+            self._check_left(counts, split, self._languages[0])
         return dict(counts)
 
-    def _check_left(self, rows: int, counts: Counter[str], split: str, language: str) -> None:
-        if not rows:
-            raise DataError(
-                f"{self._layout.listing(language, split)}: no utterance is left; "
-                f"{counts['dropped_for_length']} were dropped for their length and "
-                f"{counts['dropped_without_text']} as they have no text"
-            )
+    def _faulty(self, split: str, language: str) -> Counter[str]:
+        count = self._survey.left_out(language, split)
+        return Counter({_FAULTY: count} if count else {})
+
+    def _check_left(self, counts: Counter[str], split: str, language: str) -> None:
+        if not counts["rows"]:
+            dropped = ", ".join(dropped_for(counts))
+            listing = self._layout.listing(language, split)
+            raise DataError(f"{listing}: no utterance is left; dropped: {dropped or 'none'}")
 
     def _open(self, stack: ExitStack, name: str) -> TextIO:
         path = stack.enter_context(replacing(self._out / f"{name}.tsv"))
@@ -148,17 +168,17 @@ class TsvWriter:
 
     def _entries(self, split: str, language: str, of_source: bool = False) -> Iterator[_Entry]:
         """Every segment of a split in one language, or its source, dropped ones among them."""
-        if language in self._survey.absent.get(split, ()):
-            return
         seen: Counter[Tuple[str, Span]] = Counter()
-        for segment in self._layout.segments(language, split):
+        for segment in self._survey.segments(language, split):
             talk, span = self._survey.talk(language, split, segment.wav), span_of(segment)
-            place = self._places[talk.name].get(span)
+            place, dropped = self._places[talk.name].get(span), self._dropped.get((talk.name, span))
             name = f"{talk.name.split('/', 1)[1]}_{talk.index(span)}"
-            if place is None:
-                yield _Entry(segment, name, dropped="dropped_for_length")
+            if not self._survey.is_heard(talk, span):
+                yield _Entry(segment, name, dropped=_FAULTY)
+            elif place is None:
+                yield _Entry(segment, name, dropped=dropped)
             elif not _clean(segment.source if of_source else segment.target):
-                yield _Entry(segment, name, dropped="dropped_without_text")
+                yield _Entry(segment, name, dropped=_WITHOUT_TEXT)
             else:
                 key = (talk.name, span)
                 if seen[key] and not of_source:  # the same audio twice in one language
@@ -195,6 +215,20 @@ def _line(entry: _Entry, name: str, text: str, source: str, target: str) -> str:
         target,
     )
     return "\t".join(map(_clean, values)) + "\n"
+
+
+def dropped_for(counts: Mapping[str, int]) -> List[str]:
+    """Return the reasons that utterances were dropped for, with the number of each.
+
+    >>> dropped_for({"rows": 7, "dropped_too_short": 1, "dropped_without_text": 0})
+    ['too short 1']
+    """
+    start = "dropped_"
+    return [
+        f"{reason[len(start) :].replace('_', ' ')} {count}"
+        for reason, count in counts.items()
+        if reason.startswith(start) and count
+    ]
 
 
 def target_texts(path: Path) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, List, Optional, Tuple
+from typing import ClassVar, Dict, List, Optional, Tuple
 
 __all__ = ["Layout", "Segment"]
 
@@ -96,6 +96,14 @@ class Layout(ABC):
         Raises:
             DataError: where something is missing or is not as it should be.
         """
+
+    def checked(self, language: str, split: str) -> Tuple[List[Segment], Dict[int, str]]:
+        """The segments of a split that are as they should be, and of the others why they aren't.
+
+        Raises:
+            DataError: where its files can't be told apart into segments.
+        """
+        return self.segments(language, split), {}
 
     @abstractmethod
     def wav(self, language: str, split: str, name: str) -> Path:

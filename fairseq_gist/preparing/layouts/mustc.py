@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Mapping, Sequence
+from typing import Dict, List, Mapping, Sequence, Tuple
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_lines, replacing, shortened
 from fairseq_gist.preparing.layouts.base import Layout, Segment
+from fairseq_gist.preparing.published import looks_like
 from fairseq_gist.preparing.segment_list import read_segment_list, yaml_text
 
 __all__ = ["LAYOUT", "MustC", "write_split"]
@@ -46,6 +47,8 @@ class MustC(Layout):
             if names:
                 option = "--target en" if self.target is None else "--source en"
                 hint = f", but {other.folder(names[0])}: give {option}"
+            if looks_like(self.root):
+                hint += f"; {looks_like(self.root)}"
             raise DataError(
                 f"{self.root}: not in the MuST-C layout: expected {expected}, found none{hint}"
             )
@@ -81,11 +84,20 @@ class MustC(Layout):
         return self.text(language, split, "yaml")
 
     def wav(self, language: str, split: str, name: str) -> Path:
-        """The audio of a talk."""
-        return self.split(language, split) / "wav" / name
+        """The audio of a talk; mTEDx lists wav files and has them as FLAC."""
+        path = self.split(language, split) / "wav" / name
+        flac = path.with_suffix(".flac")
+        return flac if not path.is_file() and flac.is_file() else path
 
     def segments(self, language: str, split: str) -> List[Segment]:
         """Every segment of a split in the order of its files."""
+        segments, wrong = self.checked(language, split)
+        if wrong:
+            raise DataError(next(iter(wrong.values())))
+        return segments
+
+    def checked(self, language: str, split: str) -> Tuple[List[Segment], Dict[int, str]]:
+        """The segments that are as they should be, and of the others by their line why not."""
         path = self.listing(language, split)
         entries = read_segment_list(path)
         transcript, translation = self.texts(language, split)
@@ -98,10 +110,13 @@ class MustC(Layout):
                 raise DataError(
                     f"{text}: {len(lines)} lines, but {path.name} lists {len(entries)} segments"
                 )
-        return [
-            _segment(entry, path, number, source, target)
-            for number, (entry, source, target) in enumerate(zip(entries, *texts), 1)
-        ]
+        segments, wrong = [], {}
+        for number, (entry, source, target) in enumerate(zip(entries, *texts), 1):
+            try:
+                segments.append(_segment(entry, path, number, source, target))
+            except DataError as error:
+                wrong[number] = str(error)
+        return segments, wrong
 
 
 LAYOUT = MustC

@@ -210,7 +210,7 @@ def spoken(language, *texts, dropped=()):
     return [
         Row(
             Segment(f"{language}.wav", 3.0 * place, 2.0, "spk", language, text, place + 1),
-            "dropped_for_length" if place in dropped else None,
+            "dropped_too_long" if place in dropped else None,
         )
         for place, text in enumerate(texts)
     ]
@@ -237,6 +237,6 @@ def test_reasons_for_what_has_no_counterpart():
     )
     assert [[r.segment.line for r in utterance] for utterance in result.rows] == [[1, 2]]
     assert result.counts()["unmatched"] == {
-        "de": {"dropped_for_length": 1},
-        "es": {"repeated": 1, "dropped_for_length": 1},
+        "de": {"dropped_too_long": 1},
+        "es": {"repeated": 1, "dropped_too_long": 1},
     }

@@ -125,13 +125,13 @@ def test_of_several_the_nearest_is_taken():
 def test_what_was_dropped_is_no_match_and_counted_by_reason():
     result = align_by_time(
         {
-            "de": talk(dropped={0: "dropped_for_length"}),
+            "de": talk(dropped={0: "dropped_too_long"}),
             "fr": talk(dropped={1: "dropped_without_text"}),
         }
     )
     assert lines(result) == [[3, 3], [4, 4]]
     assert result.counts()["unmatched"] == {
-        "de": {"dropped_for_length": 1},
+        "de": {"dropped_too_long": 1},
         "fr": {"dropped_without_text": 1},
     }
 

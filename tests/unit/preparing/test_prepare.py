@@ -293,7 +293,7 @@ def test_transcripts_of_every_utterance_once(layout):
     replace_line(layout.text("ru", "dev", "en"), 3, "more words")  # the same audio
     out = layout.root / "out"
     record = prepare(layout.root, out, RECOGNITION, workers=1)
-    dropped = {"dropped_for_length": 0, "dropped_without_text": 0}
+    dropped = {"dropped_too_short": 0, "dropped_too_long": 0, "dropped_without_text": 0}
     assert record["asr"]["counts"]["dev"] == {"rows": 5, **dropped}
     rows = read(out / "dev_asr.tsv")
     assert [row["id"] for row in rows] == [f"ted_4_{place}_en" for place in (0, 2, 3, 4, 5)]
@@ -490,7 +490,8 @@ def test_long_utterances_are_dropped_from_training_only(layout):
     # 0.6 to 0.8 s give 58, 63, 68, 73 and 78 frames
     assert record["counts"]["train"] == {
         "rows": 27,
-        "dropped_for_length": 18,
+        "dropped_too_short": 0,
+        "dropped_too_long": 18,
         "dropped_without_text": 0,
     }
     assert record["counts"]["dev"]["rows"] == 15
@@ -505,7 +506,8 @@ def test_what_is_too_short_or_without_text_is_dropped_and_counted(layout):
     record = prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
     assert record["counts"]["dev"] == {
         "rows": 13,
-        "dropped_for_length": 1,
+        "dropped_too_short": 1,
+        "dropped_too_long": 0,
         "dropped_without_text": 1,
     }
     assert record["multiway_utterances"] == 3
@@ -1007,7 +1009,7 @@ def test_recognition_of_what_nobody_transcribed(layout):
     for path in layout.root.glob("*/data/*/txt/*.en"):
         path.unlink()
     options = Options(vocab_size=75, asr=True, asr_vocab_size=33)
-    with pytest.raises(DataError, match="no utterance is left; 0 .* length and 15 as they have no"):
+    with pytest.raises(DataError, match="no utterance is left; dropped: without text 15"):
         prepare(layout.root, layout.root / "out", options, workers=1)
     record = prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
     assert record["untranscribed"]["train"] == ["de", "fr", "ru"]
@@ -1015,7 +1017,7 @@ def test_recognition_of_what_nobody_transcribed(layout):
 
 
 def test_nothing_left_of_a_language(layout):
-    with pytest.raises(DataError, match=r"train\.yaml: no utterance is left; 15 were dropped"):
+    with pytest.raises(DataError, match=r"train\.yaml: no utterance is left; dropped: too long 15"):
         prepare(layout.root, layout.root / "out", Options(vocab_size=75, max_frames=50), workers=1)
 
 
