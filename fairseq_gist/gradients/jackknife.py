@@ -87,16 +87,25 @@ class CosineJackknife:
         self.cosines = statistics.cosines(self.is_debiased)
         self._without: List[Floats] = []
         if self.chunks > 2:
-            self._without = [statistics.cosines(without_chunk=chunk) for chunk in chunks]
+            self._without = [
+                statistics.cosines(without_chunk=chunk, clipped=False) for chunk in chunks
+            ]
 
-    def estimate(self, summary: Callable[[Floats], Floats]) -> Estimate:
+    def estimate(self, summary: Callable[[Floats], Floats], is_mean: bool = True) -> Estimate:
         """Return ``summary`` of the cosines with its interval.
+
+        A cosine that noise has carried past 1 is clipped, and so are those without one chunk: all
+        are the same, and nothing seems as certain as what is all noise. So the interval of a single
+        cosine is that of the values as they are, and its ends may pass 1 as well. In a mean over
+        many, one such value would drown the others; it is a mean of clipped ones throughout.
 
         Args:
             summary: a function of `[units, languages, languages]` that returns an array, always of
                 the same shape.
+            is_mean: whether what it returns are means over several cosines, not single ones.
         """
-        return _interval(summary(self.cosines), [summary(cosines) for cosines in self._without])
+        without = (np.clip(one, -1.0, 1.0) if is_mean else one for one in self._without)
+        return _interval(summary(self.cosines), [summary(cosines) for cosines in without])
 
 
 def _interval(whole: Floats, without: List[Floats], confidence: float = CONFIDENCE) -> Estimate:

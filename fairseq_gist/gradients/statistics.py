@@ -168,18 +168,20 @@ class GradientStatistics:
         products /= np.where(counts > 0, counts, np.nan)
         return products
 
-    def cosines(self, debiased: bool = True, without_chunk: Optional[int] = None) -> Floats:
+    def cosines(
+        self, debiased: bool = True, without_chunk: Optional[int] = None, clipped: bool = True
+    ) -> Floats:
         """Return the cosines of the languages' gradients, `[units, languages, languages]`.
 
         Probes of ``without_chunk`` are left out. NaN where it is not defined: a zero gradient, or
         (debiased) one whose chunks agree no better than noise. The diagonal is 1 where it is
-        defined. Debiased values can pass 1 by noise and are clipped to [-1, 1].
+        defined. Debiased values can pass 1 by noise; ``clipped`` they are in [-1, 1].
         """
         products = self.products(debiased, without_chunk)
         squares = np.einsum("ujj->uj", products)
         norms = np.sqrt(np.where(squares > 0, squares, np.nan))
         products /= norms[:, :, None] * norms[:, None, :]
-        return np.clip(products, -1.0, 1.0, out=products)
+        return np.clip(products, -1.0, 1.0, out=products) if clipped else products
 
     def self_similarity(self) -> Floats:
         """Return the mean cosine between different chunks of one language, `[units, languages]`.

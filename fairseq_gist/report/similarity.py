@@ -101,12 +101,13 @@ class Similarity:
         chosen = set(matching(pattern, self.statistics.units))
         places = [i for i, unit in enumerate(self.statistics.units) if unit in chosen]
         return self.jackknife.estimate(
-            lambda cosines: defined_mean(self._of_pairs(cosines[places]), axis=0)
+            lambda cosines: defined_mean(self._of_pairs(cosines[places]), axis=0),
+            is_mean=len(places) > 1,
         )
 
     def of_units_and_pairs(self) -> Estimate:
         """Return every single cosine, `[units, pairs]`."""
-        return self.jackknife.estimate(self._of_pairs)
+        return self.jackknife.estimate(self._of_pairs, is_mean=False)
 
     def matrix(self, values: Sequence[float]) -> Floats:
         """Return values of pairs as a matrix `[languages, languages]` with ones on its diagonal."""

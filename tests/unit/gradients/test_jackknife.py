@@ -59,6 +59,31 @@ def test_intervals_hold_the_true_cosine_about_as_often_as_they_say(chunks, noise
     assert 0.90 <= share <= 0.985, f"{share:.3f} of {len(held)} intervals hold the true cosine"
 
 
+def test_what_noise_carries_past_one_is_the_least_certain():
+    """Two opposed gradients, hardly any noise, and two that are nothing but noise."""
+    for seed in range(1000):
+        statistics, _ = noisy(seed, chunks=4, noise=8.0)
+        as_they_are = [
+            float(statistics.cosines(without_chunk=chunk, clipped=False)[0, 0, 1])
+            for chunk in (None, 0, 1, 2, 3)
+        ]
+        if np.isfinite(as_they_are).all() and max(as_they_are) < -1.0:
+            break
+    assert statistics.cosines()[0, 0, 1] == -1.0
+    found = CosineJackknife(statistics).estimate(lambda own: own[:, 0, 1], is_mean=False)
+    error = np.sqrt(3 / 4 * sum((one - np.mean(as_they_are[1:])) ** 2 for one in as_they_are[1:]))
+    assert found.value[0] == -1.0
+    assert found.high[0] - found.value[0] == pytest.approx(student_t.ppf(0.975, 3) * error)
+    opposed, _ = noisy(1, chunks=4, noise=0.1)
+    gram = opposed.gram * np.where(np.arange(8) < 4, 1, -1)[:, None] * np.where(
+        np.arange(8) < 4, 1, -1
+    )
+    clear = CosineJackknife(type(opposed)(**{**vars(opposed), "gram": gram})).estimate(
+        lambda own: own[:, 0, 1], is_mean=False
+    )
+    assert clear.high[0] - clear.low[0] < found.high[0] - found.low[0]
+
+
 @pytest.mark.parametrize("chunks", [1, 2])
 def test_fewer_than_three_chunks_have_no_interval(chunks):
     statistics, _ = noisy(1, chunks, noise=0.1)
