@@ -200,6 +200,11 @@ class GradientStatistics:
                 result[:, index] = cosines[:, off_diagonal].mean(axis=1)
         return result
 
+    def has_gradient(self) -> NDArray[np.bool_]:
+        """Return on which units any language has a gradient at all, `[units]`."""
+        result: NDArray[np.bool_] = np.einsum("upp->up", self.gram).any(axis=1)
+        return result
+
     def is_signal(self) -> NDArray[np.bool_]:
         """Return which gradients can be told from noise, `[units, languages]`.
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 from fairseq_gist.errors import OptionError
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.budget import parse_budget
 
-__all__ = ["Join", "agglomerate", "check_room", "indices_so_far", "size_so_far"]
+__all__ = [
+    "Join",
+    "agglomerate",
+    "check_room",
+    "indices_so_far",
+    "room_for_all",
+    "size_so_far",
+    "warn_of_room",
+]
+
+logger = logging.getLogger(__name__)
 
 
 class Join(NamedTuple):
@@ -39,8 +50,7 @@ def agglomerate(
     sizes = situation.sizes
     languages = situation.languages
     groups = {unit: {language: [language] for language in languages} for unit in units}
-    more = sum(sizes[unit] for unit in units) * (len(languages) - 1)
-    size = size_so_far(situation, but_shared=units) + more
+    size = _size_apart(situation, units)
     for unit, one, other in joins:
         if size <= limit:
             break
@@ -55,6 +65,32 @@ def agglomerate(
         unit: list({id(group): group for group in own.values()}.values())
         for unit, own in groups.items()
     }
+
+
+def room_for_all(situation: Situation, units: Sequence[str], budget: str) -> bool:
+    """Whether the budget lets every language have its own copy of all ``units``.
+
+    Then nothing has to be shared, and no order of joins makes any difference.
+    """
+    limit = parse_budget(budget, situation.shape.shared_parameters)
+    return _size_apart(situation, units) <= limit
+
+
+def warn_of_room(situation: Situation, units: Sequence[str], budget: str) -> None:
+    """Say where a budget is so large that nothing is decided within it."""
+    if not room_for_all(situation, units, budget):
+        return
+    shared, size = situation.shape.shared_parameters, _size_apart(situation, units)
+    logger.warning(
+        f"--size-budget {budget}: with a copy for every language of each of the {len(units)} units "
+        f"that are decided on, the model has {size / shared:.2f} times its parameters and fits, so "
+        "all of them are split and nothing is decided; give less"
+    )
+
+
+def _size_apart(situation: Situation, units: Sequence[str]) -> int:
+    more = sum(situation.sizes[unit] for unit in units) * (len(situation.languages) - 1)
+    return size_so_far(situation, but_shared=units) + more
 
 
 def size_so_far(situation: Situation, but_shared: Iterable[str] = ()) -> int:

@@ -19,7 +19,13 @@ from typing import List, Tuple
 import numpy as np
 
 from fairseq_gist.gradients.statistics import GradientStatistics
-from fairseq_gist.policies.agglomeration import Join, agglomerate, indices_so_far
+from fairseq_gist.policies.agglomeration import (
+    Join,
+    agglomerate,
+    indices_so_far,
+    room_for_all,
+    warn_of_room,
+)
 from fairseq_gist.policies.base import Policy, SizeBudget, option
 from fairseq_gist.policies.dendrogram import LINKAGES, merges
 from fairseq_gist.policies.similarity import is_debiased, trusted_cosines
@@ -53,6 +59,10 @@ class Gradient(Policy):
             choices=LINKAGES,
         )
 
+    def check(self, situation: Situation) -> None:
+        """Say where the budget leaves nothing to decide."""
+        warn_of_room(situation, situation.chosen(), self.options.size_budget)
+
     def decide(self, situation: Situation) -> SharingPlan:
         """Return the plan that shares where gradients agree most and fits the budget.
 
@@ -64,7 +74,12 @@ class Gradient(Policy):
         statistics = situation.recorded()
         joins = _joins(statistics, situation, self.options.linkage)
         units = agglomerate(situation, statistics.units, joins, self.options.size_budget)
-        return self.plan(situation, units, {"debiased": is_debiased(statistics)})
+        budget = self.options.size_budget
+        facts = {
+            "debiased": is_debiased(statistics),
+            "splits_all": room_for_all(situation, statistics.units, budget),
+        }
+        return self.plan(situation, units, facts)
 
 
 def _joins(statistics: GradientStatistics, situation: Situation, linkage: str) -> List[Join]:

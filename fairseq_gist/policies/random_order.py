@@ -15,7 +15,13 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 
-from fairseq_gist.policies.agglomeration import Join, agglomerate, indices_so_far
+from fairseq_gist.policies.agglomeration import (
+    Join,
+    agglomerate,
+    indices_so_far,
+    room_for_all,
+    warn_of_room,
+)
 from fairseq_gist.policies.base import PlanSeed, Policy, SizeBudget
 from fairseq_gist.policies.dendrogram import merges
 from fairseq_gist.policies.situation import Situation
@@ -35,6 +41,10 @@ class RandomOrder(Policy):
     class Options(PlanSeed, SizeBudget):
         """How large the model may become, and the seed of the order."""
 
+    def check(self, situation: Situation) -> None:
+        """Say where the budget leaves nothing to decide."""
+        warn_of_room(situation, situation.chosen(), self.options.size_budget)
+
     def decide(self, situation: Situation) -> SharingPlan:
         """Return the plan that joins pairs of languages in a random order and fits the budget.
 
@@ -42,9 +52,10 @@ class RandomOrder(Policy):
             OptionError: when the budget is below the shared model, or below the plan so far.
             PlanError: when the plan so far splits a unit of unknown size that isn't decided on.
         """
-        units = situation.chosen()
+        units, budget = situation.chosen(), self.options.size_budget
         joins = _joins(units, self.options.plan_seed, situation)
-        return self.plan(situation, agglomerate(situation, units, joins, self.options.size_budget))
+        groups = agglomerate(situation, units, joins, budget)
+        return self.plan(situation, groups, {"splits_all": room_for_all(situation, units, budget)})
 
 
 def _joins(units: Sequence[str], seed: int, situation: Situation) -> List[Join]:

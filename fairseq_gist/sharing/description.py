@@ -38,8 +38,19 @@ def describe_plan(plan: SharingPlan, naming: Naming) -> str:
     if total and shared:
         lines.append(
             f"{total:,} parameters, {total / shared:.2f} times the shared model's {shared:,}"
+            + _budget_in_words(plan)
         )
     return "\n".join(lines)
+
+
+def _budget_in_words(plan: SharingPlan) -> str:
+    budget = plan.provenance.get("size_budget")
+    if budget is None:
+        return ""
+    words = f"; the budget was {budget}"
+    if plan.provenance.get("splits_all") is True:
+        words += ", which is room for a copy for every language: nothing was decided within it"
+    return words
 
 
 def plan_in_words(plan: SharingPlan, naming: Naming) -> str:

@@ -43,6 +43,7 @@ from fairseq_gist.surgery.trainable import train_only
 from fairseq_gist.surgery.units import count_parameters, count_trained
 from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
 from fairseq_gist.tasks.model_inputs import ModelInputsTask
+from fairseq_gist.training.checks import warn_of_idle_options
 from fairseq_gist.training.differentiation import Differentiation
 from fairseq_gist.training.options import moments
 
@@ -254,6 +255,8 @@ class GistSpeechToTextTask(ModelInputsTask):
                 self._differentiation = Differentiation(
                     self.args, trainer, self, self._routing(trainer.get_model())
                 )
+        else:
+            warn_of_idle_options(self.args)
 
     def _check_trainer_is_known(self) -> None:
         if self.args.differentiate_at:

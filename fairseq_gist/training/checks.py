@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Dict, Mapping, Optional, Sequence
 
@@ -16,13 +17,16 @@ from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.plan_buffer import plan_of
 from fairseq_gist.surgery.shape import shape_of
 from fairseq_gist.surgery.units import Unit, count_parameters, find_units, module_at
-from fairseq_gist.training.options import Moment
+from fairseq_gist.training.options import DifferentiationOptions, Moment
 
 __all__ = [
     "check_budgets",
+    "check_encoder_is_trained",
     "check_statistics_file",
     "check_trained",
     "units_split_by",
+    "warn_of_changed_options",
+    "warn_of_idle_options",
     "warn_of_late",
 ]
 
@@ -37,6 +41,55 @@ def check_trained(model: nn.Module, units: Mapping[str, Unit]) -> None:
             f"--differentiate-at: '{frozen[0]}' is frozen (--train-only) and has no gradients, "
             f"as {len(frozen)} of {len(units)} units; choose units that are trained (--units)"
         )
+
+
+def check_encoder_is_trained(
+    model: nn.Module, units: Mapping[str, Unit], moments: Sequence[Moment], window: int
+) -> None:
+    """Raise OptionError where the encoder is still frozen while its gradients are recorded.
+
+    Args:
+        model: whose encoder may have ``encoder_freezing_updates``.
+        units: that are recorded.
+        moments: of differentiation.
+        window: updates before each from which gradients are taken; 0 where they are measured then.
+    """
+    frozen = int(getattr(getattr(model, "encoder", None), "encoder_freezing_updates", 0) or 0)
+    own = [name for name, unit in units.items() if unit.paths[0].startswith("encoder.")]
+    early = [moment.update for moment in moments if max(0, moment.update - window) < frozen]
+    if own and early:
+        raise OptionError(
+            f"--differentiate-at {early[0]}: --encoder-freezing-updates {frozen} keeps the encoder "
+            f"without gradients until update {frozen}, and gradients of {len(own)} of its units "
+            f"are recorded from update {max(0, early[0] - window)} on, '{own[0]}' the first; "
+            "differentiate later, or choose units of the decoder (--units)"
+        )
+
+
+def warn_of_idle_options(options: DifferentiationOptions) -> None:
+    """Say which options of differentiation do nothing, as none was asked for."""
+    given = [
+        "--" + field.name.replace("_", "-")
+        for field in fields(DifferentiationOptions)
+        if field.name not in ("differentiate_at", "sharing_plan")
+        and getattr(options, field.name, field.default) != field.default
+    ]
+    if given:
+        logger.warning(f"without --differentiate-at {', '.join(given)} does nothing")
+
+
+def warn_of_changed_options(model: nn.Module, policy: Policy) -> None:
+    """Say which options of the policy are others than those by which the model was split."""
+    plan = plan_of(model)
+    if plan is None or plan.provenance.get("policy") != policy.name:
+        return
+    made = plan.provenance
+    for name, value in asdict(policy.options).items():
+        if name in made and made[name] != value:
+            logger.warning(
+                f"--{name.replace('_', '-')} {value} does nothing: the model was split by "
+                f"{made[name]}, before this checkpoint was written"
+            )
 
 
 def _is_frozen(model: nn.Module, unit: Unit) -> bool:

@@ -30,9 +30,11 @@ from fairseq_gist.surgery.shape import shape_of
 from fairseq_gist.surgery.units import Unit
 from fairseq_gist.training.checks import (
     check_budgets,
+    check_encoder_is_trained,
     check_statistics_file,
     check_trained,
     units_split_by,
+    warn_of_changed_options,
     warn_of_late,
 )
 from fairseq_gist.training.options import (
@@ -89,6 +91,8 @@ class Differentiation:
             )
         if self._records:
             check_trained(self.model, self._units())
+            window = options.gradient_window if options.gradients_from == "train" else 0
+            check_encoder_is_trained(self.model, self._units(), self.moments, window)
         for moment in self.moments:
             policy_at(options, moment).check(self._situation(None))
         host.check_trainer(trainer, divides=self._policy.needs_neurons)
@@ -217,6 +221,10 @@ class Differentiation:
             raise OptionError(
                 f"--differentiate-at {missed[-1]}: the checkpoint, of update {update_num}, was "
                 "never split; name a later update, or start from an earlier checkpoint"
+            )
+        if missed and splits:
+            warn_of_changed_options(
+                self.model, policy_at(self.options, self.moments[len(missed) - 1])
             )
 
     def _save(self, statistics: GradientStatistics, moment: Moment) -> None:

@@ -75,8 +75,10 @@ def test_what_noise_carries_past_one_is_the_least_certain():
     assert found.value[0] == -1.0
     assert found.high[0] - found.value[0] == pytest.approx(student_t.ppf(0.975, 3) * error)
     opposed, _ = noisy(1, chunks=4, noise=0.1)
-    gram = opposed.gram * np.where(np.arange(8) < 4, 1, -1)[:, None] * np.where(
-        np.arange(8) < 4, 1, -1
+    gram = (
+        opposed.gram
+        * np.where(np.arange(8) < 4, 1, -1)[:, None]
+        * np.where(np.arange(8) < 4, 1, -1)
     )
     clear = CosineJackknife(type(opposed)(**{**vars(opposed), "gram": gram})).estimate(
         lambda own: own[:, 0, 1], is_mean=False

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq_gist.architectures import recognise
 from fairseq_gist.errors import OptionError, PlanError, StatisticsError
 from fairseq_gist.gradients.statistics import GradientStatistics
+from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
 from tests.unit.made_up import (
     LANGUAGES,
@@ -271,3 +273,22 @@ def test_a_plan_of_other_languages_is_refused():
     within = SharingPlan(["de", "xx"], {})
     with pytest.raises(PlanError, match="for languages de, es, .*the plan so far for de, xx"):
         gradient_plan(statistics_of({"fc1": grouped([LANGUAGES])}), "2", within)
+
+
+def test_a_unit_without_any_gradient_is_refused():
+    vectors = {unit: grouped(groups) for unit, groups in PLANTED.items()}
+    frozen = next(iter(vectors))
+    vectors[frozen] = {language: np.zeros(5) for language in LANGUAGES}
+    with pytest.raises(StatisticsError, match=f"of '{frozen}' are zero for every language, as of"):
+        gradient_plan(statistics_of(vectors), budget_for(PLANTED))
+
+
+def test_a_budget_that_splits_everything_is_told():
+    vectors = {unit: grouped(groups) for unit, groups in PLANTED.items()}
+    whole = budget_for(dict.fromkeys(PLANTED, LANGUAGES))
+    for budget, splits_all in ((whole, True), (str(int(whole) - 1), False)):
+        plan = gradient_plan(statistics_of(vectors), budget)
+        assert plan.provenance["splits_all"] is splits_all
+        text = describe_plan(plan, recognise(plan.units))
+        assert f"the budget was {budget}" in text
+        assert ("nothing was decided" in text) is splits_all

@@ -82,7 +82,12 @@ def test_a_unit_is_not_drawn_more_often_than_another():
 
 def test_provenance_says_how_it_was_drawn():
     plan = plan_for(7, "1.5")
-    assert dict(plan.provenance) == {"policy": "random", "size_budget": "1.5", "plan_seed": 7}
+    assert dict(plan.provenance) == {
+        "policy": "random",
+        "size_budget": "1.5",
+        "plan_seed": 7,
+        "splits_all": False,
+    }
     assert (plan.parameters, plan.shared_parameters, dict(plan.sizes)) == (1500, SHARED, SIZES)
 
 

@@ -1,0 +1,37 @@
+"""What is known before the first update is told then, and options that do nothing are named."""
+
+import pytest
+
+WINDOW = ["--gradient-window=4", "--gradient-chunks=4"]
+
+
+def test_a_frozen_encoder_is_no_news_at_the_split(train, tmp_path):
+    frozen = ["--encoder-freezing-updates=6", r"--units=.*layers\.0\..*"]
+    with pytest.raises(SystemExit, match="without gradients until update 6, .* from update 4 on"):
+        train(tmp_path, "--max-update=8", "--differentiate-at=8", *WINDOW, *frozen)
+    assert not list(tmp_path.glob("*.pt"))
+    train(tmp_path, "--max-update=4", "--differentiate-at=10", *WINDOW, *frozen)
+
+
+def test_options_without_a_split_are_named(train, tmp_path, caplog):
+    train(tmp_path, "--max-update=1", "--size-budget=1.5", "--gradient-window=8")
+    assert "without --differentiate-at --size-budget, --gradient-window does nothing" in caplog.text
+
+
+def test_options_changed_after_the_split_are_named(train, tmp_path, caplog):
+    split = ["--differentiate-at=4", *WINDOW]
+    train(tmp_path, "--max-update=5", *split, "--size-budget=1.5")
+    assert "does nothing" not in caplog.text
+    train(tmp_path, "--max-update=6", *split, "--size-budget=1.5")
+    assert "does nothing" not in caplog.text
+    train(tmp_path, "--max-update=7", *split, "--size-budget=2.0")
+    assert "--size-budget 2.0 does nothing: the model was split by 1.5, before" in caplog.text
+
+
+def test_a_budget_with_room_for_everything_is_told(train, tmp_path, caplog):
+    options = ["--max-update=1", "--differentiate-at=8", *WINDOW]
+    train(tmp_path / "enough", *options, "--size-budget=9")
+    assert "all of them are split and nothing is decided; give less" in caplog.text
+    caplog.clear()
+    train(tmp_path / "tight", *options, "--size-budget=1.5")
+    assert "nothing is decided" not in caplog.text
