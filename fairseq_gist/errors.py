@@ -66,9 +66,9 @@ class CheckpointError(GistError):
     """A checkpoint that cannot be read, averaged or exported."""
 
 
-def shortened(text: object, length: int = 300) -> str:
+def shortened(text: object, length: int = 60) -> str:
     """Return a text, or what an error of another library says, in one line of bounded length."""
     line = " ".join(str(text).split())
     if not line and isinstance(text, BaseException):
         line = type(text).__name__
-    return line if len(line) <= length else f"{line[: length - 3]}..."
+    return line if len(line) <= length else f"{line[:length]}..."

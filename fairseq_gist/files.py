@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, List, Set, Union
 from fairseq_gist.errors import DataError, OptionError
 
 __all__ = [
-    "check_output",
+    "check_ordinary",
     "iter_lines",
     "read_json",
     "read_lines",
@@ -19,7 +19,6 @@ __all__ = [
     "read_table",
     "read_text",
     "replacing",
-    "shortened",
     "unused_name",
 ]
 
@@ -114,25 +113,6 @@ def unused_name(name: str, taken: Set[str], number: int = 2) -> str:
     return f"{name}-{number}"
 
 
-def shortened(text: str, longest: int = 60) -> str:
-    """Return ``text``, cut where it is longer than an error's line should have it."""
-    return text if len(text) <= longest else f"{text[:longest]}..."
-
-
-def check_output(path: Union[str, Path], option: str = "-o") -> None:
-    """Raise OptionError where ``path`` can't become a file: asked before the work, not after."""
-    if Path(path).is_dir():
-        raise OptionError(f"{option} {path}: that is a folder; name a file")
-    _check_ordinary(Path(path))
-    folder = Path(path).absolute().parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        raise OptionError(f"{option} {path}: {folder} is a file, not a folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OptionError(f"{option} {path}: can't write in {folder}; name another file")
-
-
 @contextlib.contextmanager
 def replacing(path: Union[str, Path]) -> Iterator[Path]:
     """Give a temporary path beside ``path``; rename it over ``path`` when the block succeeds.
@@ -140,7 +120,7 @@ def replacing(path: Union[str, Path]) -> Iterator[Path]:
     On any error, ctrl-C included, the temporary file is removed and ``path`` stays as it was.
     """
     path = Path(path)
-    _check_ordinary(path)
+    check_ordinary(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _new_file_beside(path)
     try:
@@ -151,7 +131,7 @@ def replacing(path: Union[str, Path]) -> Iterator[Path]:
             temporary.unlink()
 
 
-def _check_ordinary(path: Path) -> None:
+def check_ordinary(path: Path) -> None:
     """Raise OptionError for a folder or a device: root could rename a file over /dev/null."""
     if path.exists() and not path.is_file():
         raise OptionError(f"{path} is no ordinary file, and won't be replaced by one")

@@ -22,6 +22,7 @@ class Export:
         output: file or folder to be written, whole or not at all.
         checkpoint: for errors.
         added: options of our task that stock fairseq's doesn't have.
+        force: whether ``output`` may be the checkpoint itself, or a file of another kind.
     """
 
     state: Dict[str, Any]
@@ -31,3 +32,4 @@ class Export:
     output: str
     checkpoint: str
     added: Collection[str] = ()
+    force: bool = False

@@ -6,7 +6,6 @@ import argparse
 import logging
 
 from fairseq_gist.cli.trust import add_trust_option
-from fairseq_gist.files import check_output
 from fairseq_gist.host.checkpoints import (
     read_checkpoint,
     with_model_settings,
@@ -14,6 +13,7 @@ from fairseq_gist.host.checkpoints import (
     write_checkpoint,
 )
 from fairseq_gist.languages.rows import LANGUAGE_KEYS, TARGET
+from fairseq_gist.outputs import CHECKPOINT, add_force_option, check_output
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the plan's languages are (default: what the checkpoint says, or tgt)",
     )
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
+    add_force_option(parser)
     add_trust_option(parser)
 
 
@@ -49,7 +50,8 @@ def run(args: argparse.Namespace) -> None:
     from fairseq_gist.surgery.plan_buffer import plan_in_state
     from fairseq_gist.surgery.units import count_parameters
 
-    check_output(args.output)
+    inputs = [args.checkpoint, args.plan]
+    check_output(args.output, kind=CHECKPOINT, inputs=inputs, force=args.force)
     plan = SharingPlan.load(args.plan)
     content = read_checkpoint(args.checkpoint, args.trust_checkpoint)
     before = plan_in_state(content["model"])

@@ -11,12 +11,12 @@ from typing import Any, Iterator, List, Tuple
 
 from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import CheckpointError, OptionError
-from fairseq_gist.files import check_output
 from fairseq_gist.host.checkpoints import (
     read_checkpoint,
     without_optimizer,
     write_checkpoint,
 )
+from fairseq_gist.outputs import CHECKPOINT, add_force_option, check_output
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a folder: the last N that were saved after so many updates. checkpoint_last.pt "
         "counts where it is another one: at the end of an epoch fairseq writes no other",
     )
+    add_force_option(parser)
     add_trust_option(parser)
 
 
@@ -59,8 +60,8 @@ def run(args: argparse.Namespace) -> None:
     """Average the models of the checkpoints; everything else is that of the last one."""
     from fairseq_gist.surgery.average import average_states
 
-    check_output(args.output)
     paths = _chosen(args)
+    check_output(args.output, kind=CHECKPOINT, inputs=paths, force=args.force)
     last: Any = None
 
     def models() -> Iterator[Tuple[str, Any]]:

@@ -13,6 +13,7 @@ from fairseq_gist.cli.architecture_options import add_architecture_options, opti
 from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import CheckpointError
 from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
+from fairseq_gist.outputs import add_force_option
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to write: a file, or a new folder for a model of transformers",
     )
     add_architecture_options(parser, "what the checkpoint was trained from")
+    add_force_option(parser)
     add_trust_option(parser)
 
 
@@ -66,6 +68,7 @@ def run(args: argparse.Namespace) -> None:
         output=args.output,
         checkpoint=args.checkpoint,
         added=_added_by_task(),
+        force=args.force,
     )
     logger.info(
         f"{args.output}: the model of '{args.language}', {load(architecture.exporter)(export)}"

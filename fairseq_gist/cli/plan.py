@@ -9,7 +9,7 @@ from fairseq_gist.architectures import recognise
 from fairseq_gist.cli.policy_arguments import add_policy_arguments, chosen_policy
 from fairseq_gist.cli.unit_sources import UnitSource, add_source_arguments, read_source
 from fairseq_gist.errors import OptionError
-from fairseq_gist.files import check_output
+from fairseq_gist.outputs import PLAN, add_force_option, check_output
 from fairseq_gist.policies import find_policies
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.description import describe_plan
@@ -59,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="where to write (may be left out with --count)"
     )
+    add_force_option(parser)
     add_policy_arguments(parser)
 
 
@@ -67,7 +68,8 @@ def run(args: argparse.Namespace) -> None:
     if args.output is None and not args.count:
         raise OptionError("-o: name the file to write, or ask for --count alone")
     if args.output is not None:
-        check_output(args.output)
+        inputs = [args.statistics, args.checkpoint, args.within]
+        check_output(args.output, kind=PLAN, inputs=inputs, force=args.force)
     policy = chosen_policy(args)
     if policy.needs_statistics and args.statistics is None:
         raise OptionError(

@@ -12,9 +12,9 @@ from fairseq_gist.cli.checkpoint_models import architecture_in, model_from
 from fairseq_gist.cli.dataclass_options import add_options, options_from
 from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import OptionError
-from fairseq_gist.files import check_output
 from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
 from fairseq_gist.languages.rows import LANGUAGE_KEYS
+from fairseq_gist.outputs import STATISTICS, add_force_option, check_output
 from fairseq_gist.recording.options import RecordingOptions, recording_problems
 from fairseq_gist.tasks.registration import register
 
@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpu", action="store_true", help="don't use a GPU")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
     add_architecture_options(parser, "what the checkpoint was trained from")
+    add_force_option(parser)
     add_trust_option(parser)
 
 
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
     problems = recording_problems(options, MINIMUM_CHUNKS)
     if problems:
         raise OptionError("; ".join(problems))
-    check_output(args.output)
+    check_output(args.output, kind=STATISTICS, inputs=[args.checkpoint], force=args.force)
     content = read_checkpoint(args.checkpoint, args.trust_checkpoint)
     register()
     from fairseq_gist.recording.held_out import HeldOut

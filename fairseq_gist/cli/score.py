@@ -33,8 +33,8 @@ from fairseq_gist.evaluation import (
     write_tables,
 )
 from fairseq_gist.evaluation.metrics import Metric, all_metrics, metric_called
-from fairseq_gist.files import check_output
 from fairseq_gist.languages.rows import LANGUAGE_KEYS, TARGET
+from fairseq_gist.outputs import SCORES, TABLE, add_force_option, check_output
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -99,6 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=PATH",
         help="count a system's parameters in this checkpoint; several of one name add up",
     )
+    add_force_option(parser)
     add_trust_option(parser)
     parser.add_argument(
         "--samples", type=int, default=0, metavar="N", help="print N sample translations"
@@ -180,16 +181,12 @@ def _check_options(args: argparse.Namespace, paths: Named) -> None:
         if value < least:
             raise OptionError(f"{option}: expected {least} or more, found {value}")
     _check_translations(args, [path for _, path in paths if not _is_scores(path)])
-    inputs = {Path(path).resolve() for _, path in paths}
+    inputs = [path for _, path in paths]
     output = _output(args, paths)
-    for option, path in [
-        ("--output", output),
-        *(("--table", path) for path in (table_paths(args.table) if args.table else [])),
-    ]:
-        if path and path.resolve() in inputs:
-            raise OptionError(f"{option}: {path} is one of the systems to read; name another file")
-        if path:
-            check_output(path, option)
+    if output:
+        check_output(output, "--output", kind=SCORES, inputs=inputs, force=args.force)
+    for path in table_paths(args.table) if args.table else []:
+        check_output(path, "--table", kind=TABLE, inputs=inputs, force=args.force)
 
 
 def _check_translations(args: argparse.Namespace, translations: Sequence[str]) -> None:

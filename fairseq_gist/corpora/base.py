@@ -55,5 +55,9 @@ class Corpus(ABC):
 def making(folder: Path) -> Making:
     """Return the making of a corpus, whose record is ``corpus.json``."""
     return Making(
-        folder, "corpus.json", "holds a corpus made", "choose another folder or remove it"
+        folder,
+        "corpus.json",
+        "holds a corpus made",
+        "choose another folder or remove it",
+        ("*/data/*/txt", "*/data/*/wav"),
     )

@@ -47,6 +47,10 @@ class Marks:
         """Tell whether a step is done, or was done otherwise."""
         mark = self._read(step)
         if mark is None:
+            is_new = not self._folder.exists()
+            others = [path for path in step.makes if is_new and Path(path).exists()]
+            if others:
+                return State(False, f"{others[0]} is there, and no experiment made it")
             return State(False)
         difference = _difference(mark["commands"], self.normalised(step.commands))
         if difference:
@@ -96,7 +100,7 @@ class Marks:
         except (DataError, ValueError, TypeError, KeyError, OSError) as error:
             raise DataError(
                 f"{path}: expected what a step was done with, found something else ({error!r}); "
-                f"remove it, and {step} is done once more"
+                f"remove it and what the step made, and {step} is done once more"
             ) from error
         return dict(mark)
 

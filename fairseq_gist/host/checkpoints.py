@@ -60,7 +60,7 @@ def _check_model(model: Mapping[Any, Any], path: str) -> None:
         if not isinstance(name, str) or not torch.is_tensor(value):
             raise CheckpointError(
                 f"{path}: expected a tensor for each name of its model, found "
-                f"{type(value).__name__} for '{shortened(str(name), 60)}'"
+                f"{type(value).__name__} for '{shortened(str(name))}'"
             )
 
 

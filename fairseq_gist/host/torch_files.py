@@ -59,7 +59,7 @@ def load_file(path: str, trusted: bool = False, trust_by: str = TRUST_FLAG) -> A
 def _reason(error: Exception) -> str:
     """Return what an error says, without torch's advice how to load the file regardless."""
     told = str(error).rpartition("WeightsUnpickler error:")[2].partition("Please file an issue")[0]
-    return shortened(told.strip().split("\n\n")[0] or type(error).__name__)
+    return shortened(told.strip().split("\n\n")[0] or type(error).__name__, 300)
 
 
 def _load_anything(file: BinaryIO) -> Any:
@@ -110,7 +110,7 @@ def _foreign_names(path: str) -> List[str]:
 def _listed(names: Sequence[str]) -> str:
     """Return the first names, each in a length that fits a line."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(shortened(name, 60) for name in names[:3]) + more
+    return ", ".join(shortened(name) for name in names[:3]) + more
 
 
 def plain_content(content: Any, path: str) -> Tuple[Any, List[str]]:

@@ -11,7 +11,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_object, replacing
@@ -30,6 +30,8 @@ class Making:
     """How the folder came about, for errors: "holds a corpus made"."""
     way_out: str
     """What to do where it is another one: "choose another folder or remove it"."""
+    writes: Tuple[str, ...]
+    """Patterns of what it writes: below a folder that isn't begun there is none of it."""
 
     @property
     def work(self) -> Path:
@@ -81,7 +83,17 @@ class Making:
         return self._read(self._options, {}) if self.is_begun else None
 
     def note(self, content: Mapping[str, Any]) -> None:
-        """Note what there is to know of the files that are going to be unfinished."""
+        """Note what there is to know of the files that are going to be unfinished.
+
+        Raises:
+            DataError: where files would be written over that no run of this command has made.
+        """
+        found = sorted(path for pattern in self.writes for path in self.folder.glob(pattern))
+        if found and not self.is_begun:
+            raise DataError(
+                f"{self.folder}: {found[0].relative_to(self.folder)} is there, which this command "
+                f"didn't make and would write over; {self.way_out}"
+            )
         with replacing(self._options) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

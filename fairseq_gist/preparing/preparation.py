@@ -54,6 +54,7 @@ _RECORD = "prepare.json"
 FAULTY = "faulty.txt"
 """What was left out with ``--skip-bad``, a line each."""
 
+_WRITES = (_ZIP, FAULTY, "*.tsv", "config_*.yaml", "spm_*")
 _CODE = re.compile(r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$")
 _SPLIT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
@@ -67,7 +68,7 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
     if ":" in str(out.resolve()):
         raise DataError(f"{out.resolve()}: fairseq cannot read audio below a path with a colon")
     inputs = _digest(layout, options, vocabulary)
-    make = Making(out, _RECORD, "prepared", "choose another --out or remove it")
+    make = Making(out, _RECORD, "prepared", "choose another --out or remove it", _WRITES)
     record = _finished(make, options, inputs)
     if record is not None:
         logger.info("%s: already prepared, nothing to do", out)

@@ -13,8 +13,8 @@ from typing import Any, Dict, Iterator, List, Optional, Union
 
 import yaml
 
-from fairseq_gist.errors import DataError
-from fairseq_gist.files import read_lines, read_text, shortened
+from fairseq_gist.errors import DataError, shortened
+from fairseq_gist.files import read_lines, read_text
 
 __all__ = ["read_segment_list", "yaml_text"]
 

@@ -10,7 +10,7 @@ from typing import Dict, Mapping, Optional, Sequence
 from torch import nn
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.files import check_output
+from fairseq_gist.outputs import STATISTICS, check_output
 from fairseq_gist.policies.base import Policy
 from fairseq_gist.sharing.budget import parse_budget
 from fairseq_gist.sharing.plan import SharingPlan
@@ -22,8 +22,9 @@ from fairseq_gist.training.options import DifferentiationOptions, Moment
 __all__ = [
     "check_budgets",
     "check_encoder_is_trained",
-    "check_statistics_file",
+    "check_statistics_files",
     "check_trained",
+    "statistics_file",
     "units_split_by",
     "warn_of_changed_options",
     "warn_of_idle_options",
@@ -139,11 +140,17 @@ def check_budgets(model: nn.Module, policies: Sequence[Policy]) -> None:
         )
 
 
-def check_statistics_file(path: Optional[str]) -> None:
-    """Make the folder of the file in which statistics will be saved.
+def statistics_file(path: str, moment: Moment, moments: Sequence[Moment]) -> Path:
+    """Return where the statistics of a moment are saved: a file each where there are several."""
+    file = Path(path)
+    return file.with_name(f"{file.stem}-{moment.update}{file.suffix}") if len(moments) > 1 else file
+
+
+def check_statistics_files(path: Optional[str], moments: Sequence[Moment]) -> None:
+    """Make the folder of the files in which statistics will be saved.
 
     Raises:
-        OptionError: when there can be no such file.
+        OptionError: when there can be no such file, or something else has its name.
     """
     if path is None:
         return
@@ -152,7 +159,9 @@ def check_statistics_file(path: Optional[str]) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OptionError(f"{option} {path}: {error}") from None
-    check_output(path, option)
+    for moment in moments:
+        file = statistics_file(path, moment, moments)
+        check_output(file, option, kind=STATISTICS, force=None)
 
 
 def warn_of_late(moments: Sequence[Moment], last: Optional[int]) -> None:

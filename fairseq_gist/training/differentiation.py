@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-from pathlib import Path
 from typing import Callable, Dict, Optional
 
 from torch import Tensor, nn
@@ -31,8 +30,9 @@ from fairseq_gist.surgery.units import Unit
 from fairseq_gist.training.checks import (
     check_budgets,
     check_encoder_is_trained,
-    check_statistics_file,
+    check_statistics_files,
     check_trained,
+    statistics_file,
     units_split_by,
     warn_of_changed_options,
     warn_of_late,
@@ -100,7 +100,7 @@ class Differentiation:
         if self._records and options.gradients_from != "train":
             held_out = HeldOut.read(task.reader(), options.gradients_from)
             held_out.check(options.gradients_from, routing.languages, options.gradient_chunks)
-        check_statistics_file(options.save_gradient_statistics)
+        check_statistics_files(options.save_gradient_statistics, self.moments)
         warn_of_late(self.moments, trainer.cfg.optimization.max_update)
         if not self._records:  # what is wrong with its plan is told now
             plan = self._decide(self.moments[0], None)
@@ -231,9 +231,7 @@ class Differentiation:
         path: Optional[str] = self.options.save_gradient_statistics
         if path is None or not host.processes_of(self.trainer).is_first:
             return
-        target = Path(path)
-        if len(self.moments) > 1:
-            target = target.with_name(f"{target.stem}-{moment.update}{target.suffix}")
+        target = statistics_file(path, moment, self.moments)
         try:
             statistics.save(target)
         except OSError as error:  # days of training are worth more than this file

@@ -6,7 +6,6 @@ import pytest
 
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.files import (
-    check_output,
     iter_lines,
     read_json,
     read_lines,
@@ -26,33 +25,10 @@ def device(tmp_path):
 
 
 def test_a_device_is_not_replaced(device):
-    with pytest.raises(OptionError, match="device is no ordinary file"):
-        check_output(device)
     with pytest.raises(OptionError, match="device is no ordinary file"), replacing(device):
         pass
     assert device.is_fifo()
     assert [path.name for path in device.parent.iterdir()] == ["device"]
-
-
-def test_what_cannot_become_a_file_is_told_before_the_work(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(OptionError, match="-o .*: that is a folder; name a file"):
-        check_output(tmp_path)
-    with pytest.raises(OptionError, match="-o : that is a folder; name a file"):
-        check_output("")
-    with pytest.raises(OptionError, match="--table .*file is a file, not a folder"):
-        check_output(tmp_path / "file" / "below" / "it", "--table")
-    check_output(tmp_path / "file")
-    check_output(tmp_path / "new" / "folder" / "file")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_told(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(OptionError, match="can't write in"):
-        check_output(tmp_path / "file")
-    tmp_path.chmod(0o700)
 
 
 def test_lines_end_at_line_feeds_alone(tmp_path):

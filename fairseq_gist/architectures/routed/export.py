@@ -10,8 +10,8 @@ from fairseq_gist.architectures import of_settings
 from fairseq_gist.architectures.base import PREFIX
 from fairseq_gist.architectures.exporting import Export
 from fairseq_gist.errors import CheckpointError
-from fairseq_gist.files import check_output
 from fairseq_gist.host.checkpoints import without_optimizer, write_checkpoint
+from fairseq_gist.outputs import CHECKPOINT, check_output
 
 __all__ = ["write_stock"]
 
@@ -26,7 +26,7 @@ def write_stock(export: Export) -> str:
         CheckpointError: when the original doesn't say its settings as fairseq does today.
         OptionError: when the file can't be written.
     """
-    check_output(export.output)
+    check_output(export.output, kind=CHECKPOINT, inputs=[export.checkpoint], force=export.force)
     cfg = dict(export.content.get("cfg") or {})
     if not cfg:
         raise CheckpointError(

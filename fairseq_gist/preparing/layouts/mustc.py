@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple
 
-from fairseq_gist.errors import DataError
-from fairseq_gist.files import read_lines, replacing, shortened
+from fairseq_gist.errors import DataError, shortened
+from fairseq_gist.files import read_lines, replacing
 from fairseq_gist.preparing.layouts.base import Layout, Segment
 from fairseq_gist.preparing.published import looks_like
 from fairseq_gist.preparing.segment_list import read_segment_list, yaml_text

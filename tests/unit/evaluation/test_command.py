@@ -258,7 +258,7 @@ def test_what_not_all_systems_have_is_left_out_with_a_word(
         (["a=joint.json", "--chrf-word-order", "2"], "--chrf-word-order: expected a system with"),
         (["a=joint.json", "--bootstrap-samples", "0"], "--bootstrap-samples: expected 1 or more"),
         (["a=joint.json", "--bootstrap-seed", "-1"], "--bootstrap-seed: expected 0 or more"),
-        (["a=joint.json", "-o", "joint.json"], "--output: joint.json is one of the systems"),
+        (["a=joint.json", "-o", "joint.json"], "--output joint.json: that is an input"),
         (["a=joint.json", "--table", "data/"], "--table: expected the beginning of file names"),
         (["a=joint.json", "--parameters", "a=7"], "7 parameters by the options, 1000 in joint"),
         (["a=three.json"], "expected one system or one called 'a', found gist, joint, random"),

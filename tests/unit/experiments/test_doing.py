@@ -248,3 +248,13 @@ def test_steps_that_need_each_other_or_make_the_same(toy):
     toy.file.write_text(TOML.replace('folder = "{out}/{system}-{seed}"', 'folder = "{out}/{seed}"'))
     with pytest.raises(GistError, match="two steps make .*/out/1/model"):
         toy.do()
+
+
+def test_what_no_step_has_made_is_not_written_over(toy):
+    toy.out.mkdir()
+    (toy.out / "data").write_text("mine")
+    with pytest.raises(GistError, match="data is there, and no experiment made it; choose an"):
+        toy.do()
+    assert (toy.out / "data").read_text() == "mine"
+    assert toy.do(again=True) == ALL
+    assert (toy.out / "data").read_text() == "data\n"

@@ -1,0 +1,137 @@
+"""What a command may write over: a file of the kind that it writes, unless that is an input."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import zipfile
+from pathlib import Path
+from typing import Iterable, Optional, Union
+
+from fairseq_gist.errors import OptionError
+from fairseq_gist.files import check_ordinary
+
+__all__ = [
+    "CHECKPOINT",
+    "PLAN",
+    "SCORES",
+    "STATISTICS",
+    "TABLE",
+    "add_force_option",
+    "check_output",
+]
+
+CHECKPOINT = "a checkpoint"
+STATISTICS = "gradient statistics"
+PLAN = "a sharing plan"
+SCORES = "scores"
+TABLE = "a table of scores"
+
+_FORCE = "--force"
+_LARGEST_TEXT = 1 << 28
+_TABLES = (b"system,against,seed,metric,", b"% Needs \\usepackage{booktabs}.")
+_MARKDOWN = re.compile(rb"\|[^|\n]+\| *seeds *\| *parameters *\|")
+"""The first cell is a metric's name."""
+
+
+def add_force_option(parser: argparse.ArgumentParser) -> None:
+    """Declare the option by which a user says that a file may be lost."""
+    parser.add_argument(
+        _FORCE,
+        action="store_true",
+        help="write even over an input, or over a file of another kind",
+    )
+
+
+def check_output(
+    path: Union[str, Path],
+    option: str = "-o",
+    *,
+    kind: str,
+    inputs: Iterable[Optional[Union[str, Path]]] = (),
+    force: Optional[bool] = False,
+) -> None:
+    """Refuse a place where a file can't or mustn't be written: asked before the work, not after.
+
+    Args:
+        path: of the file.
+        option: that names it.
+        kind: of what will be written, one of those above.
+        inputs: files that are read for it; None is none.
+        force: whether they, and files of other kinds, may be lost; None where nobody can say so.
+
+    Raises:
+        OptionError: where it can't become a file, is an input, or holds something else.
+    """
+    if Path(path).is_dir():
+        raise OptionError(f"{option} {path}: that is a folder; name a file")
+    check_ordinary(Path(path))
+    folder = Path(path).absolute().parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise OptionError(f"{option} {path}: {folder} is a file, not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OptionError(f"{option} {path}: can't write in {folder}; name another file")
+    if not force:
+        _check_loss(Path(path), option, kind, inputs, "" if force is None else f", or add {_FORCE}")
+
+
+def _check_loss(
+    path: Path, option: str, kind: str, inputs: Iterable[Optional[Union[str, Path]]], way_out: str
+) -> None:
+    if not path.exists():
+        return
+    for given in inputs:
+        if given is not None and Path(given).exists() and path.samefile(given):
+            raise OptionError(
+                f"{option} {path}: that is an input, and would become {kind}; name another file"
+                f"{way_out}"
+            )
+    found = _kind_of(path)
+    if found not in (None, kind):
+        raise OptionError(
+            f"{option} {path}: that is {found}, and would become {kind}; name another file{way_out}"
+        )
+
+
+def _kind_of(path: Path) -> Optional[str]:
+    """Return what is in a file; None for an empty one."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if not start:
+        return None
+    if start.startswith(b"PK"):
+        return _kind_of_archive(path)
+    if start.startswith(b"\x80"):  # as torch saved before 1.6
+        return CHECKPOINT
+    if start.startswith(_TABLES) or _MARKDOWN.match(start):
+        return TABLE
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return _kind_of_object(path)
+    return "another file"
+
+
+def _kind_of_archive(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+        return "a damaged archive"
+    if any(name.endswith("data.pkl") for name in names):
+        return CHECKPOINT
+    return STATISTICS if "schema.npy" in names else "another archive"
+
+
+def _kind_of_object(path: Path) -> str:
+    if path.stat().st_size > _LARGEST_TEXT:
+        return "another file"
+    try:
+        keys = set(json.loads(path.read_bytes()))
+    except (ValueError, RecursionError):
+        return "another file"
+    if {"languages", "units"} <= keys:
+        return PLAN
+    return SCORES if "systems" in keys else "another file"
