@@ -15,6 +15,7 @@ __all__ = [
     "PlanError",
     "RoutingError",
     "StatisticsError",
+    "StorageError",
     "SurgeryError",
     "shortened",
 ]
@@ -60,6 +61,10 @@ class SurgeryError(GistError):
 
 class RoutingError(GistError):
     """Rows of a batch that do not match the language ids they came with."""
+
+
+class StorageError(GistError):
+    """A file for which there is no room."""
 
 
 class CheckpointError(GistError):

@@ -2,13 +2,15 @@
 
 import codecs
 import contextlib
+import errno
 import json
 import os
-import secrets
+import shutil
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Set, Union
 
-from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.errors import DataError, OptionError, StorageError
+from fairseq_gist.temporary import new_file_beside, new_folder_beside, remove_left_over
 
 __all__ = [
     "check_ordinary",
@@ -19,8 +21,13 @@ __all__ = [
     "read_table",
     "read_text",
     "replacing",
+    "replacing_folder",
     "unused_name",
 ]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_TORCH_WRITES = "PytorchStreamWriter failed writing"
+"""What torch says where a disk is full; it tells nobody why."""
 
 
 def read_text(path: Union[str, Path]) -> str:
@@ -114,21 +121,100 @@ def unused_name(name: str, taken: Set[str], number: int = 2) -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: Union[str, Path]) -> Iterator[Path]:
+def replacing(path: Union[str, Path], needs: int = 0) -> Iterator[Path]:
     """Give a temporary path beside ``path``; rename it over ``path`` when the block succeeds.
 
-    On any error, ctrl-C included, the temporary file is removed and ``path`` stays as it was.
+    On any error, ctrl-C included, the temporary file is removed and ``path`` stays as it was. What
+    a killed run left of ``path`` is removed.
+
+    Args:
+        path: of the file.
+        needs: bytes that it will have, where that is known, for errors.
+
+    Raises:
+        StorageError: when there is no room for it.
     """
     path = Path(path)
     check_ordinary(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _new_file_beside(path)
+    remove_left_over(path)
+    temporary = new_file_beside(path)
     try:
-        yield temporary
-        os.replace(temporary, path)
+        yield temporary.path
+        os.replace(temporary.path, path)
+    except Exception as error:
+        explain_writing(error, path, needs or temporary.path.stat().st_size, bool(needs))
+        raise
     finally:
-        if temporary.exists():
-            temporary.unlink()
+        temporary.release()
+
+
+@contextlib.contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside ``folder``; it takes its place when the block succeeds.
+
+    On any error it is removed, and ``folder`` stays as it was. What a killed run left of it, too.
+
+    Raises:
+        StorageError: when there is no room for it.
+    """
+    folder = folder.resolve()  # what a link points to is replaced, not the link
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_over(folder)
+    scratch = new_folder_beside(folder)
+    new, old = scratch.path / "new", scratch.path / "old"
+    try:
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    except BaseException as error:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        if isinstance(error, Exception):
+            explain_writing(error, folder, sum(one.stat().st_size for one in new.rglob("*")), False)
+        raise
+    finally:
+        scratch.release()
+
+
+def explain_writing(error: Exception, path: Path, size: int, is_known: bool) -> None:
+    """Raise what is behind an error that came up while a file was written; nothing otherwise.
+
+    Libraries that are interrupted while they write fail once more while they close the file.
+
+    Args:
+        error: that came up.
+        path: of the file, or folder.
+        size: bytes that it needs, or has so far.
+        is_known: which of the two.
+
+    Raises:
+        KeyboardInterrupt: where that was first.
+        StorageError: where there is no room.
+    """
+    chain: List[BaseException] = [error]
+    while chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(chain[-1].__cause__ or chain[-1].__context__)  # type: ignore[arg-type]
+    if any(isinstance(one, KeyboardInterrupt) for one in chain):
+        raise KeyboardInterrupt from error
+    if any(isinstance(one, OSError) and one.errno in _FULL for one in chain) or any(
+        _TORCH_WRITES in str(one) for one in chain
+    ):
+        needs = f"it needs {_bytes(size)}" if is_known else f"{_bytes(size)} of it were written"
+        free = shutil.disk_usage(path.parent).free
+        raise StorageError(
+            f"{path}: not written, as the disk is full or a limit is reached: {needs}, "
+            f"{_bytes(free)} are free in {path.parent}"
+        ) from error
+
+
+def _bytes(count: int) -> str:
+    for power, unit in ((3, "GB"), (2, "MB"), (1, "kB")):
+        if count >= 1000**power:
+            return f"{count / 1000**power:.1f} {unit}"
+    return f"{count} bytes"
 
 
 def check_ordinary(path: Path) -> None:
@@ -136,17 +222,6 @@ def check_ordinary(path: Path) -> None:
     if path.exists() and not path.is_file():
         raise OptionError(f"{path} is no ordinary file, and won't be replaced by one")
 
-
-def _new_file_beside(path: Path) -> Path:
-    """Make an empty file whose rights are those of any new file: the umask is asked of nobody."""
-    while True:
-        name = f".{path.name}.{secrets.token_hex(4)}{path.suffix}"
-        try:
-            handle = os.open(path.parent / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        except FileExistsError:
-            continue
-        os.close(handle)
-        return path.parent / name
 
 
 def _lines(path: Union[str, Path]) -> Iterator[str]:
