@@ -6,6 +6,7 @@ import argparse
 import logging
 
 from fairseq_gist.cli.trust import add_trust_option
+from fairseq_gist.files.outputs import CHECKPOINT, add_force_option, check_output
 from fairseq_gist.host.checkpoints import (
     read_checkpoint,
     with_model_settings,
@@ -13,7 +14,6 @@ from fairseq_gist.host.checkpoints import (
     write_checkpoint,
 )
 from fairseq_gist.languages.rows import LANGUAGE_KEYS, TARGET
-from fairseq_gist.outputs import CHECKPOINT, add_force_option, check_output
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]

@@ -11,12 +11,12 @@ from typing import Any, Iterator, List, Tuple
 
 from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import CheckpointError, OptionError
+from fairseq_gist.files.outputs import CHECKPOINT, add_force_option, check_output
 from fairseq_gist.host.checkpoints import (
     read_checkpoint,
     without_optimizer,
     write_checkpoint,
 )
-from fairseq_gist.outputs import CHECKPOINT, add_force_option, check_output
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 

@@ -12,8 +12,8 @@ from fairseq_gist.architectures.exporting import Export
 from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
 from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import CheckpointError
+from fairseq_gist.files.outputs import add_force_option
 from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
-from fairseq_gist.outputs import add_force_option
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 

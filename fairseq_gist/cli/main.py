@@ -9,7 +9,7 @@ from typing import List, Optional
 
 from fairseq_gist import __version__
 from fairseq_gist.errors import GistError
-from fairseq_gist.host.boundary import shows_tracebacks
+from fairseq_gist.host.boundary import in_one_line, shows_tracebacks
 
 __all__ = ["COMMANDS", "main", "parser_of"]
 
@@ -59,26 +59,24 @@ def main(argv: Optional[List[str]] = None) -> int:
     """Run one subcommand; 0 when it worked, 1 with one line on an error, 130 on ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
     command = next((word for word in argv if word in COMMANDS), None)
-    args = parser_of(command).parse_args(argv)
-    logging.basicConfig(
-        format="%(message)s", level=os.environ.get("LOGLEVEL", "INFO").upper(), stream=sys.stderr
-    )
-    if args.debug:
-        logging.getLogger("fairseq_gist").setLevel(logging.DEBUG)
     try:
+        args = parser_of(command).parse_args(argv)
+        logging.basicConfig(
+            format="%(message)s",
+            level=os.environ.get("LOGLEVEL", "INFO").upper(),
+            stream=sys.stderr,
+        )
+        if args.debug:
+            logging.getLogger("fairseq_gist").setLevel(logging.DEBUG)
         return args.run(args) or 0
     except (GistError, OSError) as error:
         if shows_tracebacks():
             raise
-        print(f"fairseq-gist {args.command}: error: {_one_line(error)}", file=sys.stderr)
+        print(f"fairseq-gist {command}: error: {in_one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"fairseq-gist {args.command}: interrupted", file=sys.stderr)
+        print(f"fairseq-gist {command}: interrupted", file=sys.stderr)
         return 130
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 if __name__ == "__main__":

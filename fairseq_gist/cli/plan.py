@@ -9,7 +9,7 @@ from fairseq_gist.architectures import recognise
 from fairseq_gist.cli.policy_arguments import add_policy_arguments, chosen_policy
 from fairseq_gist.cli.unit_sources import UnitSource, add_source_arguments, read_source
 from fairseq_gist.errors import OptionError
-from fairseq_gist.outputs import PLAN, add_force_option, check_output
+from fairseq_gist.files.outputs import PLAN, add_force_option, check_output
 from fairseq_gist.policies import find_policies
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.description import describe_plan

@@ -33,8 +33,8 @@ from fairseq_gist.evaluation import (
     write_tables,
 )
 from fairseq_gist.evaluation.metrics import Metric, all_metrics, metric_called
+from fairseq_gist.files.outputs import SCORES, TABLE, add_force_option, check_output
 from fairseq_gist.languages.rows import LANGUAGE_KEYS, TARGET
-from fairseq_gist.outputs import SCORES, TABLE, add_force_option, check_output
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 

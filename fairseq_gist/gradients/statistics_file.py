@@ -34,7 +34,8 @@ _UNREADABLE = (
 def write_arrays(path: Union[str, Path], arrays: Mapping[str, Any]) -> None:
     """Write one ``.npz`` file, whole or not at all."""
     content: Dict[str, Any] = {"schema": np.int64(SCHEMA), **arrays}
-    with replacing(path) as temporary, open(temporary, "wb") as stream:
+    needs = sum(np.asarray(array).nbytes for array in content.values())
+    with replacing(path, needs) as temporary, open(temporary, "wb") as stream:
         np.savez_compressed(stream, **content)
 
 

@@ -8,11 +8,14 @@ import os
 import sys
 from typing import Iterator
 
-from fairseq_gist.errors import GistError
+from fairseq_gist.errors import GistError, shortened
 
-__all__ = ["one_line_errors", "shows_tracebacks"]
+__all__ = ["in_one_line", "one_line_errors", "shows_tracebacks"]
 
 logger = logging.getLogger(__name__)
+
+_LONGEST = 1000
+"""Characters of an error's line: names and lists in it may be of any length."""
 
 
 @contextlib.contextmanager
@@ -30,7 +33,12 @@ def one_line_errors() -> Iterator[None]:
         if shows_tracebacks():
             logger.error("what the next line is about:", exc_info=error)
         sys.stdout.flush()
-        raise SystemExit(f"fairseq-gist: error: {' '.join(str(error).split())}") from error
+        raise SystemExit(f"fairseq-gist: error: {in_one_line(error)}") from error
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return what an error says, in one line that fits a screen whatever it speaks of."""
+    return shortened(error, _LONGEST)
 
 
 def shows_tracebacks() -> bool:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
-import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
@@ -15,7 +12,8 @@ from tqdm import tqdm
 
 from fairseq_gist import __version__
 from fairseq_gist.errors import OptionError
-from fairseq_gist.files import read_text, unused_name
+from fairseq_gist.files import read_text, replacing_folder, unused_name
+from fairseq_gist.files.outputs import check_folder
 from fairseq_gist.report.chapters import Chapter
 from fairseq_gist.report.figure import Figure, Missing
 from fairseq_gist.report.style import drawing, letters_without_font
@@ -62,8 +60,8 @@ def check_target(folder: Path) -> None:
                 f"-o {folder}: beside an earlier report the folder holds {added[0]}, which would "
                 "be lost; move that away, or name another folder"
             )
-    elif folder.exists() and not folder.is_dir():
-        raise OptionError(f"-o {folder}: that is a file; name a folder")
+    else:
+        check_folder(folder)
 
 
 def _not_ours(folder: Path) -> Iterator[str]:
@@ -101,7 +99,7 @@ def write_report(
             f"No font on this machine has {' '.join(boxes)}: the PNG files show boxes in their "
             "place. This page and the SVG files use the fonts of whoever reads them.",
         ]
-    with _replacing_folder(folder) as target:
+    with replacing_folder(folder) as target:
         figures = target / _FIGURES
         figures.mkdir()
         names = _unique_names(chapters)
@@ -195,29 +193,3 @@ def _template() -> Any:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string(read_text(_TEMPLATE))
-
-
-@contextlib.contextmanager
-def _replacing_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder beside ``folder``; it takes its place when the block succeeds."""
-    folder = folder.resolve()  # what a link points to is replaced, not the link
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except OSError as error:
-        raise OptionError(
-            f"-o {folder}: can't write in {folder.parent}: {error.strerror}; name another folder"
-        ) from None
-    new, old = scratch / "new", scratch / "old"
-    try:
-        new.mkdir()
-        yield new
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-    except BaseException:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

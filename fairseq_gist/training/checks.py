@@ -10,7 +10,7 @@ from typing import Dict, Mapping, Optional, Sequence
 from torch import nn
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.outputs import STATISTICS, check_output
+from fairseq_gist.files.outputs import STATISTICS, check_output
 from fairseq_gist.policies.base import Policy
 from fairseq_gist.sharing.budget import parse_budget
 from fairseq_gist.sharing.plan import SharingPlan

@@ -9,7 +9,7 @@ from typing import Callable, Dict, Optional
 from torch import Tensor, nn
 
 from fairseq_gist.architectures import architecture_of
-from fairseq_gist.errors import OptionError
+from fairseq_gist.errors import OptionError, StorageError
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.host import trainer as host
 from fairseq_gist.host.protocols import Task, Trainer
@@ -234,7 +234,7 @@ class Differentiation:
         target = statistics_file(path, moment, self.moments)
         try:
             statistics.save(target)
-        except OSError as error:  # days of training are worth more than this file
+        except (OSError, StorageError) as error:  # days of training are worth more than this file
             logger.warning(f"--save-gradient-statistics {target} wasn't written: {error}")
         else:
             logger.info(f"wrote the gradient statistics to {target}")

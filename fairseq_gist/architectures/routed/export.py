@@ -10,8 +10,8 @@ from fairseq_gist.architectures import of_settings
 from fairseq_gist.architectures.base import PREFIX
 from fairseq_gist.architectures.exporting import Export
 from fairseq_gist.errors import CheckpointError
+from fairseq_gist.files.outputs import CHECKPOINT, check_output
 from fairseq_gist.host.checkpoints import without_optimizer, write_checkpoint
-from fairseq_gist.outputs import CHECKPOINT, check_output
 
 __all__ = ["write_stock"]
 

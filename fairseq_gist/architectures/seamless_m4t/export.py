@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from fairseq_gist.architectures.exporting import Export
 from fairseq_gist.errors import CheckpointError, OptionError
+from fairseq_gist.files import replacing_folder
+from fairseq_gist.files.outputs import check_folder
 
 __all__ = ["write_seamless"]
 
@@ -34,25 +35,18 @@ def write_seamless(export: Export) -> str:
     out, source = Path(export.output), Path(export.options.seamless_path)
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise OptionError(f"-o {out}: expected a new folder, found one with files, or a file")
+    check_folder(out)
     if not (source / "config.json").is_file():
         raise OptionError(
             f"--seamless-path {source}: expected the folder that the model was trained from, with "
             "its tokenizer, found no config.json"
         )
     model = _model(export)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
-        model.save_pretrained(temporary)
+    with replacing_folder(out) as folder:
+        model.save_pretrained(folder)
         for file in sorted(source.iterdir()):
             if file.is_file() and file.name not in _MADE and not file.name.endswith(_WEIGHTS):
-                shutil.copyfile(file, temporary / file.name)
-        temporary.chmod(0o755)
-        if out.is_dir():
-            out.rmdir()
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+                shutil.copyfile(file, folder / file.name)
     return "for transformers"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Iterable, Optional, Union
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.files import check_ordinary
+from fairseq_gist.files.replacing import check_ordinary
 
 __all__ = [
     "CHECKPOINT",
@@ -20,6 +20,7 @@ __all__ = [
     "STATISTICS",
     "TABLE",
     "add_force_option",
+    "check_folder",
     "check_output",
 ]
 
@@ -68,15 +69,26 @@ def check_output(
     if Path(path).is_dir():
         raise OptionError(f"{option} {path}: that is a folder; name a file")
     check_ordinary(Path(path))
-    folder = Path(path).absolute().parent
+    _check_can_be_made(Path(path), option, "file")
+    if not force:
+        _check_loss(Path(path), option, kind, inputs, "" if force is None else f", or add {_FORCE}")
+
+
+def check_folder(path: Path, option: str = "-o") -> None:
+    """Raise OptionError where a folder can't be made, or that is a file."""
+    if path.exists() and not path.is_dir():
+        raise OptionError(f"{option} {path}: that is a file; name a folder")
+    _check_can_be_made(path, option, "folder")
+
+
+def _check_can_be_made(path: Path, option: str, what: str) -> None:
+    folder = path.absolute().parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
         raise OptionError(f"{option} {path}: {folder} is a file, not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OptionError(f"{option} {path}: can't write in {folder}; name another file")
-    if not force:
-        _check_loss(Path(path), option, kind, inputs, "" if force is None else f", or add {_FORCE}")
+        raise OptionError(f"{option} {path}: can't write in {folder}; name another {what}")
 
 
 def _check_loss(

@@ -11,7 +11,7 @@ import torch
 from fairseq_gist.cli.main import main
 from fairseq_gist.corpora.base import making
 from fairseq_gist.errors import DataError, OptionError
-from fairseq_gist.outputs import CHECKPOINT, PLAN, SCORES, STATISTICS, TABLE, check_output
+from fairseq_gist.files.outputs import CHECKPOINT, PLAN, SCORES, STATISTICS, TABLE, check_output
 from fairseq_gist.preparing.making import Making
 from fairseq_gist.preparing.preparation import _WRITES
 from tests.regression.test_files import OURS

@@ -1,0 +1,24 @@
+"""Reading and writing files: no reader ever sees half of one, and every error names the file."""
+
+from fairseq_gist.files.names import unused_name
+from fairseq_gist.files.reading import (
+    iter_lines,
+    read_json,
+    read_lines,
+    read_object,
+    read_table,
+    read_text,
+)
+from fairseq_gist.files.replacing import replacing, replacing_folder
+
+__all__ = [
+    "iter_lines",
+    "read_json",
+    "read_lines",
+    "read_object",
+    "read_table",
+    "read_text",
+    "replacing",
+    "replacing_folder",
+    "unused_name",
+]
