@@ -2,8 +2,9 @@
 
 Methods of ``Trainer`` are wrapped when such a task is set up: ``__init__``, because fairseq tells
 its tasks nothing of the trainer and takes bf16 for a TPU's, ``_build_optimizer``, because the
-trainer builds its optimizer anew when it loads a checkpoint, and ``consolidate_optimizer``, with
-which saving begins in every process.
+trainer builds its optimizer anew when it loads a checkpoint, ``consolidate_optimizer``, with which
+saving begins in every process, and ``load_checkpoint``, so that a run that was killed while it
+wrote its last checkpoint goes on from another.
 Two functions of the training loop are wrapped when a trainer is built whose task has
 ``averages_validation_subsets``: ``validate``, so that what follows from validation follows from all
 subsets, and ``get_valid_stats``, which logs the best value so far. Tasks that don't ask see no
@@ -21,6 +22,8 @@ from typing import Any, Callable, List, Optional, Sequence
 from fairseq.trainer import Trainer
 
 from fairseq_gist.errors import SurgeryError
+from fairseq_gist.host.boundary import one_line_errors
+from fairseq_gist.host.recovery import whole_checkpoint
 from fairseq_gist.host.validation import average_of_subsets, log_average
 
 __all__ = ["REQUIRED_OF_TRAINER", "REQUIRED_OF_TRAINING", "wrap_trainer"]
@@ -35,6 +38,7 @@ REQUIRED_OF_TRAINER = (
     "__init__",
     "_build_optimizer",
     "consolidate_optimizer",
+    "checkpoint_suffix",
     "get_model",
     "get_criterion",
     "get_num_updates",
@@ -62,6 +66,7 @@ def wrap_trainer() -> None:
     _wrap("__init__", before=_leave_tpu, after=_tell_trainer)
     _wrap("_build_optimizer", before=_forget_wrapper, after=_tell_optimizer)
     _wrap("consolidate_optimizer", before=_tell_saving)
+    _resume_from_whole_checkpoints()
     setattr(Trainer, MARK, True)
 
 
@@ -91,6 +96,20 @@ def _wrap(
         return result
 
     setattr(Trainer, name, wrapped)
+
+
+def _resume_from_whole_checkpoints() -> None:
+    load = Trainer.load_checkpoint
+
+    @functools.wraps(load)
+    def wrapped(self: Trainer, filename: str, *args: Any, **kwargs: Any) -> Any:
+        if hasattr(self.task, "trainer_built"):
+            with one_line_errors():
+                is_first = self.is_data_parallel_master
+                filename = whole_checkpoint(filename, self.checkpoint_suffix, tells=is_first)
+        return load(self, filename, *args, **kwargs)
+
+    Trainer.load_checkpoint = wrapped
 
 
 def _tell(trainer: Trainer, event: str, *args: Any) -> None:

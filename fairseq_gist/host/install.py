@@ -14,8 +14,9 @@ def install() -> None:
     The task calls this when it is set up; importing the package changes nothing of fairseq's. What
     is changed:
 
-    - ``Trainer.__init__``, ``_build_optimizer`` and ``consolidate_optimizer`` are wrapped, so that
-      a task can follow its trainer; for other tasks they do what they did (:mod:`.hooks`);
+    - ``Trainer.__init__``, ``_build_optimizer``, ``consolidate_optimizer`` and ``load_checkpoint``
+      are wrapped, so that a task can follow its trainer; for other tasks they do what they did
+      (:mod:`.hooks`);
     - at the end of the process threads that load batches ahead are stopped (:mod:`.loading`).
 
     Raises:

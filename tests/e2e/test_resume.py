@@ -129,3 +129,37 @@ def test_every_schedule_goes_on_after_a_split(train, tmp_path, schedule, caplog)
     assert len(rates[0]) == 16
     assert lines[-1]["epoch"] > 1
     assert rates[0] == rates[1]
+
+
+@pytest.mark.parametrize("left", [0.0, 0.5, 0.999])
+def test_a_last_checkpoint_that_a_kill_cut_off_is_passed_over(
+    train, tmp_path, uninterrupted, caplog, left
+):
+    """It is left so where the process dies while it is copied from another one."""
+    first = train(tmp_path, "--max-update=12", "--save-interval-updates=6", *OPTIONS)
+    whole = first.checkpoint.read_bytes()
+    first.checkpoint.write_bytes(whole[: int(left * len(whole))])
+    caplog.clear()
+    second = train(tmp_path, "--max-update=14", *OPTIONS)
+    [told] = [one.getMessage() for one in caplog.records if "in the middle" in one.getMessage()]
+    assert told == (
+        f"{first.checkpoint} ends in the middle: a run was ended while it was written. Going on "
+        f"from {tmp_path / 'checkpoint_1_12.pt'}, the newest checkpoint that is whole"
+    )
+    assert second.steps == uninterrupted.steps[-len(second.steps) :]
+    assert_same_tensors(second.load()["model"], uninterrupted.load()["model"])
+
+
+def test_where_no_other_checkpoint_is_whole_the_run_does_not_begin_anew(train, tmp_path):
+    first = train(tmp_path, "--max-update=1")
+    for path in tmp_path.glob("*.pt"):
+        path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(
+        SystemExit, match=r"checkpoint_last.pt is damaged: .* remove it to begin anew"
+    ):
+        train(tmp_path, "--max-update=2")
+    asked = f"--restore-file={tmp_path / 'mine.pt'}"
+    (tmp_path / "mine.pt").write_bytes(first.checkpoint.read_bytes())
+    with pytest.raises(SystemExit, match=r"mine.pt is damaged: it ends in the middle$"):
+        train(tmp_path, "--max-update=2", asked)
+    assert first.checkpoint.stat().st_size == 1000

@@ -58,7 +58,7 @@ def trainer_class():
         setattr(Trainer, hooks.MARK, True)
 
 
-METHODS = ("__init__", "_build_optimizer", "consolidate_optimizer")
+METHODS = ("__init__", "_build_optimizer", "consolidate_optimizer", "load_checkpoint")
 
 
 def put_in_front(owner, says, wraps):

@@ -367,7 +367,7 @@ def test_what_is_wrong_is_said_and_nothing_written(run, tmp_path, capsys):
     assert "holds something else than a report" in fails(capsys, run, "-o", other)
     assert (other / "thesis.tex").exists()
     assert not out.exists()
-    assert "can't write in" in fails(capsys, run, "-o", tmp_path / "file" / "report")
+    assert "is a file, not a folder" in fails(capsys, run, "-o", tmp_path / "file" / "report")
 
 
 def test_what_lies_beside_an_earlier_report_is_not_lost(run, tmp_path, capsys):
