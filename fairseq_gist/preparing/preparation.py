@@ -54,7 +54,7 @@ _RECORD = "prepare.json"
 FAULTY = "faulty.txt"
 """What was left out with ``--skip-bad``, a line each."""
 
-_WRITES = (_ZIP, FAULTY, "*.tsv", "config_*.yaml", "spm_*")
+_WRITES = (_ZIP, "*.tsv", "config_*.yaml", "spm_*")
 _CODE = re.compile(r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$")
 _SPLIT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
