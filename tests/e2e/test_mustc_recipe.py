@@ -283,7 +283,7 @@ def test_the_check_names_all_that_is_missing(corpus, tmp_path):
     recipe = Recipe(broken, tmp_path / "run")
     done = recipe("00_check.sh")
     assert done.returncode == 1
-    assert "en-fr/data/dev: no such folder" in done.stderr
+    assert "en-fr/data/dev/txt/dev.yaml: no such file" in done.stderr
     assert "en-ru/data/train/txt/train.yaml names" in done.stderr
     recipe.settings["MUSTC"] = str(corpus)
     done = recipe("00_check.sh")
