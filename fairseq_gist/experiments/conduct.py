@@ -9,7 +9,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import IO, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from fairseq_gist.errors import GistError, OptionError
 from fairseq_gist.experiments.costs import costs_of
@@ -44,6 +44,7 @@ class Choices(NamedTuple):
 
 def dry_run(experiment: Experiment, how: Choices) -> str:
     """Return the commands that are left to be run, as a shell would have them; write nothing."""
+    _check_jobs(how)
     matrix = Matrix(experiment)
     marks = _marks(experiment)
     runs = chosen_runs(matrix, how.only)
@@ -73,8 +74,7 @@ def conduct(experiment: Experiment, how: Choices, say: Say, show: Say) -> None:
     Raises:
         GistError: when something can't work, or a step fails.
     """
-    if how.jobs < 1:
-        raise OptionError(f"--jobs: expected how many to run at a time, found {how.jobs}")
+    _check_jobs(how)
     matrix = Matrix(experiment)
     marks = _marks(experiment)
     runs = chosen_runs(matrix, how.only)
@@ -86,13 +86,18 @@ def conduct(experiment: Experiment, how: Choices, say: Say, show: Say) -> None:
         say(line)
     for check in experiment.checks:
         _output_of(experiment.scope.words(check.command), environment, check.says)
-    with _alone(experiment.out):
+    with _alone(experiment.out) as lock, _one_line(experiment.out):
         records = Records(matrix, marks)
-        processes = Processes(environment, say)
+        processes = Processes(environment, say, lock)
         runner = Runner(matrix, marks, records, processes, say, how.keep_going)
         runner.do(work, runs, how.jobs)
         _write_tables(matrix, records, environment, show)
         _close(experiment, environment, show)
+
+
+def _check_jobs(how: Choices) -> None:
+    if how.jobs < 1:
+        raise OptionError(f"--jobs: expected how many to run at a time, found {how.jobs}")
 
 
 def _marks(experiment: Experiment) -> Marks:
@@ -108,17 +113,39 @@ def _environment(experiment: Experiment) -> Dict[str, str]:
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Hold the folder, so that no other process makes the same experiment in it."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as file:
+def _alone(out: Path) -> Iterator[IO[str]]:
+    """Hold the folder, so that no other process makes the same experiment in it.
+
+    Gives the file by which it is held.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file = (out / ".lock").open("w")
+    except OSError as error:
+        raise OptionError(
+            f"-o {out}: expected a folder to write in, found none ({error.strerror}); name another"
+        ) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise GistError(
-                f"{out} is at work in another process; --jobs does several steps at a time"
+                f"{out} is at work in another process, or commands of one that was killed still "
+                "run; --jobs does several steps at a time"
             ) from None
+        yield file
+
+
+@contextmanager
+def _one_line(out: Path) -> Iterator[None]:
+    """Say of an error of the system where it was, and that nothing is lost."""
+    try:
         yield
+    except OSError as error:
+        raise GistError(
+            f"{error.filename or out}: {error.strerror or error}; what is done is kept, and the "
+            "same command goes on from there"
+        ) from error
 
 
 def _write_tables(matrix: Matrix, records: Records, environment: Dict[str, str], show: Say) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.experiments.kinds import check_kinds
 from fairseq_gist.files import read_text
 
 if sys.version_info >= (3, 11):
@@ -27,7 +28,8 @@ def read_document(path: Path, before: Sequence[Path] = ()) -> Document:
     Tables are merged; of everything else the later wins.
 
     Raises:
-        DataError: when a file isn't there, isn't TOML, or extends itself.
+        DataError: when a file isn't there, isn't TOML, extends itself, or has a value of another
+            kind than its place asks for.
     """
     if path.resolve() in before:
         raise DataError(f"{path}: extends itself by way of {', '.join(map(str, before))}")
@@ -35,6 +37,7 @@ def read_document(path: Path, before: Sequence[Path] = ()) -> Document:
         own: Document = tomllib.loads(read_text(path))
     except (DataError, OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected an experiment as TOML, found none ({error})") from error
+    check_kinds(own, str(path))
     base = own.pop("extends", None)
     if base is None:
         return own

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, Dict, Mapping, Tuple, Type, TypeVar, cast
 
 from fairseq_gist.errors import DataError
+from fairseq_gist.experiments.kinds import check_texts
 
 __all__ = ["from_table"]
 
@@ -16,7 +17,7 @@ def from_table(kind: Type[T], table: Any, where: str, **given: Any) -> T:
     """Return a dataclass made from a table.
 
     A field's default tells its kind: text, number, yes or no, several texts (where one may stand
-    alone), or a table. A field without a default has to be there, and is text.
+    alone), or a table of texts. A field without a default has to be there, and is text.
 
     Args:
         kind: the dataclass.
@@ -56,17 +57,16 @@ def _converted(field: dataclasses.Field[Any], value: Any, where: str) -> Any:
     default = _default(field)
     if isinstance(default, tuple):
         return _texts(value, where)
-    expected: Tuple[type, ...] = (str,)
-    if isinstance(default, bool):
-        expected = (bool,)
-    elif isinstance(default, dict):
-        expected = (dict,)
+    if isinstance(default, dict):
+        check_texts(value, where)
+        return value
+    expected = bool if isinstance(default, bool) else str
     if not isinstance(value, expected):
-        raise DataError(f"{where}: expected {_KINDS[expected[0]]}, found {value!r}")
+        raise DataError(f"{where}: expected {_KINDS[expected]}, found {value!r}")
     return value
 
 
-_KINDS = {str: "text", bool: "true or false", dict: "a table"}
+_KINDS = {str: "text", bool: "true or false"}
 
 
 def _texts(value: Any, where: str) -> Tuple[str, ...]:

@@ -98,9 +98,13 @@ class Marks:
             dict(mark["inputs"])
             bool(mark["done"])
         except (DataError, ValueError, TypeError, KeyError, OSError) as error:
+            found = (
+                str(error)
+                if isinstance(error, DataError)
+                else f"{path}: expected what a step was done with, found something else ({error!r})"
+            )
             raise DataError(
-                f"{path}: expected what a step was done with, found something else ({error!r}); "
-                f"remove it and what the step made, and {step} is done once more"
+                f"{found}; remove it and what the step made, and {step} is done once more"
             ) from error
         return dict(mark)
 

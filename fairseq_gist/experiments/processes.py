@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import IO, Callable, Mapping, Optional, Sequence, Set
 
@@ -23,11 +24,16 @@ class Processes:
     Args:
         environment: of the commands.
         say: told the lines of output that are to be shown.
+        lock: an open file that the commands keep open, too: what it locks stays locked as long as
+            one of them runs, even if this process is killed.
     """
 
-    def __init__(self, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], say: Callable[[str], None], lock: IO[str]
+    ) -> None:
         self._environment = dict(environment)
         self._say = say
+        self._lock_file = lock
         self._lock = threading.Lock()
         self._running: Set[subprocess.Popen[str]] = set()
         self._is_stopped = False
@@ -47,6 +53,9 @@ class Processes:
                 if shows and process.stdout:
                     self._copy(process.stdout, file, re.compile(shows))
                 return process.wait()
+            except BaseException:  # nobody would read what it says any more
+                _end([process])
+                raise
             finally:
                 with self._lock:
                     self._running.discard(process)
@@ -56,13 +65,7 @@ class Processes:
         with self._lock:
             self._is_stopped = True
             running = list(self._running)
-        for process in running:
-            _signal(process, signal.SIGTERM)
-        for process in running:
-            try:
-                process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                _signal(process, signal.SIGKILL)
+        _end(running)
 
     def _start(
         self, command: Sequence[str], output: int | IO[str]
@@ -79,6 +82,7 @@ class Processes:
                 text=True,
                 errors="replace",
                 start_new_session=True,
+                pass_fds=[self._lock_file.fileno()],
             )
             self._running.add(process)
             return process
@@ -100,6 +104,24 @@ def last_lines(path: Path, count: int = 4) -> str:
         file.seek(max(0, file.tell() - 10_000))
         text = file.read().decode("utf-8", "replace")
     return "\n".join(text.splitlines()[-count:])
+
+
+def _end(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """End processes with all that they started.
+
+    They have some time to do it themselves, unless somebody presses ctrl-C meanwhile.
+    """
+    until = time.monotonic() + _PATIENCE
+    try:
+        for process in processes:
+            _signal(process, signal.SIGTERM)
+        for process in processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, until - time.monotonic()))
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                _signal(process, signal.SIGKILL)
 
 
 def _signal(process: subprocess.Popen[str], number: int) -> None:

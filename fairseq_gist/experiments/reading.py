@@ -104,7 +104,9 @@ def _check_settings(document: Document, name: str) -> None:
                 )
         elif not isinstance(value, (int, float)) or value < least:
             raise DataError(f"{key}: expected a number from {least} on, found {value!r}")
-    seeds = settings.get("seeds")
+    if "seeds" not in settings:
+        raise DataError(f"{name}: settings: has no 'seeds', a list of numbers such as [1]")
+    seeds = settings["seeds"]
     if not isinstance(seeds, list) or not seeds or not all(_is_seed(seed) for seed in seeds):
         raise DataError(f"seeds: expected numbers from 0 on, found {seeds!r}")
     if len(set(seeds)) < len(seeds):

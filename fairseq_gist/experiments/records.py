@@ -37,7 +37,8 @@ class Records:
                 self._lines[Run(str(content["system"]), int(content["seed"]))] = content
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(
-                    f"{self.path}, line {number}: expected a run, found something else ({error!r})"
+                    f"{self.path}, line {number}: expected a run, found something else "
+                    f"({error!r}); remove the line: a run that is done is noted again"
                 ) from error
 
     def add(self, run: Run, twin: Optional[Run] = None) -> List[str]:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from fairseq_gist.errors import DataError, GistError
-from fairseq_gist.experiments import read_document
+from fairseq_gist.experiments import (
+    Choices,
+    dry_run,
+    experiment_of,
+    read_document,
+    with_profiles,
+    with_settings,
+)
+from fairseq_gist.experiments.kinds import check_kinds
 from tests.unit.experiments.toy import TOML, Toy
 
 
@@ -110,6 +120,101 @@ def test_descriptions_with_mistakes_are_refused(tmp_path, text, message):
     whole = f"{head}\n{TOML}" if is_top else f"{TOML}\n{head}\n{tail}"
     with pytest.raises(DataError, match=message):
         Toy(tmp_path, whole).experiment()
+
+
+WRONG = (7, -1.5, True, "x y", [], [7], ["x"], [[]], [{}], {}, {"x": 7}, {"x": []}, {"x": {}})
+
+
+def test_a_value_of_another_kind_is_one_line_wherever_it_stands(toy):
+    """Whatever is put in the place of any value, it works or is refused by name."""
+    more = """
+        [environment]
+        A = "b"
+        [at_least]
+        updates = 1
+        [kinds.k]
+        width = 3
+        [systems.more]
+        like = "k"
+        options.how = "x"
+        [steps.more]
+        each = {w = "widths"}
+        per = "seed"
+        commands = "true"
+        makes = "{out}/more-{seed}-{w}"
+        [required]
+        word = "what"
+        [comparisons]
+        baseline = "base"
+        pairs = [["wide-*", "base"]]
+        [[twins]]
+        file = "{folder}/plan.json"
+        key = "signature"
+        before = "train"
+        [[closing]]
+        command = "echo {files}"
+        each = {w = "widths"}
+        [costs]
+        said = "much"
+    """
+    toy.file.write_text(TOML + more)
+    document = read_document(toy.file)
+    refused = []
+    for place in _places(document):
+        for wrong in WRONG:
+            changed = copy.deepcopy(document)
+            _put(changed, place, wrong)
+            try:
+                check_kinds(changed, "x.toml")
+                whole = with_settings(with_profiles(changed, ["long"]), [])
+                dry_run(experiment_of(whole, "x", str(toy.out)), Choices())
+            except GistError as error:
+                refused.append(str(error))
+    assert len(refused) > 500
+    assert not [message for message in refused if "\n" in message]
+
+
+def _places(value, before=()):
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in items:
+        yield (*before, key)
+        if isinstance(item, (dict, list)):
+            yield from _places(item, (*before, key))
+
+
+def _put(document, place, value):
+    for key in place[:-1]:
+        document = document[key]
+    document[place[-1]] = value
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps = 7", r"x.toml: steps: expected a table, found 7"),
+        ("[settings]\nx = true", r"x.toml: settings.x: expected text, a number or a list of these"),
+        ("[settings]\nx = {}", r"x.toml: settings.x: expected text, a number or a list of these"),
+        ("[options]\nx = 3", r"x.toml: options.x: expected text, found 3"),
+        ("[at_least]\nx = nan", r"x.toml: at_least.x: expected a number, found nan"),
+        (
+            "[systems.a]\nsteps = 'train'",
+            r"systems.a.steps: expected a list of texts, found 'train'",
+        ),
+        ("[tables]\nname = 'x'", r"x.toml: tables: expected tables, each under \[\[tables\]\]"),
+        ("[profiles.long]\nout = 3", r"x.toml: profiles.long.out: expected text, found 3"),
+        ("out = [" + "'y'," * 99 + "]", r"x.toml: out: expected text, found .{60}\.\.\.$"),
+    ],
+)
+def test_values_of_another_kind_are_named_with_their_file(tmp_path, text, message):
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_document(tmp_path / "x.toml")
+
+
+def test_a_description_without_seeds_is_told_so(tmp_path):
+    (tmp_path / "x.toml").write_text("")
+    with pytest.raises(DataError, match="x: settings: has no 'seeds', a list of numbers"):
+        experiment_of(read_document(tmp_path / "x.toml"), "x")
 
 
 def test_profiles_that_there_are_not(toy):

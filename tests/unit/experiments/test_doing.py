@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import signal
 import subprocess
@@ -179,29 +180,100 @@ def test_two_at_work_in_one_folder_are_refused(tmp_path):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_stopped_it_leaves_nothing_behind_and_goes_on(tmp_path, number, status):
     toy = Toy(tmp_path, TOML.replace('"touch {folder}/left"', '"sleep 4321.25"'))
+    process = _begun(toy, "4321.25")
+    process.send_signal(number)
+    assert process.wait(timeout=20) == status
+    assert not _sleeping("4321.25")
+    assert "base, seed 1: train" in dry_run(toy.experiment(), Choices())
+
+
+def test_pressed_twice_ctrl_c_waits_for_nobody(tmp_path):
+    """A command that doesn't end when it is asked to is killed, and not left behind."""
+    stubborn = """"sh -c 'trap \\\"\\\" TERM; sleep 4321.5'\""""
+    toy = Toy(tmp_path, TOML.replace('"touch {folder}/left"', stubborn))
+    process = _begun(toy, "4321.5")
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+    assert time.monotonic() - began < 9
+    assert not _sleeping("4321.5")
+
+
+def test_what_a_killed_one_has_started_still_holds_the_folder(tmp_path):
+    """Its commands go on writing there: they aren't begun a second time beside themselves."""
+    toy = Toy(tmp_path, TOML.replace('"touch {folder}/left"', '"sleep 4321.75"'))
+    process = _begun(toy, "4321.75")
+    process.kill()
+    process.wait()
+    with pytest.raises(GistError, match="or commands of one that was killed still run"):
+        toy.do()
+    for left in _sleeping("4321.75"):
+        os.kill(left, signal.SIGKILL)
+    time.sleep(0.5)
+    toy.file.write_text(TOML)
+    assert toy.do(again=True, only=["base"]) == ALL[1:3] + ALL[9:11]
+
+
+def _begun(toy, seconds):
+    """Start it in another process, in which two steps sleep for so long; gives the process."""
     command = [sys.executable, "-m", "fairseq_gist.cli.main", "experiment", str(toy.file)]
     process = subprocess.Popen(
         [*command, "-o", str(toy.out), "--jobs", "2"],
         # what a shell starts in the background ignores ctrl-C, and so do its children
         preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
-    try:
-        for _ in range(200):
-            if len(_sleeping()) == 2:
-                break
-            time.sleep(0.1)
-        assert len(_sleeping()) == 2
-    finally:
-        process.send_signal(number)
-    assert process.wait(timeout=20) == status
-    assert not _sleeping()
-    toy.file.write_text(TOML.replace('"touch {folder}/left"', '"sleep 4321.25"'))
-    assert "base, seed 1: train" in dry_run(toy.experiment(), Choices())
+    for _ in range(200):
+        if len(_sleeping(seconds)) == 2:
+            return process
+        time.sleep(0.1)
+    process.terminate()
+    raise AssertionError(f"{len(_sleeping(seconds))} of 2 steps have begun")
 
 
-def _sleeping():
-    listed = subprocess.run(["ps", "-eo", "args"], text=True, capture_output=True, check=True)
-    return [line for line in listed.stdout.splitlines() if re.match("sleep 4321.25", line)]
+def _sleeping(seconds):
+    listed = subprocess.run(["ps", "-eo", "pid,args"], text=True, capture_output=True, check=True)
+    found = (re.match(rf" *(\d+) sleep {seconds}$", line) for line in listed.stdout.splitlines())
+    return [int(match[1]) for match in found if match]
+
+
+def test_a_full_disk_is_one_line_and_ends_what_runs(toy):
+    text = TOML.replace("echo data > {out}/data", "echo data; sleep 4321.125")
+    toy.file.write_text(
+        text.replace("[steps.data]", '[steps.data]\nshows = "data"\nlog = "/dev/full"')
+    )
+    began = time.monotonic()
+    with pytest.raises(
+        GistError, match=f"{toy.out}: No space left on device; what is done is kept"
+    ):
+        toy.do()
+    assert time.monotonic() - began < 20
+    assert not _sleeping("4321.125")
+
+
+def test_a_folder_that_cannot_be_written_in_is_one_line(toy):
+    toy.out.write_text("a file")
+    with pytest.raises(
+        GistError, match=r"-o .*out: expected a folder to write in, found none \(File"
+    ):
+        toy.do()
+    assert toy.out.read_text() == "a file"
+
+
+@pytest.mark.parametrize("content", ["[", "[]", "{}"])
+def test_a_damaged_mark_is_one_line_that_says_what_to_do(toy, content):
+    toy.do(only=["base"])
+    (toy.out / "done" / "base-1" / "train.json").write_text(content)
+    with pytest.raises(
+        GistError, match=r"train.json: expected what a step was done with, f"
+    ) as told:
+        toy.do()
+    assert str(told.value).endswith(
+        "remove it and what the step made, and base, seed 1: train is done once more"
+    )
+    assert str(told.value).count("train.json") == 1
 
 
 def test_a_dry_run_prints_what_is_left_and_writes_nothing(toy):
@@ -233,7 +305,7 @@ def test_a_record_that_was_being_written_is_completed(toy):
     toy.do()
     assert sorted(path.read_text().splitlines()) == sorted(whole.splitlines())
     path.write_text("{}\n")
-    with pytest.raises(GistError, match="runs.jsonl, line 1: expected a run"):
+    with pytest.raises(GistError, match="runs.jsonl, line 1: expected a run.*; remove the line"):
         toy.do()
 
 
