@@ -15,6 +15,7 @@ from fairseq_gist.data.multiway import MultiwayDataset
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_table
+from fairseq_gist.languages.codes import base_code
 from fairseq_gist.languages.rows import (
     LANGUAGE_TAG,
     SOURCE,
@@ -196,9 +197,11 @@ class ManifestReader:
         origin = getattr(self.dictionary, "origin", None)
         if origin is None:
             return f"the vocabulary has no tag '{LANGUAGE_TAG.format(language)}'"
+        same = [tag for tag in tagged if base_code(tag) == base_code(language)]
+        names = f"by three letters{', this one ' + ' or '.join(same) if same else ''}"
         return (
             f"tgt_lang '{language}' is none of the {len(tagged)} languages that {origin} writes, "
-            f"{', '.join(tagged[:3])}, ..., {tagged[-1]}; it names languages by three letters"
+            f"{', '.join(tagged[:3])}, ..., {tagged[-1]}; it names languages {names}"
         )
 
     @property

@@ -18,6 +18,10 @@ SAMPLE_RATE = 16000
 _LOUDEST = 2.0**31
 """Floats beyond -1 to 1 are as good, whole numbers too; their squares have to stay finite."""
 
+_RATES = (1000, 1000000)
+_MISSING = 0.1
+"""Seconds that may lack at the end of a file: headers of MP3 files count padding."""
+
 
 @dataclass(frozen=True)
 class Wave:
@@ -46,6 +50,7 @@ def read_wave(path: Path) -> Wave:
         raise DataError(f"{path}: not a readable wav file ({error})") from error
     if info.frames <= 0 or info.samplerate <= 0:
         raise DataError(f"{path}: the wav file holds no samples")
+    _check_rate(info.samplerate, path)
     return Wave(path, info.samplerate, info.frames, info.channels)
 
 
@@ -73,6 +78,7 @@ def check_samples(samples: np.ndarray, rate: int, path: object, start: float = 0
         path: what they were read from, for errors.
         start: where they begin in it, in seconds.
     """
+    _check_rate(rate, path)
     with np.errstate(invalid="ignore"):
         wrong = ~(np.abs(samples) <= _LOUDEST)
     if wrong.any():
@@ -81,17 +87,34 @@ def check_samples(samples: np.ndarray, rate: int, path: object, start: float = 0
         raise DataError(f"{where} is {samples[place]:g}; expected numbers from -1 to 1")
 
 
+def _check_rate(rate: int, path: object) -> None:
+    """Raise DataError for a rate that only a damaged header has, and resampling takes for ever."""
+    if not _RATES[0] <= rate <= _RATES[1]:
+        expected = " to ".join(f"{limit:,}" for limit in _RATES)
+        raise DataError(f"{path}: a sampling rate of {rate:,} Hz; expected {expected}")
+
+
 def read_samples(path: Path, offset: float, duration: float) -> np.ndarray:
-    """Part of an audio file as mono float32 at 16 kHz; times in seconds."""
+    """Part of an audio file as mono float32 at 16 kHz; times in seconds.
+
+    Raises:
+        DataError: where it can't be read, ends before its header says, or holds no sound.
+    """
     import soundfile
 
     try:
         with soundfile.SoundFile(str(path)) as file:
-            file.seek(min(round(offset * file.samplerate), file.frames))
-            samples = file.read(round(duration * file.samplerate), dtype="float32")
-            rate = file.samplerate
+            rate, frames = file.samplerate, file.frames
+            start, wanted = round(offset * rate), round(duration * rate)
+            file.seek(min(start, frames))
+            samples = file.read(wanted, dtype="float32")
     except (RuntimeError, OSError) as error:
         raise DataError(f"{path}: not a readable wav file ({error})") from error
+    if min(wanted, frames - start) - len(samples) > _MISSING * rate:
+        end, said = offset + len(samples) / rate, frames / rate
+        raise DataError(
+            f"{path}: ends at {end:.2f} s, by its header at {said:.2f} s; was it cut off?"
+        )
     if not len(samples):
         return np.zeros(0, dtype=np.float32)
     check_samples(samples, rate, path, offset)

@@ -165,7 +165,7 @@ def _segment(
     where = f"{path}: segment {number}"
     offset, duration = _seconds(entry, "offset", where), _seconds(entry, "duration", where)
     wav = entry.get("wav", "")
-    if not wav or Path(wav).name != wav:
+    if not wav or Path(wav).name != wav or not wav.isprintable() or len(wav.encode()) > 255:
         raise DataError(f"{where}: wav should be a file name, found {shortened(wav)!r}")
     return Segment(wav, offset, duration, entry.get("speaker_id", ""), source, target, number)
 

@@ -95,7 +95,7 @@ def test_a_target_language_that_the_tokenizer_lacks(seamless_data, model_options
     (tmp_path / "config_st.yaml").write_text(f"audio_root: {seamless_data}\n")
     line = refused(tmp_path, *model_options)
     assert "train.tsv, line 2: tgt_lang 'en' is none of the 3 languages that the token" in line
-    assert "it names languages by three letters" in line
+    assert "it names languages by three letters, this one eng" in line
 
 
 def test_a_language_of_the_option_that_the_tokenizer_lacks(seamless_data, model_options):

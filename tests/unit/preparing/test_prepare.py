@@ -859,6 +859,8 @@ def line_of(duration="0.6", offset="0.25", wav="ted_4.wav"):
     ("line", "reason"),
     [
         (line_of(wav="ted_9.wav"), r"dev\.yaml: segment 3: there is no .*dev/wav/ted_9\.wav"),
+        (line_of(wav='"a\\0.wav"'), r"segment 3: wav should be a file name, found 'a.x00\.wav'"),
+        (line_of(wav="x" * 300), r"segment 3: wav should be a file name, found 'x{60}\.\.\.'"),
         (line_of(wav="../ted_4.wav"), r"segment 3: wav should be a file name, found '\.\./ted_4"),
         (line_of(offset="99.5"), r"segment 3: ends at 100\.10 s, but .*ted_4\.wav is 6\.00 s long"),
         (line_of(duration="6.5"), r"segment 3: ends at 6\.75 s, but .* is 6\.00 s long"),
@@ -934,6 +936,31 @@ def test_loud_samples_have_finite_features(tmp_path, scale):
     samples = scale * np.sin(np.arange(16000)).astype(np.float32)
     soundfile.write(tmp_path / "loud.wav", samples, 16000, subtype="FLOAT")
     assert np.isfinite(filterbank(read_samples(tmp_path / "loud.wav", 0.0, 1.0))).all()
+
+
+@pytest.mark.parametrize("rate", [1, 999, 1000001, 2**31 - 1])
+def test_a_sampling_rate_that_no_recording_has(layout, rate):
+    path = layout.wav("de", "dev", "ted_4.wav")
+    content = bytearray(path.read_bytes())
+    content[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"ted_4\.wav: a sampling rate of {rate:,} Hz; expected"):
+        prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
+
+
+@pytest.mark.parametrize("kind", ["flac", "mp3"])
+def test_a_file_that_is_cut_off_is_named(tmp_path, kind):
+    whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
+    noise = 0.1 * np.random.default_rng(1).normal(size=16000 * 6)
+    try:
+        soundfile.write(whole, noise, 16000)
+    except (RuntimeError, ValueError, TypeError):
+        pytest.skip(f"this libsndfile writes no {kind}")
+    assert len(read_samples(whole, 5.0, 1.0)) == 16000
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert len(read_samples(cut, 0.0, 1.0)) == 16000
+    with pytest.raises(DataError, match=rf"cut\.{kind}: (ends at .* cut off\?|not a readable wav)"):
+        read_samples(cut, 5.0, 1.0)
 
 
 def test_empty_audio(tmp_path):
