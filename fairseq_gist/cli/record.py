@@ -77,7 +77,6 @@ def run(args: argparse.Namespace) -> None:
     check_output(args.output, kind=STATISTICS, inputs=[args.checkpoint], force=args.force)
     content = read_checkpoint(args.checkpoint, args.trust_checkpoint)
     register()
-    from fairseq_gist.recording.held_out import HeldOut
     from fairseq_gist.recording.measuring import measure
     from fairseq_gist.surgery.plan_buffer import plan_in_state
 
@@ -86,8 +85,6 @@ def run(args: argparse.Namespace) -> None:
     task = _task(args, options_of(architecture, args, settings, args.checkpoint))
     plan = plan_in_state(content["model"])
     task.model_languages.adopt(settings, () if plan is None else plan.languages)
-    held_out = HeldOut.read(task.reader(), args.subset)
-    held_out.check(args.subset, task.languages, options.gradient_chunks)
     statistics = measure(
         _context(args, model_from(content, args.checkpoint, task.languages, task), task),
         task,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fairseq_gist.host.hooks import wrap_trainer
 from fairseq_gist.host.loading import stop_loading_at_exit
+from fairseq_gist.host.processes import receive_settings
 
 __all__ = ["install"]
 
@@ -17,6 +18,8 @@ def install() -> None:
     - ``Trainer.__init__``, ``_build_optimizer``, ``consolidate_optimizer`` and ``load_checkpoint``
       are wrapped, so that a task can follow its trainer; for other tasks they do what they did
       (:mod:`.hooks`);
+    - processes receive a checkpoint from the first one under torch 2.6 and later too
+      (:mod:`.processes`);
     - at the end of the process threads that load batches ahead are stopped (:mod:`.loading`).
 
     Raises:
@@ -24,3 +27,4 @@ def install() -> None:
     """
     wrap_trainer()
     stop_loading_at_exit()
+    receive_settings()

@@ -35,6 +35,9 @@ class Task(Protocol):
     def reader(self) -> Any:
         """Return what reads the subsets of the data folder."""
 
+    def dataset(self, split: str) -> Any:
+        """Return a subset that was loaded."""
+
 
 class Trainer(Protocol):
     """Fairseq's trainer: what of it is used beside the methods that :mod:`.hooks` wraps."""

@@ -50,12 +50,32 @@ class HeldOut:
         rows = reader.read(subset, is_train=False)
         return cls(rows, group_by_translation(rows))
 
-    def check(self, subset: str, languages: Sequence[str], chunks: int) -> None:
-        """Raise DataError unless there is enough for the chunks, of every language."""
+    def check(
+        self,
+        subset: str,
+        languages: Sequence[str],
+        chunks: int,
+        max_tokens: Optional[int] = None,
+        max_sentences: Optional[int] = None,
+    ) -> None:
+        """Raise DataError unless there is enough for the chunks, of every language, in batches."""
         if len(self.groups) < chunks:
             raise DataError(
                 f"subset '{subset}': {len(self.groups)} utterances don't make {chunks} chunks; "
                 "give it more, or ask for fewer chunks"
+            )
+        lengths = [self.dataset.num_tokens(index) for index in range(len(self.dataset))]
+        if max_tokens is not None and max(lengths) > max_tokens:
+            raise DataError(
+                f"subset '{subset}': an utterance has {max(lengths):,} frames, and a batch may "
+                f"have {max_tokens:,}; raise --max-tokens (in training, --max-tokens-valid), or "
+                "leave it out of the subset"
+            )
+        filled = sum(map(bool, self.deal(chunks, max_tokens, max_sentences)))
+        if filled < chunks:
+            raise DataError(
+                f"subset '{subset}' makes {filled} batches, fewer than --gradient-chunks {chunks}; "
+                "give it more data, or ask for fewer chunks"
             )
         there = {languages[index] for index in self.dataset.language_indices}
         missing = sorted(set(languages) - there)

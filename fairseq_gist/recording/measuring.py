@@ -13,7 +13,6 @@ from torch import nn
 from tqdm import tqdm
 
 from fairseq_gist.data.known_rows import tell_rows
-from fairseq_gist.errors import DataError
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.host.context import MeasuringContext
 from fairseq_gist.host.protocols import Task
@@ -54,10 +53,15 @@ def measure(
         provenance: where else the statistics come from.
 
     Raises:
-        DataError: when there is no such subset, or it has fewer batches than there are chunks.
+        DataError: when there is no such subset, it has fewer batches than there are chunks, lacks a
+            language, or has an utterance that is longer than a batch.
         OptionError: when there are no such units, or their neurons can't be recorded.
     """
     model, processes = context.model, context.processes
+    held_out = HeldOut.read(task.reader(), subset)
+    limits = context.max_tokens, context.max_sentences
+    held_out.check(subset, model.routing.languages, options.gradient_chunks, *limits)
+    chunks = held_out.deal(options.gradient_chunks, *limits)
     units = units_to_record(model, options, neurons)
     recorder = GradientRecorder(
         model,
@@ -69,14 +73,6 @@ def measure(
         is_scaled=context.loss_scale != 1.0,
     )
     logger.info(f"measuring gradients per language on '{subset}': {recorder}")
-    held_out = HeldOut.read(task.reader(), subset)
-    chunks = held_out.deal(recorder.chunks, context.max_tokens, context.max_sentences)
-    filled = sum(bool(batches) for batches in chunks)
-    if filled < recorder.chunks:
-        raise DataError(
-            f"subset '{subset}' makes {filled} batches, fewer than --gradient-chunks "
-            f"{recorder.chunks}; give it more data, or ask for fewer chunks"
-        )
     progress = tqdm(
         chunks, desc=f"gradients on {subset}", unit="chunk", disable=not processes.is_first
     )

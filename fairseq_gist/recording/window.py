@@ -61,7 +61,8 @@ class RecordingWindow:
         This is called for every batch.
 
         Raises:
-            OptionError: when the updates that are left don't make the chunks asked for.
+            OptionError: when the updates that are left don't make the chunks asked for, or another
+                number of processes has begun to record.
         """
         if self.recorder is not None:
             return
@@ -108,6 +109,14 @@ class RecordingWindow:
         }
         found = {"sketch_dim": 0, **loaded}
         different = [name for name, value in wanted.items() if found.get(name) != value]
+        processes = loaded.get("processes", self._processes.count)
+        if not different and processes != self._processes.count:
+            raise OptionError(
+                f"the checkpoint is in the middle of recording gradients for --differentiate-at "
+                f"{moment}, in {processes} process{'es' * (processes > 1)}, and fairseq's place in "
+                f"the data is another in {self._processes.count}: go on with as many, or from a "
+                "checkpoint before or after the recording"
+            )
         if not different:
             return loaded
         logger.warning(
@@ -181,7 +190,11 @@ class RecordingWindow:
         """Return what was gathered so far, for the checkpoint."""
         if self.recorder is None:
             return self._loaded
-        return {"moment": self._moment, **self.recorder.state_dict()}
+        return {
+            "moment": self._moment,
+            "processes": self._processes.count,
+            **self.recorder.state_dict(),
+        }
 
     def load_recording_state(self, state: Dict[str, Any]) -> None:
         """Go on, at the next step, with what a checkpoint has gathered."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from torch import nn
 
-from fairseq_gist.errors import OptionError
+from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.files.outputs import STATISTICS, check_output
 from fairseq_gist.policies.base import Policy
 from fairseq_gist.sharing.budget import parse_budget
@@ -22,6 +22,7 @@ from fairseq_gist.training.options import DifferentiationOptions, Moment
 __all__ = [
     "check_budgets",
     "check_encoder_is_trained",
+    "check_languages",
     "check_statistics_files",
     "check_trained",
     "statistics_file",
@@ -64,6 +65,18 @@ def check_encoder_is_trained(
             f"without gradients until update {frozen}, and gradients of {len(own)} of its units "
             f"are recorded from update {max(0, early[0] - window)} on, '{own[0]}' the first; "
             "differentiate later, or choose units of the decoder (--units)"
+        )
+
+
+def check_languages(dataset: Any, subset: str, languages: Sequence[str]) -> None:
+    """Raise DataError where ``dataset`` has no row of one of the model's languages."""
+    there = {languages[index] for index in dataset.language_indices}
+    missing = [language for language in languages if language not in there]
+    if missing:
+        raise DataError(
+            f"--differentiate-at: subset '{subset}' has no row of {', '.join(missing)}, and "
+            "nothing can be decided without gradients of every language of the model; give it "
+            "data, or leave the language out (--languages, or the vocabulary's tags)"
         )
 
 

@@ -30,6 +30,7 @@ from fairseq_gist.surgery.units import Unit
 from fairseq_gist.training.checks import (
     check_budgets,
     check_encoder_is_trained,
+    check_languages,
     check_statistics_files,
     check_trained,
     statistics_file,
@@ -99,7 +100,14 @@ class Differentiation:
         check_budgets(self.model, [policy_at(options, moment) for moment in self.moments])
         if self._records and options.gradients_from != "train":
             held_out = HeldOut.read(task.reader(), options.gradients_from)
-            held_out.check(options.gradients_from, routing.languages, options.gradient_chunks)
+            context = host.measuring_context(trainer)
+            held_out.check(
+                options.gradients_from,
+                routing.languages,
+                options.gradient_chunks,
+                context.max_tokens,
+                context.max_sentences,
+            )
         check_statistics_files(options.save_gradient_statistics, self.moments)
         warn_of_late(self.moments, trainer.cfg.optimization.max_update)
         if not self._records:  # what is wrong with its plan is told now
@@ -124,9 +132,12 @@ class Differentiation:
 
         Raises:
             OptionError: when a checkpoint has brought the run past its moments without a split.
+            DataError: when the training data lack a language whose gradients will be needed.
         """
         if not self._has_begun:
+            self._has_begun = True
             self._check_not_missed(update_num)
+            self._check_all_are_trained(update_num)
         moment = next((m for m in self.moments if m.update > update_num), None)
         if moment is None or self.options.gradients_from != "train" or not self._records:
             return
@@ -212,8 +223,14 @@ class Differentiation:
     def _units(self) -> Dict[str, Unit]:
         return units_to_record(self.model, self.options, self._policy.needs_neurons)
 
+    def _check_all_are_trained(self, update_num: int) -> None:
+        """Raise DataError where a split will need a language that training never sees."""
+        comes = any(moment.update > update_num for moment in self.moments)
+        if comes and self._records and self.options.gradients_from == "train":
+            subset = self.trainer.cfg.dataset.train_subset
+            check_languages(self.task.dataset(subset), subset, self.routing.languages)
+
     def _check_not_missed(self, update_num: int) -> None:
-        self._has_begun = True
         missed = [moment.update for moment in self.moments if moment.update <= update_num]
         splits = self._policy.splits
         plan = plan_of(self.model)

@@ -1,5 +1,6 @@
 """Two processes against one that takes their batches in turn."""
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from fairseq import checkpoint_utils
 
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.surgery.plan_buffer import plan_in_state
-from tests.e2e.conftest import RECIPE, SMALL_MODEL
+from tests.e2e.conftest import RECIPE, SMALL_MODEL, assert_same_tensors
 
 OPTIONS = [
     "--max-update=9",
@@ -35,6 +36,15 @@ def _as_one_and_as_two(train, data, folder, repo_root, *options):
         folder / "one", "--update-freq=2", *options,
         f"--save-gradient-statistics={folder / 'one.npz'}",
     )  # fmt: skip
+    outputs = _as_two(
+        data, folder / "two", repo_root, *options,
+        f"--save-gradient-statistics={folder / 'two.npz'}",
+    )  # fmt: skip
+    return one, outputs
+
+
+def _as_two(data, folder, repo_root, *options):
+    """Train in two processes; return what they print."""
     port = _free_port()
     program = "from fairseq_cli.train import cli_main; cli_main()"
     ranks = [
@@ -46,8 +56,7 @@ def _as_one_and_as_two(train, data, folder, repo_root, *options):
                 "--distributed-no-spawn", f"--distributed-rank={rank}",
                 "--distributed-world-size=2", "--distributed-backend=gloo",
                 f"--distributed-init-method=tcp://localhost:{port}",
-                "--ddp-backend=legacy_ddp", f"--save-dir={folder / 'two'}",
-                f"--save-gradient-statistics={folder / 'two.npz'}",
+                "--ddp-backend=legacy_ddp", f"--save-dir={folder}",
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -58,7 +67,7 @@ def _as_one_and_as_two(train, data, folder, repo_root, *options):
     outputs = [rank.communicate(timeout=300)[0] for rank in ranks]
     for rank, output in zip(ranks, outputs):
         assert rank.returncode == 0, output[-3000:]
-    return one, outputs
+    return outputs
 
 
 def _assert_same_statistics(folder):
@@ -94,3 +103,30 @@ def test_two_processes_share_held_out_data(train, data, tmp_path, repo_root):
     )
     _assert_same_statistics(tmp_path)
     assert sum("gradients on multiway" in output for output in outputs) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_as_two(train, data, tmp_path, repo_root):
+    """In the middle of recording; a run of another number of processes is refused there."""
+    split = ["--differentiate-at=6", "--gradient-window=4", "--gradient-chunks=4"]
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    _as_two(data, whole, repo_root, "--max-update=8", *split)
+    _as_two(data, parted, repo_root, "--max-update=4", *split)
+    shutil.copytree(parted, tmp_path / "one")
+    _as_two(data, parted, repo_root, "--max-update=8", *split)
+    own, other = (
+        checkpoint_utils.load_checkpoint_to_cpu(str(folder / "checkpoint_last.pt"))["model"]
+        for folder in (parted, whole)
+    )
+    assert not plan_in_state(own).is_shared
+    assert_same_tensors(own, other)
+    with pytest.raises(SystemExit, match="recording .* in 2 processes, and .* another in 1"):
+        train(tmp_path / "one", "--max-update=8", *split)
+
+
+@pytest.mark.slow
+def test_two_processes_start_from_a_checkpoint(differentiated, data, tmp_path, repo_root):
+    start = f"--finetune-from-model={differentiated.checkpoint}"
+    outputs = _as_two(data, tmp_path, repo_root, start, "--max-update=1", "--lr=1e-9")
+    tuned = checkpoint_utils.load_checkpoint_to_cpu(str(tmp_path / "checkpoint_last.pt"))["model"]
+    assert plan_in_state(tuned) == plan_in_state(differentiated.load()["model"]), outputs[0][-500:]

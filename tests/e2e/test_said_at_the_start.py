@@ -1,5 +1,7 @@
 """What is known before the first update is told then, and options that do nothing are named."""
 
+import shutil
+
 import pytest
 
 WINDOW = ["--gradient-window=4", "--gradient-chunks=4"]
@@ -35,3 +37,25 @@ def test_a_budget_with_room_for_everything_is_told(train, tmp_path, caplog):
     caplog.clear()
     train(tmp_path / "tight", *options, "--size-budget=1.5")
     assert "nothing is decided" not in caplog.text
+
+
+def test_a_language_without_training_data_is_no_news_at_the_split(train, data, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    manifest = folder / "train.tsv"
+    lines = manifest.read_text(encoding="utf-8").splitlines(keepends=True)
+    place = lines[0].rstrip("\n").split("\t").index("tgt_lang")
+    kept = [line for line in lines if line.rstrip("\n").split("\t")[place] != "ro"]
+    assert len(kept) < len(lines)
+    manifest.write_text("".join(kept), encoding="utf-8")
+    own = [str(folder), "--max-update=8"]
+    with pytest.raises(SystemExit, match="subset 'train' has no row of ro, and nothing can be"):
+        train(tmp_path / "run", *own, "--differentiate-at=6", *WINDOW, replace_data=True)
+    assert not list((tmp_path / "run").glob("*.pt"))
+
+
+def test_an_utterance_longer_than_a_batch_is_no_news_at_the_split(train, tmp_path):
+    options = ["--max-update=8", "--differentiate-at=6", "--gradients-from=multiway"]
+    with pytest.raises(SystemExit, match=r"has \d+ frames, and a batch may have 50; raise --max"):
+        train(tmp_path, *options, "--gradient-chunks=4", "--max-tokens-valid=50")
+    assert not list(tmp_path.glob("*.pt"))
