@@ -20,6 +20,7 @@ from fairseq_gist.evaluation import (
     System,
     check_comparable,
     collect,
+    key_of,
     metric_tables,
     metrics_of,
     pairs_of,
@@ -34,7 +35,7 @@ from fairseq_gist.evaluation import (
 )
 from fairseq_gist.evaluation.metrics import Metric, all_metrics, metric_called
 from fairseq_gist.files.outputs import SCORES, TABLE, add_force_option, check_output
-from fairseq_gist.languages.rows import LANGUAGE_KEYS, TARGET
+from fairseq_gist.languages.rows import LANGUAGE_KEYS
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -68,8 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--language-key",
         choices=LANGUAGE_KEYS,
-        default=TARGET,
-        help="score by target language, source language or both (default: %(default)s)",
+        help="score by target language, source language or both (default: tgt; where all rows are "
+        "translated into one language from several, it has to be said)",
     )
     metrics = parser.add_argument_group("metrics")
     known = all_metrics()
@@ -235,6 +236,19 @@ def _warn_of_others(runs: Sequence[Run]) -> None:
                 )
 
 
+def _warn_of_empty(system: System, path: str) -> None:
+    """Say how many translations are empty, of which no score knows why it is low."""
+    empty = sum(not hypothesis.strip() for hypothesis in system.hypotheses)
+    if empty:
+        logger.warning(
+            "system '%s' (%s): %d of %d translations are empty",
+            system.name,
+            path,
+            empty,
+            len(system.hypotheses),
+        )
+
+
 def _output(args: argparse.Namespace, paths: Named) -> Optional[Path]:
     """Return where the scores go, None where they come from files and none was named."""
     if args.output or all(_is_scores(path) for _, path in paths):
@@ -262,7 +276,9 @@ def _read(
             found = read_scores(Path(path), name)
             runs += [_chosen(run, metrics) for run in found] if args.metrics else found
             continue
-        system = read_system(name, Path(path), args.data, subsets, args.language_key)
+        key = args.language_key or key_of(args.data, subsets)
+        system = read_system(name, Path(path), args.data, subsets, key)
+        _warn_of_empty(system, path)
         scores = score_corpus(system.hypotheses, system.references, metrics)
         runs.append(Run(name, ",".join(subsets), None, scores, Path(path)))
         if name not in [other.name for other in systems]:

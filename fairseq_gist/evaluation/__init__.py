@@ -2,7 +2,7 @@
 
 from fairseq_gist.evaluation.layouts import metric_tables, table_paths, write_tables
 from fairseq_gist.evaluation.outputs import output_path, read_hypotheses
-from fairseq_gist.evaluation.references import Reference, read_references
+from fairseq_gist.evaluation.references import Reference, key_of, read_references
 from fairseq_gist.evaluation.results import (
     Results,
     check_comparable,
@@ -32,6 +32,7 @@ __all__ = [
     "System",
     "check_comparable",
     "collect",
+    "key_of",
     "metric_tables",
     "metrics_of",
     "output_path",

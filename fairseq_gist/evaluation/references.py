@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Sequence
 
-from fairseq_gist.errors import DataError
+from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.files import read_table
 from fairseq_gist.languages.rows import TARGET, row_languages, target_languages
 
-__all__ = ["Reference", "read_references"]
+__all__ = ["Reference", "key_of", "read_references"]
 
 
 class Reference(NamedTuple):
@@ -23,6 +23,27 @@ class Reference(NamedTuple):
     """The row's ``id``, empty where the manifest has none."""
     target: str = ""
     """What language the text is in: empty where it is ``language``, ``und`` where nothing tells."""
+
+
+def key_of(data: Path, subsets: Sequence[str]) -> str:
+    """Return what a row's language is where nobody says: what it is translated into.
+
+    Raises:
+        OptionError: when all rows are translated into one language from several, which would make
+            one row of the table of all of them.
+    """
+    rows = [row for subset in subsets for row in read_table(data / f"{subset}.tsv")]
+    spoken, targets = (
+        sorted({row.get(column) or "" for row in rows}) for column in ("src_lang", "tgt_lang")
+    )
+    if len(spoken) > 1 and len(targets) < 2:
+        raise OptionError(
+            f"--language-key: all rows of {', '.join(subsets)} are translated into "
+            f"'{targets[0] if targets else ''}', from {len(spoken)} languages "
+            f"({', '.join(spoken)}); say whether scores are by source (src), by target (tgt) or by "
+            "both (pair)"
+        )
+    return TARGET
 
 
 def read_references(data: Path, subset: str, key: str = TARGET) -> List[Reference]:

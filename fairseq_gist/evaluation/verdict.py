@@ -6,7 +6,7 @@ from typing import List
 
 from fairseq_gist.evaluation.bootstrap import Difference
 from fairseq_gist.evaluation.metrics import Metric
-from fairseq_gist.evaluation.results import Comparison, Results
+from fairseq_gist.evaluation.results import Comparison, Entry, Results
 
 __all__ = ["SIGNIFICANCE", "p_value", "verdicts"]
 
@@ -41,23 +41,30 @@ def p_value(p: float) -> str:
 def _verdict(results: Results, comparison: Comparison) -> str:
     entry, other = results.entry(comparison.system), results.entry(comparison.against)
     first = next(iter(results.metrics.values()))
-    sign = 1 if first.higher_is_better else -1
-    ahead = sum(
-        sign * entry.mean(first.name, language) > sign * other.mean(first.name, language)
-        for language in results.languages
-    )
+    ahead = [
+        f"{_languages_ahead(results, metric, entry, other)} by {metric.title}"
+        for metric in results.metrics.values()
+    ]
     relations = [
         _relation(comparison.differences[name], metric, other.name if metric is first else "it")
         for name, metric in results.metrics.items()
     ]
     line = (
         f"{entry.name} is {', '.join(relations)}, "
-        f"ahead in {ahead} of {len(results.languages)} languages"
+        f"ahead in {' and '.join(ahead)} of {len(results.languages)} languages"
     )
     times = results.times(entry, other.name)
     if times:
         line += f", with {times:.2f} times the parameters"
     return line + "."
+
+
+def _languages_ahead(results: Results, metric: Metric, entry: Entry, other: Entry) -> int:
+    sign = 1 if metric.higher_is_better else -1
+    return sum(
+        sign * entry.mean(metric.name, language) > sign * other.mean(metric.name, language)
+        for language in results.languages
+    )
 
 
 def _relation(difference: Difference, metric: Metric, other: str) -> str:

@@ -339,3 +339,32 @@ def test_scores_that_cannot_be_used_are_refused(
     assert message in capsys.readouterr().err
     assert not list(Path(".").glob("t.*"))
     assert not Path("o.json").exists()
+
+
+def test_many_into_one_has_to_say_by_what_it_is_scored(
+    data: Path, capsys: pytest.CaptureFixture
+) -> None:
+    manifest = Path("data/tst.tsv")
+    head, *rows = manifest.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    target = head.split("\t").index("tgt_lang")
+    turned = [head + "\tsrc_lang"]
+    for row in rows:
+        cells = row.split("\t")
+        source, cells[target] = cells[target], "en"
+        turned.append("\t".join([*cells, source]))
+    manifest.write_text("\n".join(turned) + "\n", encoding="utf-8")
+    write_output(Path("a"), "tst", dict(enumerate(GOOD)), GOOD)
+    assert score("one=a") == 1
+    error = capsys.readouterr().err
+    assert "--language-key: all rows of tst are translated into 'en', from " in error
+    assert not Path("scores.json").exists()
+    assert score("one=a", "--language-key=src") == 0
+    assert set(entries("scores.json")[0]["metrics"]["bleu"]["scores"]) > {"average", "de"}
+    assert score("one=a", "--language-key=tgt", "--force") == 0
+    assert "en" in entries("scores.json")[0]["metrics"]["bleu"]["scores"]
+
+
+def test_empty_translations_are_counted(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_output(Path("a"), "tst", {place: "" for place in range(len(GOOD))}, GOOD)
+    assert score("one=a") == 0
+    assert "system 'one' (a): 6 of 6 translations are empty" in caplog.text

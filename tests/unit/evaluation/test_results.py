@@ -265,7 +265,7 @@ def test_the_verdict_says_who_is_ahead_and_whether_that_is_significant(four: Res
     assert line.endswith("languages, with 1.00 times the parameters.")
     best = lines["R&D 100% #1 {a|b}*", "joint"]
     assert "BLEU above joint (p = 0.005, significant at 0.05)" in best
-    assert best.endswith("ahead in 2 of 2 languages.")
+    assert best.endswith("ahead in 2 by BLEU and 2 by chrF of 2 languages.")
 
 
 def test_the_verdict_on_one_system_and_on_equal_ones() -> None:
@@ -274,7 +274,8 @@ def test_the_verdict_on_one_system_and_on_equal_ones() -> None:
     assert verdicts(results([one])) == [f"one: BLEU {bleu:.2f}, chrF {chrf:.2f}."]
     assert verdicts(results([one, same])) == [
         "same is level with one in BLEU (p = 1.000, not significant at 0.05), level with it in "
-        "chrF (p = 1.000, not significant at 0.05), ahead in 0 of 2 languages."
+        "chrF (p = 1.000, not significant at 0.05), ahead in 0 by BLEU and 0 by chrF of "
+        "2 languages."
     ]
 
 
