@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from torch import nn
 
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.files.outputs import STATISTICS, check_output
+from fairseq_gist.policies import policy_options
 from fairseq_gist.policies.base import Policy
+from fairseq_gist.recording.options import RecordingOptions
 from fairseq_gist.sharing.budget import parse_budget
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.plan_buffer import plan_of
 from fairseq_gist.surgery.shape import shape_of
 from fairseq_gist.surgery.units import Unit, count_parameters, find_units, module_at
-from fairseq_gist.training.options import DifferentiationOptions, Moment
+from fairseq_gist.training.options import DifferentiationOptions, Moment, records
 
 __all__ = [
     "check_budgets",
@@ -30,6 +32,7 @@ __all__ = [
     "warn_of_changed_options",
     "warn_of_idle_options",
     "warn_of_late",
+    "warn_of_unread_options",
 ]
 
 logger = logging.getLogger(__name__)
@@ -82,14 +85,39 @@ def check_languages(dataset: Any, subset: str, languages: Sequence[str]) -> None
 
 def warn_of_idle_options(options: DifferentiationOptions) -> None:
     """Say which options of differentiation do nothing, as none was asked for."""
-    given = [
-        "--" + field.name.replace("_", "-")
-        for field in fields(DifferentiationOptions)
-        if field.name not in ("differentiate_at", "sharing_plan")
-        and getattr(options, field.name, field.default) != field.default
-    ]
+    given = _given(options, [field.name for field in fields(DifferentiationOptions)])
     if given:
         logger.warning(f"without --differentiate-at {', '.join(given)} does nothing")
+
+
+def warn_of_unread_options(options: DifferentiationOptions) -> None:
+    """Say which options do nothing, as the policy that decides doesn't read them."""
+    by = options.differentiate_by
+    unread = [name for name, option in policy_options().items() if by not in option.defaults]
+    if not records(options):
+        unread += _OF_GRADIENTS
+    given = _given(options, unread)
+    if given:
+        logger.warning(f"{', '.join(given)} does nothing: policy '{by}' doesn't read it")
+
+
+_OF_GRADIENTS = (
+    *(field.name for field in fields(RecordingOptions) if field.name != "units"),
+    "gradients_from",
+    "gradient_window",
+    "save_gradient_statistics",
+)
+
+
+def _given(options: DifferentiationOptions, names: Sequence[str]) -> List[str]:
+    """Return the flags, of these, that differ from their defaults: others can't be told apart."""
+    defaults = {field.name: field.default for field in fields(DifferentiationOptions)}
+    return [
+        "--" + name.replace("_", "-")
+        for name in names
+        if name not in ("differentiate_at", "sharing_plan")
+        and getattr(options, name, defaults[name]) != defaults[name]
+    ]
 
 
 def warn_of_changed_options(model: nn.Module, policy: Policy) -> None:

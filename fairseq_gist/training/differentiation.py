@@ -37,6 +37,7 @@ from fairseq_gist.training.checks import (
     units_split_by,
     warn_of_changed_options,
     warn_of_late,
+    warn_of_unread_options,
 )
 from fairseq_gist.training.options import (
     DifferentiationOptions,
@@ -110,6 +111,7 @@ class Differentiation:
             )
         check_statistics_files(options.save_gradient_statistics, self.moments)
         warn_of_late(self.moments, trainer.cfg.optimization.max_update)
+        warn_of_unread_options(options)
         if not self._records:  # what is wrong with its plan is told now
             plan = self._decide(self.moments[0], None)
             check_trained(self.model, units_split_by(self.model, plan))

@@ -20,6 +20,24 @@ def test_options_without_a_split_are_named(train, tmp_path, caplog):
     assert "without --differentiate-at --size-budget, --gradient-window does nothing" in caplog.text
 
 
+def test_options_that_the_policy_does_not_read_are_named(train, tmp_path, caplog):
+    """As ``fairseq-gist plan`` refuses them, which can tell what is given from defaults."""
+    unread = ["--linkage=complete", "--size-budget=1.3", "--gdps-groups=2", "--sketch-dim=64"]
+    split = ["--max-update=1", "--differentiate-at=8", "--gradient-window=8"]
+    train(tmp_path / "a", *split, "--differentiate-by=attention", *unread)
+    said = [text for text in caplog.messages if text.endswith("policy 'attention' doesn't read it")]
+    flags, _ = said[0].split(" does nothing: ")
+    assert len(said) == 1
+    assert sorted(flags.split(", ")) == sorted(
+        ["--linkage", "--size-budget", "--gdps-groups", "--sketch-dim", "--gradient-window"]
+    )
+    caplog.clear()
+    train(tmp_path / "b", *split, "--gradient-chunks=4", "--linkage=complete", "--sketch-dim=64")
+    assert "does nothing" not in caplog.text
+    train(tmp_path / "c", *split, "--gradient-chunks=4", "--gdps-groups=2")
+    assert "--gdps-groups does nothing: policy 'gradient' doesn't read it" in caplog.text
+
+
 def test_options_changed_after_the_split_are_named(train, tmp_path, caplog):
     split = ["--differentiate-at=4", *WINDOW]
     train(tmp_path, "--max-update=5", *split, "--size-budget=1.5")
