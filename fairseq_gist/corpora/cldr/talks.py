@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import filecmp
 import json
 import logging
 import os
@@ -124,7 +125,8 @@ def link_audio(audio: Path, path: Path) -> None:
     """The same audio at ``path``: a hard link, or a copy where the file system has none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
-        if os.path.samefile(audio, path) or path.stat().st_size == audio.stat().st_size:
+        # of one length alone it may be another recording: speaking twice isn't the same
+        if os.path.samefile(audio, path) or filecmp.cmp(audio, path, shallow=False):
             return
         path.unlink()
     try:
