@@ -72,8 +72,14 @@ class CheckpointError(GistError):
 
 
 def shortened(text: object, length: int = 60) -> str:
-    """Return a text, or what an error of another library says, in one line of bounded length."""
+    """Return a text, or what an error of another library says, in one line of bounded length.
+
+    Characters that a terminal obeys, or that can't be written, are shown by their names.
+    """
     line = " ".join(str(text).split())
     if not line and isinstance(text, BaseException):
         line = type(text).__name__
+    if not line.isprintable():
+        shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        line = "".join(shown)
     return line if len(line) <= length else f"{line[:length]}..."

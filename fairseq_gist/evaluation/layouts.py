@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import statistics
 from pathlib import Path
@@ -14,6 +12,7 @@ from fairseq_gist.evaluation.grid import Grid, comparison_grid, metric_grid
 from fairseq_gist.evaluation.results import Entry, Results
 from fairseq_gist.evaluation.scores import AVERAGE
 from fairseq_gist.files import replacing
+from fairseq_gist.files.tables import csv_of
 
 __all__ = [
     "as_csv",
@@ -75,17 +74,15 @@ def as_markdown(results: Results) -> str:
 
 def as_csv(results: Results) -> str:
     """Return one row a number, in full precision."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["system", "against", "seed", "metric", "language", "quantity", "value"])
+    rows = [["system", "against", "seed", "metric", "language", "quantity", "value"]]
     for entry in results.entries:
-        writer.writerows(_entry_rows(results, entry))
+        rows += _entry_rows(results, entry)
     for comparison in results.comparisons:
         for metric, difference in comparison.differences.items():
             about = [comparison.system, comparison.against, "", results.title(metric), AVERAGE]
             for quantity, value in zip(("difference", "p", "low", "high"), difference):
-                writer.writerow([*about, quantity, repr(value)])
-    return text.getvalue()
+                rows.append([*about, quantity, repr(value)])
+    return csv_of(rows)
 
 
 def as_latex(results: Results) -> str:

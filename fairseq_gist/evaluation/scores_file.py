@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.errors import DataError, OptionError, shortened
 from fairseq_gist.evaluation.metrics import metric_called
 from fairseq_gist.evaluation.packing import pack, unpack
 from fairseq_gist.evaluation.scores import CorpusScores, Scored, Sentences
@@ -155,10 +155,10 @@ def _entries(path: Path) -> List[Any]:
     if not isinstance(entries, list):
         raise DataError(f"{path}: expected a scores file, found JSON without a list 'systems'")
     schema = content.get("schema", 1)
-    if schema not in (1, SCHEMA):
+    if type(schema) is not int or schema not in (1, SCHEMA):
         raise DataError(
-            f"{path}: expected scores of schema {SCHEMA}, found {schema}; read it with the "
-            "version of fairseq-gist that wrote it, or a later one"
+            f"{path}: expected scores of schema {SCHEMA}, found {shortened(repr(schema))}; read "
+            "it with the version of fairseq-gist that wrote it, or a later one"
         )
     return [_upgraded(entry) for entry in entries] if schema == 1 else entries
 

@@ -20,13 +20,16 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_gist.errors import StatisticsError
+from fairseq_gist.errors import StatisticsError, shortened
 from fairseq_gist.gradients.neurons import NeuronGrams, from_arrays, to_arrays
 from fairseq_gist.gradients.statistics_file import read_arrays, write_arrays
 
 __all__ = ["GradientStatistics"]
 
 Floats = NDArray[np.float64]
+
+_LONGEST = 500
+"""Characters of an error, whatever names a file has in it."""
 
 _KINDS = {"f": "floats", "i": "signed integers"}
 
@@ -329,8 +332,8 @@ class GradientStatistics:
             )
         except KeyError as error:
             raise StatisticsError(f"{path}: the array {error} is missing") from None
-        except (StatisticsError, TypeError, ValueError, RecursionError) as error:
-            raise StatisticsError(f"{path}: {error}") from None
+        except Exception as error:  # arrays may be of any kind, and of any shape
+            raise StatisticsError(f"{path}: {shortened(error, _LONGEST)}") from None
 
 
 def _bytes(numbers: NDArray[Any]) -> bytes:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, Dict, Mapping, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_gist.errors import StatisticsError
+from fairseq_gist.errors import StatisticsError, shortened
 from fairseq_gist.files import replacing
 
 __all__ = ["SCHEMA", "read_arrays", "write_arrays"]
@@ -18,17 +17,8 @@ __all__ = ["SCHEMA", "read_arrays", "write_arrays"]
 SCHEMA = 1
 """Version of the file's layout; a reader refuses newer ones."""
 
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    AttributeError,  # a single array, which numpy reads without complaint
-    TypeError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What numpy raises for files that are damaged, or no ``.npz`` at all."""
+_LONGEST = 300
+"""Characters of what another library says."""
 
 
 def write_arrays(path: Union[str, Path], arrays: Mapping[str, Any]) -> None:
@@ -54,12 +44,13 @@ def read_arrays(path: Union[str, Path]) -> Dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
-    except _UNREADABLE as error:
-        raise StatisticsError(f"cannot read gradient statistics {path}: {error}") from None
+    except Exception as error:  # a damaged file can have numpy raise anything
+        reason = shortened(error, _LONGEST)
+        raise StatisticsError(f"cannot read gradient statistics {path}: {reason}") from None
     schema = arrays["schema"].tolist() if "schema" in arrays else None
-    if schema != SCHEMA:
+    if type(schema) is not int or schema != SCHEMA:
         raise StatisticsError(
-            f"{path}: expected gradient statistics of schema {SCHEMA}, found {schema!r}; it "
-            "is another file, or one of a newer fairseq-gist"
+            f"{path}: expected gradient statistics of schema {SCHEMA}, found "
+            f"{shortened(repr(schema))}; it is another file, or one of a newer fairseq-gist"
         )
     return arrays

@@ -66,6 +66,27 @@ def _check_model(model: Mapping[Any, Any], path: str) -> None:
                 f"{path}: expected a tensor for each name of its model, found "
                 f"{type(value).__name__} for '{shortened(str(name))}'"
             )
+        kind = _odd_kind(value)
+        if kind:
+            raise CheckpointError(
+                f"{path}: expected numbers as '{shortened(name)}', found a tensor {kind}"
+            )
+
+
+def _odd_kind(tensor: Any) -> str:
+    """Return what a tensor is that no model has, and that can't be computed with as others are."""
+    import torch
+
+    if tensor.is_complex() or tensor.is_quantized:
+        return f"of {tensor.dtype}"
+    if tensor.layout is not torch.strided:
+        return f"of layout {tensor.layout}"
+    if tensor.device.type != "cpu":
+        return f"without data (of device {tensor.device})"
+    storage = tensor.untyped_storage() if hasattr(tensor, "untyped_storage") else tensor.storage()
+    if tensor.numel() * tensor.element_size() > storage.nbytes():
+        return f"of {tensor.numel():,} numbers, more than it has"
+    return ""
 
 
 def write_checkpoint(content: Dict[str, Any], path: str) -> None:

@@ -292,6 +292,33 @@ class GradientRecorder:
         self._tokens = state["tokens"].to(self._model_device, copy=True)
 
 
+def is_whole(state: Any, languages: int) -> bool:
+    """Return whether that is what :meth:`GradientRecorder.state_dict` gives, and not a damaged one.
+
+    Args:
+        state: of a recorder.
+        languages: how many there are.
+    """
+    if not isinstance(state, Mapping):
+        return False
+    counts = [state.get(name) for name in ("chunks", "updates_per_chunk", "updates")]
+    if not all(type(count) is int and count >= 0 for count in counts) or 0 in counts[:2]:
+        return False
+    chunks, sums, tokens = counts[0], state.get("sums"), state.get("tokens")
+    return (
+        isinstance(tokens, Tensor)
+        and tuple(tokens.shape) == (chunks, languages)
+        and isinstance(sums, list)
+        and len(sums) == chunks
+        and all(isinstance(chunk, dict) for chunk in sums)
+        and all(
+            isinstance(held, Tensor) and held.dim() > 0 and len(held) == languages
+            for chunk in sums
+            for held in chunk.values()
+        )
+    )
+
+
 def _length(place: Tuple[int, int]) -> int:
     return place[1] - place[0]
 

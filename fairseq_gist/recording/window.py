@@ -15,7 +15,7 @@ from fairseq_gist.host.trainer import processes_of
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.wrapping import Handle
 from fairseq_gist.recording.options import RecordingOptions
-from fairseq_gist.recording.recorder import GradientRecorder
+from fairseq_gist.recording.recorder import GradientRecorder, is_whole
 from fairseq_gist.recording.watching import recording, units_to_record
 from fairseq_gist.surgery.shape import shape_of
 
@@ -99,6 +99,9 @@ class RecordingWindow:
         """Return what a checkpoint had gathered, if it was gathered for this."""
         loaded, self._loaded = self._loaded, None
         if loaded is None:
+            return None
+        if not is_whole(loaded, len(self.routing.languages)):
+            logger.warning("the checkpoint's half recorded gradients are dropped: it is damaged")
             return None
         wanted = {
             "moment": moment,

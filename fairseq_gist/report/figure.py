@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from typing import Any, Callable, List, NamedTuple, Sequence, Tuple, Union
+
+from fairseq_gist.files.tables import csv_of
 
 __all__ = ["Drawn", "Figure", "Missing", "Table"]
 
@@ -23,11 +23,7 @@ class Table(NamedTuple):
 
     def to_csv(self) -> str:
         """Return the table in full precision; what is not defined is an empty cell."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.header)
-        writer.writerows([_cell(value) for value in row] for row in self.rows)
-        return text.getvalue()
+        return csv_of([self.header, *([_cell(value) for value in row] for row in self.rows)])
 
 
 class Figure(NamedTuple):

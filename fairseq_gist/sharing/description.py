@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Tuple
+from itertools import combinations
+from typing import Counter, Dict, List, Mapping, Tuple
 
 from fairseq_gist.sharing.division import OWN
 from fairseq_gist.sharing.plan import Partition, SharingPlan
@@ -75,7 +76,6 @@ def plan_in_words(plan: SharingPlan, naming: Naming) -> str:
         pairs = [
             f"{name_pair(one, other)} ({share:.0%})"
             for share, one, other in _together(split, plan.languages)[:5]
-            if share > 0
         ]
         words.append(f"most often together on a split unit: {', '.join(pairs) or 'no pair'}")
     return "\n".join([*words, *_blocks(plan)])
@@ -110,15 +110,17 @@ def name_pair(one: str, other: str) -> str:
 def _together(
     split: Mapping[str, Partition], languages: Tuple[str, ...]
 ) -> List[Tuple[float, str, str]]:
-    """Return the pairs of languages by the share of split units on which they are one group."""
-    pairs = []
-    for j, one in enumerate(languages):
-        for other in languages[j + 1 :]:
-            joint = sum(
-                any(one in group and other in group for group in groups)
-                for groups in split.values()
-            )
-            pairs.append((joint / len(split), one, other))
+    """Return pairs of languages by the share of split units on which they are one group.
+
+    Those that never are are left out.
+    """
+    joint: Counter[Tuple[str, str]] = Counter()
+    for groups in split.values():
+        for group in groups:
+            joint.update(combinations(group, 2))  # sorted, as all groups are
+    pairs = [
+        (joint[pair] / len(split), *pair) for pair in combinations(languages, 2) if pair in joint
+    ]
     return sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2]))
 
 

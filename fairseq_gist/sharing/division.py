@@ -8,10 +8,13 @@ from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
 from fairseq_gist.errors import PlanError
 
-__all__ = ["OWN", "SHARED", "Division", "divided_units"]
+__all__ = ["OWN", "SHARED", "Division", "check_neurons", "divided_units"]
 
 SHARED, OWN = "shared", "own"
 """Names of the two parts of a divided projection; units are ``<path>.shared``, ``<path>.own``."""
+
+_MOST_NEURONS = 1 << 22
+"""Of all blocks of a model together: the memory that a plan takes is bounded by it."""
 
 _RANGE = re.compile(r"^([0-9]{1,9})(?:-([0-9]{1,9}))?$")
 
@@ -92,6 +95,19 @@ class Division:
             raise PlanError(f"division of '{first}': {error}") from None
 
 
+def check_neurons(divisions: Mapping[str, Any]) -> None:
+    """Raise PlanError for divisions, as they stand in a file, of more neurons than models have."""
+    count = 0
+    for first, content in divisions.items():
+        hidden = content.get("hidden") if isinstance(content, Mapping) else None
+        count += hidden if type(hidden) is int and hidden > 0 else 0
+        if count > _MOST_NEURONS:
+            raise PlanError(
+                f"division of '{first}': expected at most {_MOST_NEURONS:,} neurons in all "
+                f"divisions, found {hidden!r} in this one"
+            )
+
+
 def divided_units(first: str, division: Division) -> Tuple[str, str, str, str]:
     """Return the units a division makes of two projections, the shared ones first."""
     paths = (first, division.second)
@@ -118,7 +134,8 @@ def _from_ranges(text: str, hidden: int) -> List[int]:
             raise PlanError(f"expected ranges such as '0-3,7', found '{part.strip()}'")
         low = int(match.group(1))
         high = int(match.group(2) or low)
-        if not low <= high < hidden:  # a typing error shouldn't fill the memory
+        last = numbers[-1] if numbers else -1
+        if not last < low <= high < hidden:  # a typing error shouldn't fill the memory
             raise PlanError(
                 f"expected ascending neurons from 0 to {hidden - 1}, found '{part.strip()}'"
             )

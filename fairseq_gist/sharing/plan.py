@@ -10,15 +10,30 @@ import hashlib
 import json
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (
+    Any,
+    Counter,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
-from fairseq_gist.errors import DataError, PlanError
+from fairseq_gist.errors import DataError, PlanError, shortened
 from fairseq_gist.files import read_text, replacing
-from fairseq_gist.sharing.division import OWN, SHARED, Division
+from fairseq_gist.sharing.division import OWN, SHARED, Division, check_neurons
 from fairseq_gist.sharing.partition import Partition, canonical
-from fairseq_gist.sharing.plan_json import read_layout, write_layout
+from fairseq_gist.sharing.plan_json import check_update, read_layout, write_layout
 
 __all__ = ["Partition", "SharingPlan", "Step"]
+
+_LONGEST = 500
+"""Characters of an error, whatever names a file has in it."""
 
 _PARTS = ("languages", "units", "provenance", "divisions")
 _FACTS = ("sizes", "shared_parameters", "update", "history", "blocks", "is_default")
@@ -149,7 +164,8 @@ class SharingPlan:
         joined = []
         for unit, coarse in other.units.items():
             fine = self.units.get(unit, (self.languages,))
-            if not all(any(set(group) <= set(wide) for wide in coarse) for group in fine):
+            wide = {language: place for place, group in enumerate(coarse) for language in group}
+            if not all(len({wide.get(language) for language in group}) == 1 for group in fine):
                 joined.append(unit)
         return joined
 
@@ -252,9 +268,9 @@ class SharingPlan:
         Raises:
             PlanError: when the text is not a valid plan of a schema this version reads.
         """
-        content = read_layout(text, source)
-        languages = content["languages"]
         try:
+            content = read_layout(text)
+            languages = content["languages"]
             return cls(
                 languages,
                 content["units"],
@@ -267,8 +283,10 @@ class SharingPlan:
                 content.get("blocks"),
                 content.get("default", False),
             )
+        except RecursionError:
+            raise PlanError(f"{source}: no sharing plan is nested that deeply") from None
         except PlanError as error:
-            raise PlanError(f"{source}: {error}") from None
+            raise PlanError(f"{source}: {shortened(error, _LONGEST)}") from None
 
     def save(self, path: Union[str, Path]) -> None:
         """Write the plan's JSON to ``path``, whole or not at all."""
@@ -322,6 +340,7 @@ def _says_something(value: Any) -> bool:
 
 def _divisions_from_json(content: Mapping[str, Any]) -> Dict[str, Division]:
     found = content.get("divisions", {})
+    check_neurons(found)
     return {first: Division.from_json(first, own) for first, own in found.items()}
 
 
@@ -335,18 +354,17 @@ def _step_to_json(step: Step) -> Dict[str, Any]:
 def _step_from_json(content: Any, languages: Sequence[str]) -> Step:
     try:
         plan = SharingPlan(languages, content["units"], None, _divisions_from_json(content))
-        return Step(int(content["update"]), plan)
+        return Step(check_update(content["update"]), plan)
     except (AttributeError, KeyError, TypeError, ValueError, PlanError) as error:
         raise PlanError(f"its 'history' can't be read: {error}") from None
 
 
 def _check_divisions(divisions: Mapping[str, Division], units: Mapping[str, Partition]) -> None:
     """Raise PlanError where a projection is divided twice, or divided and named as a whole."""
-    divided: List[str] = []
-    for first, division in divisions.items():
-        divided += [first, division.second]
-    for path in divided:
-        if divided.count(path) > 1:
+    divided: Counter[str] = Counter(list(divisions))
+    divided.update(division.second for division in divisions.values())
+    for path, times in divided.items():
+        if times > 1:
             raise PlanError(f"the neurons of '{path}' are divided twice")
         if path in units:
             raise PlanError(

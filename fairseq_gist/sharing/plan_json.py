@@ -7,12 +7,15 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 from fairseq_gist.errors import PlanError
 
-__all__ = ["SCHEMA", "read_layout", "write_layout"]
+__all__ = ["SCHEMA", "check_update", "read_layout", "write_layout"]
 
 SCHEMA = 2
 """Version of the JSON layout that is written; a reader refuses newer ones."""
 
 _OLDEST = 1
+
+_LARGEST = 1 << 62
+"""More than any number of parameters or updates."""
 
 _KINDS = {
     "languages": (list, "array"),
@@ -43,24 +46,23 @@ def write_layout(head: Mapping[str, Any], units: Mapping[str, Any]) -> str:
     return f'{{\n{lines},\n  "units": {{\n{own}\n  }}\n}}\n'
 
 
-def read_layout(text: str, source: str) -> Dict[str, Any]:
-    """Return the content of a plan's JSON as of today's schema; ``source`` names it in errors.
+def read_layout(text: str) -> Dict[str, Any]:
+    """Return the content of a plan's JSON as of today's schema.
 
     Raises:
         PlanError: when it isn't JSON, of another schema, or a part is missing or of another kind.
     """
     try:
         content = json.loads(text, object_pairs_hook=_no_duplicates)
-    except PlanError as error:
-        raise PlanError(f"{source}: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise PlanError(f"{source}: not JSON ({error})") from None
+        raise PlanError(f"not JSON ({error})") from None
+    if _schema_of(content) == 1:
+        content = _from_schema_1(content)
+    _check_layout(content)
     try:
-        if _schema_of(content) == 1:
-            content = _from_schema_1(content)
-        _check_layout(content)
-    except PlanError as error:
-        raise PlanError(f"{source}: {error}") from None
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:  # JSON can say it, and no file or terminal can show it
+        raise PlanError(f"expected characters, found half of one ({error.reason})") from None
     return dict(content)
 
 
@@ -123,11 +125,18 @@ def _check_layout(content: Mapping[str, Any]) -> None:
     if not all(isinstance(language, str) for language in content["languages"]):
         raise PlanError(f"'languages' must be names, found {content['languages']!r}")
     _check_sizes(content)
-    if "update" in content and type(content["update"]) is not int:
-        raise PlanError(f"'update' must be a number of updates, found {content['update']!r}")
+    if "update" in content:
+        check_update(content["update"])
     for first, found in content.get("blocks", {}).items():
         if not isinstance(found, dict):
             raise PlanError(f"'blocks' of '{first}' must be a JSON object, found {found!r}")
+
+
+def check_update(found: Any) -> int:
+    """Return a number of updates, or raise PlanError where it is none."""
+    if type(found) is not int or not 0 <= found < _LARGEST:
+        raise PlanError(f"'update' must be a number of updates, found {found!r}")
+    return int(found)
 
 
 def _check_sizes(content: Mapping[str, Any]) -> None:
@@ -135,5 +144,5 @@ def _check_sizes(content: Mapping[str, Any]) -> None:
     if "shared_parameters" in content:
         sizes["shared_parameters"] = content["shared_parameters"]
     for name, size in sizes.items():
-        if type(size) is not int or size < 0:
+        if type(size) is not int or not 0 <= size < _LARGEST:
             raise PlanError(f"expected a number of parameters of '{name}', found {size!r}")

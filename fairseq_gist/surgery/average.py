@@ -78,3 +78,7 @@ def _check_same(
                 f"'{key}' has shape {tuple(tensor.shape)} in {one_name} and "
                 f"{tuple(other[key].shape)} in {other_name}"
             )
+        if tensor.is_floating_point() != other[key].is_floating_point():
+            raise CheckpointError(
+                f"'{key}' is {tensor.dtype} in {one_name} and {other[key].dtype} in {other_name}"
+            )

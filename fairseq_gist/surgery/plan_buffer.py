@@ -11,6 +11,7 @@ from typing import Mapping, Optional
 import torch
 from torch import Tensor, nn
 
+from fairseq_gist.errors import PlanError, shortened
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["PLAN_KEY", "decode_plan", "encode_plan", "plan_in_state", "plan_of", "store_plan"]
@@ -26,6 +27,11 @@ def encode_plan(plan: SharingPlan) -> Tensor:
 
 def decode_plan(buffer: Tensor) -> SharingPlan:
     """Return the plan in ``buffer``; raises PlanError when there is none."""
+    if buffer.dim() != 1 or buffer.is_complex():
+        raise PlanError(
+            f"the checkpoint's sharing plan: expected bytes as integers in a row, found "
+            f"{buffer.dtype} of shape {shortened(tuple(buffer.shape))}; it is damaged"
+        )
     text = bytes(buffer.to("cpu", torch.long).clamp(0, 255).tolist()).decode("utf-8", "replace")
     return SharingPlan.from_json(text, source="the checkpoint's sharing plan")
 

@@ -25,6 +25,7 @@ __all__ = [
     "check_budgets",
     "check_encoder_is_trained",
     "check_languages",
+    "check_not_again",
     "check_statistics_files",
     "check_trained",
     "statistics_file",
@@ -203,6 +204,38 @@ def check_statistics_files(path: Optional[str], moments: Sequence[Moment]) -> No
     for moment in moments:
         file = statistics_file(path, moment, moments)
         check_output(file, option, kind=STATISTICS, force=None)
+
+
+def check_not_again(plan: SharingPlan, moments: Sequence[Moment], update_num: int) -> None:
+    """Refuse to differentiate after an update after which the model was differentiated before.
+
+    That is what a run with the same options comes to whose updates count anew. A model that is
+    differentiated after another update may be meant to be split further, which is said.
+
+    Args:
+        plan: that the model follows.
+        moments: of the run.
+        update_num: updates it has made.
+
+    Raises:
+        OptionError: for one of these moments.
+    """
+    before = [step.update for step in plan.steps if step.update > update_num]
+    later = [moment.update for moment in moments if moment.update > update_num]
+    if not before or not later:
+        return
+    anew = (
+        f"the checkpoint's model was differentiated after update {before[-1]} already (plan "
+        f"{plan.signature}), and updates count anew from {update_num}, as with --reset-optimizer, "
+        "--finetune-from-model, or a checkpoint without optimizer state"
+    )
+    again = sorted(set(before) & set(later))
+    if again:
+        raise OptionError(
+            f"--differentiate-at {again[0]}: {anew}; leave the option out to train the model on, "
+            "or name another update to split it further"
+        )
+    logger.warning(f"--differentiate-at {later[0]}: {anew}. It will be split further then")
 
 
 def warn_of_late(moments: Sequence[Moment], last: Optional[int]) -> None:

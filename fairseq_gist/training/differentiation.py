@@ -31,6 +31,7 @@ from fairseq_gist.training.checks import (
     check_budgets,
     check_encoder_is_trained,
     check_languages,
+    check_not_again,
     check_statistics_files,
     check_trained,
     statistics_file,
@@ -241,6 +242,8 @@ class Differentiation:
                 f"--differentiate-at {missed[-1]}: the checkpoint, of update {update_num}, was "
                 "never split; name a later update, or start from an earlier checkpoint"
             )
+        if splits and plan is not None:
+            check_not_again(plan, self.moments, update_num)
         if missed and splits:
             warn_of_changed_options(
                 self.model, policy_at(self.options, self.moments[len(missed) - 1])

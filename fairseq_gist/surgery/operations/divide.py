@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from fairseq_gist.architectures import architecture_of
-from fairseq_gist.errors import OptionError, PlanError, SurgeryError
+from fairseq_gist.errors import CheckpointError, OptionError, PlanError, SurgeryError
 from fairseq_gist.nn.divided import DividedInput, DividedOutput
 from fairseq_gist.nn.leaves import Leaf, leaf_of
 from fairseq_gist.sharing.division import OWN, SHARED, Division
@@ -130,6 +130,7 @@ class Divide(Operation):
         for path, is_first in self._projections:
             dim = _dim(is_first)
             pieces = {part: _entries(state, f"{path}.{part}") for part in (SHARED, OWN)}
+            self._check_pieces(path, pieces, dim)
             for part, entries in pieces.items():
                 for name in entries:
                     del state[f"{path}.{part}.{name}"]
@@ -138,6 +139,18 @@ class Divide(Operation):
                     both = torch.cat([tensor, pieces[OWN][name]], dim)
                     tensor = torch.empty_like(both).index_copy_(dim, order.to(both.device), both)
                 state[f"{path}.{name}"] = tensor
+
+    def _check_pieces(
+        self, path: str, pieces: Mapping[str, Mapping[str, Tensor]], dim: int
+    ) -> None:
+        """Raise CheckpointError unless both parts are there, with all of their neurons."""
+        for part, neurons in ((SHARED, self.division.shared), (OWN, self.division.own)):
+            weight = pieces[part].get("weight")
+            if weight is None or weight.dim() <= dim or weight.size(dim) != len(neurons):
+                raise CheckpointError(
+                    f"the checkpoint's plan divides '{path}', and of the part '{part}' it has no "
+                    f"weight of {len(neurons)} neurons: it is damaged"
+                )
 
 
 OPERATION = Divide

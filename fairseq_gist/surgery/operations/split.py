@@ -7,7 +7,7 @@ the others get exact copies.
 from __future__ import annotations
 
 import re
-from typing import Dict, List, MutableMapping, Optional, Set, Tuple
+from typing import Dict, List, Mapping, MutableMapping, Optional, Set, Tuple
 
 from torch import Tensor, nn
 from torch.nn import Parameter
@@ -118,6 +118,7 @@ class Split(Operation):
 
     def extract(self, state: MutableMapping[str, Tensor], language: str) -> None:
         """Keep the copy of the group of ``language``."""
+        self._check_copies(state)
         group = self.group_of[self.languages.index(language)]
         for key in list(state):
             match = COPY.match(key)
@@ -126,6 +127,26 @@ class Split(Operation):
             tensor = state.pop(key)
             if int(match.group("group")) == group:
                 state[f"{match.group('path')}.{match.group('name')}"] = tensor
+
+    def _check_copies(self, state: Mapping[str, Tensor]) -> None:
+        """Raise CheckpointError unless every group has a copy of the unit, and all have the same.
+
+        A module that is tied to the unit's may lie in a state dict under one name alone.
+        """
+        copies: Dict[str, Dict[int, Set[str]]] = {}
+        for match in filter(None, map(COPY.match, state)):
+            found = copies.setdefault(match.group("path"), {})
+            found.setdefault(int(match.group("group")), set()).add(match.group("name"))
+        groups = set(self.group_of)
+        for path in self.paths:
+            there = copies.get(path, {})
+            names = set().union(*there.values()) if there else set()
+            lacking = sorted(group for group in groups if there.get(group, set()) != names)
+            if lacking or (not there and path == self.paths[0]):
+                raise CheckpointError(
+                    f"the checkpoint's plan splits '{path}' among {len(groups)} groups, and of "
+                    f"group {lacking[0] if lacking else 0} it has no whole copy: it is damaged"
+                )
 
 
 OPERATION = Split
