@@ -134,8 +134,12 @@ def _from_ranges(text: str, hidden: int) -> List[int]:
             raise PlanError(f"expected ranges such as '0-3,7', found '{part.strip()}'")
         low = int(match.group(1))
         high = int(match.group(2) or low)
-        last = numbers[-1] if numbers else -1
-        if not last < low <= high < hidden:  # a typing error shouldn't fill the memory
+        if numbers and low <= numbers[-1]:
+            raise PlanError(
+                f"neurons should be ascending, each once; found '{part.strip()}' after "
+                f"{numbers[-1]}"
+            )
+        if not low <= high < hidden:  # a typing error shouldn't fill the memory
             raise PlanError(
                 f"expected ascending neurons from 0 to {hidden - 1}, found '{part.strip()}'"
             )

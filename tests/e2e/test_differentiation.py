@@ -89,3 +89,24 @@ def _model(path):
     from fairseq import checkpoint_utils
 
     return checkpoint_utils.load_checkpoint_to_cpu(str(path))["model"]
+
+
+ANEW = ["--gradient-window=4", "--gradient-chunks=4", "--reset-optimizer", "--reset-dataloader"]
+
+
+def test_a_model_is_not_differentiated_again_because_updates_count_anew(
+    train, differentiated, tmp_path, caplog
+):
+    """The same options, with the optimizer reset: the moment comes a second time."""
+    again = [f"--restore-file={differentiated.checkpoint}", *ANEW, "--reset-meters"]
+    with pytest.raises(
+        SystemExit,
+        match=r"--differentiate-at 6: the checkpoint's model was differentiated after update 6 "
+        r"already \(plan \w+\), and updates count anew from 0, .* leave the option out to train",
+    ):
+        train(tmp_path / "again", *again, "--differentiate-at=6", "--max-update=8")
+    caplog.clear()
+    further = train(tmp_path / "further", *again, "--differentiate-at=5", "--max-update=5")
+    assert "It will be split further then" in caplog.text
+    before = plan_in_state(differentiated.load()["model"])
+    assert plan_in_state(further.load()["model"]).refines(before)

@@ -8,7 +8,7 @@ from torch import nn
 
 from fairseq_gist.errors import StatisticsError
 from fairseq_gist.recording.options import RecordingOptions
-from fairseq_gist.recording.recorder import GradientRecorder
+from fairseq_gist.recording.recorder import GradientRecorder, is_whole
 from fairseq_gist.surgery.units import find_units
 
 LANGUAGES = ["de", "es"]
@@ -210,3 +210,17 @@ def test_memory_is_told():
 def _model_of_many():
     model = nn.Sequential(nn.Linear(1023, 1024))
     return GradientRecorder(model, find_units(model), range(16), RecordingOptions(16))
+
+
+def test_a_damaged_state_is_told_from_a_whole_one(straight):
+    _update(straight, (1, 2), (1, 1))
+    state = straight.state_dict()
+    assert is_whole(state, len(LANGUAGES))
+    for damaged in (
+        None, 7, [state], {}, {**state, "chunks": 0}, {**state, "chunks": 3},
+        {**state, "updates": True}, {**state, "updates_per_chunk": "2"}, {**state, "sums": None},
+        {**state, "sums": [{}]}, {**state, "sums": [[], []]}, {**state, "sums": [{"0": 1.0}, {}]},
+        {**state, "sums": [{"0": torch.zeros(3, 8)}, {}]}, {**state, "tokens": torch.zeros(2)},
+        {key: value for key, value in state.items() if key != "tokens"},
+    ):  # fmt: skip
+        assert not is_whole(damaged, len(LANGUAGES)), damaged

@@ -1,5 +1,8 @@
 """The table of a plan."""
 
+import random
+from itertools import combinations
+
 import pytest
 
 from fairseq_gist.architectures import PLAIN
@@ -7,6 +10,7 @@ from fairseq_gist.sharing.description import describe_groups, describe_plan, pla
 from fairseq_gist.sharing.plan import SharingPlan
 
 LANGUAGES = ["de", "es", "nl"]
+MANY = [f"l{number}" for number in range(9)]
 FC1, NORM, EMBED = "decoder.layers.0.fc1", "decoder.layers.1.final_layer_norm", "decoder.layer_norm"
 
 
@@ -69,3 +73,24 @@ def test_languages_that_share_nothing():
 
 def test_a_plan_without_units():
     assert "0 of 0 units" in describe_plan(SharingPlan(LANGUAGES, {}), PLAIN)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_who_is_most_often_together_is_counted_as_by_hand(seed):
+    source = random.Random(seed)
+    units = {}
+    for number in range(7):
+        groups = [[] for _ in range(source.randint(2, 4))]
+        for language in MANY:
+            source.choice(groups).append(language)
+        units[f"decoder.layers.{number}.fc1"] = [group for group in groups if group]
+    split = [groups for groups in units.values() if len(groups) > 1]
+
+    def share(*pair):
+        return sum(any(set(pair) <= set(group) for group in groups) for groups in split)
+
+    shares = sorted((-share(*pair) / len(split), *pair) for pair in combinations(MANY, 2))
+    named = ", ".join(f"{one}-{other} ({-part:.0%})" for part, one, other in shares[:5])
+    assert f"most often together on a split unit: {named}" in plan_in_words(
+        SharingPlan(MANY, units), PLAIN
+    )

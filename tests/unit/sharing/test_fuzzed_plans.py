@@ -61,8 +61,8 @@ def test_a_broken_plan_is_a_plan_or_one_line(plan, count):
     ("changes", "message"),
     [
         ({"hidden": 999999999, "own": "0-999999998"}, "at most 4,194,304 neurons in all divisions"),
-        ({"hidden": 65536, "own": ",".join(["0-65534"] * 9999)}, "ascending neurons"),
-        ({"hidden": 8, "own": "3,2"}, "expected ascending neurons from 0 to 7, found '2'"),
+        ({"hidden": 65536, "own": ",".join(["0-65534"] * 9999)}, "ascending, each once"),
+        ({"hidden": 8, "own": "3,2"}, "ascending, each once; found '2' after 3"),
     ],
 )
 def test_a_small_plan_takes_little_memory(changes, message):

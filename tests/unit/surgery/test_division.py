@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_gist.architectures import PLAIN
-from fairseq_gist.errors import PlanError, SurgeryError
+from fairseq_gist.errors import CheckpointError, PlanError, SurgeryError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.policies import decide
 from fairseq_gist.policies.situation import Situation
@@ -343,3 +343,15 @@ def test_policies_leave_divisions_as_they_are():
 
 def test_a_plan_says_what_is_divided():
     assert f"neurons of {FC1}: 8 of 12 shared (67%)" in describe_plan(plan_for(zoo.plain()), PLAIN)
+
+
+@pytest.mark.parametrize("part", ["shared.weight", "own.copies.0.weight"])
+def test_a_checkpoint_that_lacks_a_part_is_not_exported(part):
+    model, _, _ = divided()
+    state = {key: value for key, value in model.state_dict().items() if key != f"{FC1}.{part}"}
+    with pytest.raises(CheckpointError, match=f"'{FC1}.*it is damaged"):
+        export_state(state, "de")
+    cut = dict(model.state_dict())
+    cut[f"{FC1}.shared.weight"] = cut[f"{FC1}.shared.weight"][:3]
+    with pytest.raises(CheckpointError, match="of the part 'shared' it has no weight of 8 neurons"):
+        export_state(cut, "de")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -241,6 +243,20 @@ def test_export_names_what_it_does_not_know():
     state["encoder.fc1.copies.0.weight"] = torch.zeros(1)
     with pytest.raises(CheckpointError, match=r"copies of 'encoder\.fc1', which its plan lacks"):
         export_state(state, "de")
+
+
+@pytest.mark.parametrize("gone", [r"\.copies\.", r"\.copies\.1\.", r"\.copies\.1\.bias$"])
+def test_a_checkpoint_that_lacks_copies_is_not_exported(gone):
+    state = model_with(fc1=PAIRS).state_dict()
+    split = next(key for key in state if ".copies." in key).partition(".copies.")[0]
+    left = {
+        key: tensor
+        for key, tensor in state.items()
+        if not (key.startswith(split) and re.search(gone, key))
+    }
+    assert len(left) < len(state)
+    with pytest.raises(CheckpointError, match=rf"splits '{split}' among .* no whole copy"):
+        export_state(left, "de")
 
 
 # -- counting
