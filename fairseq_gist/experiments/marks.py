@@ -65,6 +65,14 @@ class Marks:
         is_done = bool(mark["done"]) and all(Path(path).exists() for path in step.makes)
         return State(is_done)
 
+    def is_new(self, step: Step) -> bool:
+        """Tell whether a step that is to be done starts from nothing: it was never begun, or done.
+
+        Otherwise it goes on from where it was stopped.
+        """
+        mark = self._read(step)
+        return mark is None or bool(mark["done"])
+
     def begin(self, step: Step) -> None:
         """Note that a step has begun, so that nothing else goes on from what it leaves."""
         self._write(step, False, self.seconds(step))

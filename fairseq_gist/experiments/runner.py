@@ -119,6 +119,8 @@ class Runner:
         started = time.monotonic()
         for path in [*step.makes, step.log]:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if self._marks.is_new(step) and self._matrix.has_own_log(step) and Path(step.log).is_file():
+            Path(step.log).unlink()
         self._marks.begin(step)
         is_done = False
         try:

@@ -77,8 +77,10 @@ class Matrix:
         self.steps: Dict[str, Step] = {}
         self._producers: Dict[str, Step] = {}
         self._by_folder: Dict[str, List[Step]] = {}
+        self._logs: Dict[str, int] = {}
         for step in self._all_steps():
             self.steps[step.key] = step
+            self._logs[step.log] = self._logs.get(step.log, 0) + 1
             self._by_folder.setdefault(step.folder, []).append(step)
             for path in step.makes:
                 other = self._producers.setdefault(path, step)
@@ -106,6 +108,10 @@ class Matrix:
             for step in self._by_folder.get(folder, [])
         ]
         return [step for step in [*self.own_steps(run), *several] if step.template in goals]
+
+    def has_own_log(self, step: Step) -> bool:
+        """Tell whether a step writes its log alone."""
+        return self._logs[step.log] == 1
 
     def producers_of(self, step: Step) -> List[Step]:
         """Return the steps that make what a step needs."""

@@ -365,6 +365,6 @@ def test_many_into_one_has_to_say_by_what_it_is_scored(
 
 
 def test_empty_translations_are_counted(data: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write_output(Path("a"), "tst", {place: "" for place in range(len(GOOD))}, GOOD)
+    write_output(Path("a"), "tst", dict.fromkeys(range(len(GOOD)), ""), GOOD)
     assert score("one=a") == 0
     assert "system 'one' (a): 6 of 6 translations are empty" in caplog.text

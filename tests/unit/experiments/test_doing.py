@@ -239,6 +239,36 @@ def _sleeping(seconds):
     return [int(match[1]) for match in found if match]
 
 
+def test_a_log_is_of_what_is_there_now(toy):
+    """Of one training in all its parts; not of one before, with other settings."""
+    text = TOML.replace("echo $* >>", "echo $*; echo $* >>").replace("{folder}/left", "{out}/go/x")
+    toy.file.write_text(text)
+    log = toy.out / "base-1" / "train.log"
+    with pytest.raises(GistError, match="train failed with 1"):
+        toy.do(only=["base"])
+    (toy.out / "go").mkdir()
+    toy.do(only=["base"])
+    lines = log.read_text().splitlines()
+    assert [lines[0], lines[-1]] == ["--updates 2 --word plain --width 1"] * 2
+    assert "touch" in lines[1]
+    toy.do("updates=5", only=["base"], again=True)
+    assert log.read_text() == "--updates 5 --word plain --width 1\n"
+    (toy.out / "base-1" / "model").unlink()
+    (toy.out / "scores" / "base-1.json").unlink()
+    toy.do("updates=5", only=["base"])
+    assert log.read_text() == "--updates 5 --word plain --width 1\n"
+
+
+def test_steps_with_one_log_add_to_it(toy):
+    text = TOML.replace("[steps.data]", '[steps.data]\nlog = "{out}/log"\n')
+    text = text.replace("echo data > {out}/data", "echo data | tee {out}/data")
+    text += '[steps.more]\nper = "experiment"\nneeds = "{out}/data"\nmakes = "{out}/more"\n'
+    text += 'log = "{out}/log"\ncommands = "sh -c \'echo more | tee {out}/more\'"\n'
+    toy.file.write_text(text.replace('["score"]', '["score", "more"]'))
+    toy.do(only=["base"])
+    assert (toy.out / "log").read_text() == "data\nmore\n"
+
+
 def test_a_full_disk_is_one_line_and_ends_what_runs(toy):
     text = TOML.replace("echo data > {out}/data", "echo data; sleep 4321.125")
     toy.file.write_text(
