@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from fairseq_gist.errors import DataError
+from fairseq_gist.errors import DataError, shortened
 from fairseq_gist.experiments.steps import Step
 from fairseq_gist.files import read_object, replacing
 
@@ -179,4 +179,4 @@ def _difference(before: Sequence[Sequence[str]], now: Sequence[Sequence[str]]) -
         end += 1
     context = max(0, start - 1)  # the option whose value it is
     was, is_ = old[context : len(old) - end], new[context : len(new) - end]
-    return f"was '{' '.join(was)}', is '{' '.join(is_)}'"
+    return f"was '{shortened(' '.join(was))}', is '{shortened(' '.join(is_))}'"

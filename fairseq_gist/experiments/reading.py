@@ -99,11 +99,12 @@ def _check_settings(document: Document, name: str) -> None:
         value = settings.get(key)
         if isinstance(value, list):
             if len(value) < least:
-                raise DataError(
-                    f"{key}: expected {least} or more, found {', '.join(map(str, value))}"
-                )
+                found = ", ".join(map(str, value)) or "none"
+                raise DataError(f"{name}: settings.{key}: expected {least} or more, found {found}")
         elif not isinstance(value, (int, float)) or value < least:
-            raise DataError(f"{key}: expected a number from {least} on, found {value!r}")
+            raise DataError(
+                f"{name}: settings.{key}: expected a number from {least} on, found {value!r}"
+            )
     if "seeds" not in settings:
         raise DataError(f"{name}: settings: has no 'seeds', a list of numbers such as [1]")
     seeds = settings["seeds"]

@@ -107,7 +107,11 @@ def test_changes_that_cannot_work_are_refused(toy, change, message):
         ("[comparisons]\nbaseline = 'x'\n", "comparisons.baseline: expected some of base"),
         ("[comparisons]\npairs = ['x']\n", "comparisons.pairs: expected two systems, found 'x'"),
         ("[at_least]\nupdates = 3\n", "updates: expected a number from 3 on, found 2"),
-        ("[at_least]\nlanguages = 3\n", "languages: expected 3 or more, found de, ro"),
+        ("[at_least]\nlanguages = 3\n", "settings.languages: expected 3 or more, found de, ro"),
+        (
+            "[at_least]\nlanguages = 1\n[profiles.none.settings]\nlanguages = []",
+            "^toy: settings.languages: expected 1 or more, found none$",
+        ),
         (
             "[required]\ncorpus = 'where the speech is'\n",
             "give --set corpus=...: where the speech is",
@@ -118,8 +122,9 @@ def test_descriptions_with_mistakes_are_refused(tmp_path, text, message):
     head, _, tail = text.partition("\n")
     is_top = not head.startswith("[")
     whole = f"{head}\n{TOML}" if is_top else f"{TOML}\n{head}\n{tail}"
+    profiles = ["none"] if "profiles.none" in text else []
     with pytest.raises(DataError, match=message):
-        Toy(tmp_path, whole).experiment()
+        Toy(tmp_path, whole).experiment(profiles=profiles)
 
 
 WRONG = (7, -1.5, True, "x y", [], [7], ["x"], [[]], [{}], {}, {"x": 7}, {"x": []}, {"x": {}})

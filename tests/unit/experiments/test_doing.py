@@ -91,6 +91,18 @@ def test_other_settings_are_refused_or_made_again(toy):
     assert records(toy)["wide", 1]["figures"]["size"] == 35
 
 
+def test_commands_that_differ_in_much_are_said_by_where_it_begins(toy):
+    toy.do(only=["base"])
+    toy.file.write_text(
+        TOML.replace("--word {word}", " ".join(f"--more-{n} {n}" for n in range(99)))
+    )
+    with pytest.raises(
+        GistError, match=r"was '2 --word .*', is '2 --more-0 0 --more-1 .*\.\.\.';"
+    ) as told:
+        toy.do(only=["base"])
+    assert len(str(told.value)) < 800
+
+
 def test_what_stopped_half_way_is_not_gone_on_from_with_other_settings(toy):
     toy.file.write_text(TOML.replace('"touch {folder}/left"', '"false"'))
     with pytest.raises(GistError, match="base, seed 1: train failed with 1, see .*train.log"):
