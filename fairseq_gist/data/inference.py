@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+import functools
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 from fairseq.data.audio.data_cfg import S2TDataConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairseq_gist.data.dataset import LanguageDataset
-from fairseq_gist.nn.rows import index_on
+from fairseq_gist.data.known_rows import tell_rows
+from fairseq_gist.nn.rows import index_on, values_of
+from fairseq_gist.nn.wrapping import Forward, Wrapper, wrap, wrapper_of
 
-__all__ = ["audio_dataset", "prefix_of", "put_language", "without_languages"]
+__all__ = [
+    "audio_dataset",
+    "for_models",
+    "languages_by_prefix",
+    "prefix_of",
+    "put_language",
+    "without_languages",
+]
+
+_OF_LANGUAGES = ("lang_ids", "utterances")
+"""What only a model that routes its rows knows of a batch."""
 
 
 def audio_dataset(
@@ -40,9 +53,65 @@ def prefix_of(sample: Dict[str, Any], tags: List[int]) -> Tensor:
     return torch.tensor([tags] * audio.size(0), dtype=torch.long, device=audio.device)
 
 
+def languages_by_prefix(generator: Any, tags: Sequence[Optional[int]]) -> Any:
+    """Have a generator take the rows' languages from their prefix where the batch doesn't say them.
+
+    So they come about where fairseq builds the batch itself, as its hub's interface does.
+
+    Args:
+        generator: fairseq's, whose ``generate`` is replaced.
+        tags: the tag's token for each language, `[languages]`; None for one without a tag.
+    """
+    generator.generate = functools.partial(_generate, generator.generate, tags)
+    return generator
+
+
+def _generate(
+    generate: Any, tags: Sequence[Optional[int]], models: List[Any], sample: Any, **kwargs: Any
+) -> Any:
+    prefix, own = kwargs.get("prefix_tokens"), sample["net_input"]
+    if prefix is not None and "lang_ids" not in own and any(map(_routes, models)):
+        language_of = {tag: language for language, tag in enumerate(tags) if tag is not None}
+        found = [language_of.get(token) for token in values_of(prefix[:, 0])]
+        if None not in found:
+            ids = index_on(own["src_tokens"].device, [one for one in found if one is not None])
+            sample = {**sample, "net_input": {**own, "lang_ids": ids}}
+    return generate(models, sample, **kwargs)
+
+
+def for_models(sample: Dict[str, Any], models: Sequence[Any]) -> Dict[str, Any]:
+    """Return ``sample`` as every one of ``models`` can take it, stock ones among them."""
+    tell_rows(sample)
+    if not any(map(_routes, models)):
+        return without_languages(sample)
+    for model in models:
+        if not _routes(model) and wrapper_of(model.encoder, _Forgets) is None:
+            wrap(model.encoder, _Forgets())
+    return sample
+
+
+def _routes(model: Any) -> bool:
+    return hasattr(model, "routing")
+
+
+class _Forgets(Wrapper):
+    """Keeps what a stock encoder doesn't know from it, where others of an ensemble need it."""
+
+    level = 0
+
+    def around(self, module: nn.Module, forward: Forward) -> Forward:
+        """Return ``forward`` without arguments that tell languages."""
+        return functools.partial(_without_ids, forward)
+
+
+def _without_ids(forward: Forward, *args: Any, **kwargs: Any) -> Any:
+    return forward(*args, **{k: value for k, value in kwargs.items() if k not in _OF_LANGUAGES})
+
+
 def without_languages(sample: Dict[str, Any]) -> Dict[str, Any]:
     """Return ``sample`` without the language ids, which a stock model doesn't know."""
     if not sample:
         return sample
-    net_input = {key: value for key, value in sample["net_input"].items() if key != "lang_ids"}
+    own = sample["net_input"]
+    net_input = {key: value for key, value in own.items() if key != "lang_ids"}
     return {**sample, "net_input": net_input}

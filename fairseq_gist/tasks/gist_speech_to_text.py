@@ -14,11 +14,11 @@ from fairseq_gist.architectures import all_architectures
 from fairseq_gist.data.batches import epoch_batches
 from fairseq_gist.data.inference import (
     audio_dataset,
+    for_models,
+    languages_by_prefix,
     prefix_of,
     put_language,
-    without_languages,
 )
-from fairseq_gist.data.known_rows import tell_rows
 from fairseq_gist.data.manifest import ManifestReader, languages_in
 from fairseq_gist.data.model_languages import ModelLanguages
 from fairseq_gist.data.rows import RowDataset
@@ -296,7 +296,7 @@ class GistSpeechToTextTask(ModelInputsTask):
         **kwargs: Any,
     ) -> Any:
         """Run forward and backward, gradients recorded where that is due."""
-        sample = _for_model(sample, model)
+        sample = for_models(sample, [model])
         if self._differentiation is None:
             with one_line_errors():
                 self._check_trainer_is_known()
@@ -324,7 +324,7 @@ class GistSpeechToTextTask(ModelInputsTask):
 
     def valid_step(self, sample: Dict[str, Any], model: Any, criterion: Any) -> Any:
         """Return the loss of a validation batch."""
-        return super().valid_step(_for_model(sample, model), model, criterion)
+        return super().valid_step(for_models(sample, [model]), model, criterion)
 
     def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
         """Take a step, and differentiate after it if this is the moment."""
@@ -335,6 +335,14 @@ class GistSpeechToTextTask(ModelInputsTask):
                 self._differentiation.after_update(update_num + 1)
 
     # -- inference ----------------------------------------------------------------------------
+
+    def build_generator(self, *args: Any, **kwargs: Any) -> Any:
+        """Build fairseq's generator, which learns the languages of a batch from its prefix."""
+        return languages_by_prefix(super().build_generator(*args, **kwargs), self._tags())
+
+    def _tags(self) -> List[Optional[int]]:
+        tags = self.model_languages.tags()
+        return [None if tag is None else self.tgt_dict.index(tag) for tag in tags]
 
     def inference_step(
         self,
@@ -350,10 +358,8 @@ class GistSpeechToTextTask(ModelInputsTask):
                 prefix_tokens = self._put_asked_language(sample, prefix_tokens)
             ids = sample["net_input"].get("lang_ids")
             if ids is not None and prefix_tokens is not None and prefix_tokens.size(1) > 0:
-                tags = self.model_languages.tags()
-                tokens = [None if tag is None else self.tgt_dict.index(tag) for tag in tags]
-                check_tags(LanguageBatch(ids, self.languages), prefix_tokens[:, 0], tokens)
-        sample = _for_model(sample, models[0])
+                check_tags(LanguageBatch(ids, self.languages), prefix_tokens[:, 0], self._tags())
+        sample = for_models(sample, models)
         return super().inference_step(generator, models, sample, prefix_tokens, constraints)
 
     def _put_asked_language(self, sample: Dict[str, Any], prefix_tokens: Any) -> Any:
@@ -377,8 +383,3 @@ class GistSpeechToTextTask(ModelInputsTask):
             if self.languages:
                 self._asked_language()
         return audio_dataset(self.data_cfg, src_tokens, src_lengths, self.inputs)
-
-
-def _for_model(sample: Dict[str, Any], model: Any) -> Dict[str, Any]:
-    tell_rows(sample)
-    return sample if hasattr(model, "routing") else without_languages(sample)

@@ -1,10 +1,14 @@
 """Beam search with languages mixed in a batch."""
 
+from argparse import Namespace
+
 import pytest
 import torch
+from fairseq.models.speech_to_text.hub_interface import S2THubInterface
 
 from fairseq_gist.errors import RoutingError
 from fairseq_gist.languages.rows import LANGUAGE_TAG
+from tests.e2e.conftest import SMALL_MODEL
 from tests.e2e.helpers import batch_of, build, differentiate_at_random, rows_of, translate
 
 
@@ -81,3 +85,47 @@ def test_activation_checkpointing_routes_the_recomputation(data):
     for name, gradient in results[0].items():
         difference = (gradient - results[1][name]).abs().max().item()
         assert difference <= 1e-6 * largest, f"{name} differs by {difference}, largest {largest}"
+
+
+def test_ensembles_with_stock_models_in_any_order(parts, data):
+    """Each member alone, and the mean of two: the order of the members makes no difference."""
+    task, model, sample = parts
+    _, stock, _ = build(data, model=["--arch=s2t_transformer_xs", *SMALL_MODEL[1:]])
+    stock.eval()
+    alone = [translate_all(task, [one], sample) for one in (model, stock)]
+    assert alone[0] != alone[1]
+    one, other = (translate_all(task, each, sample) for each in ([model, stock], [stock, model]))
+    assert [[t for t, _ in row] for row in one] == [[t for t, _ in row] for row in other]
+    worst = max(abs(a[1] - b[1]) for x, y in zip(one, other) for a, b in zip(x, y))
+    assert worst < 1e-6, f"scores differ by {worst}"
+
+
+def translate_all(task, models, sample):
+    generator = task.build_generator(models, hub_options())
+    found = task.inference_step(generator, models, sample, prefix_tokens=sample["target"][:, :1])
+    return [[(each["tokens"].tolist(), each["score"].item()) for each in row] for row in found]
+
+
+def hub_options():
+    return Namespace(beam=5, max_len_b=12, prefix_size=1)
+
+
+def test_the_hub_s_interface_takes_the_language_from_its_prefix(parts):
+    task, model, sample = parts
+    generator = task.build_generator([model], hub_options())
+    rows = sample["net_input"]["lang_ids"].tolist()
+    row, language = 3, task.languages[rows[3]]
+    audio = {
+        "src_tokens": sample["net_input"]["src_tokens"][row : row + 1],
+        "src_lengths": sample["net_input"]["src_lengths"][row : row + 1],
+        "prev_output_tokens": None,
+    }
+    own = {"net_input": audio, "target_lengths": None, "speaker": None}
+    text = S2THubInterface.get_prediction(task, model, generator, own, tgt_lang=language)
+    mixed = task.inference_step(
+        task.build_generator([model], hub_options()),
+        [model],
+        sample,
+        prefix_tokens=sample["target"][:, :1],
+    )
+    assert text == S2THubInterface.detokenize(task, mixed[row][0]["tokens"])
