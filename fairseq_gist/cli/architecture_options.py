@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
-from typing import Any
+from typing import Any, List
 
 from fairseq_gist.architectures import Architecture, all_architectures
 from fairseq_gist.cli.dataclass_options import add_options, flags_of
 from fairseq_gist.errors import OptionError
 
-__all__ = ["add_architecture_options", "options_of"]
+__all__ = ["add_architecture_options", "architecture_flags", "options_of"]
 
 
 def add_architecture_options(parser: argparse.ArgumentParser, default: str) -> None:
@@ -24,6 +24,12 @@ def add_architecture_options(parser: argparse.ArgumentParser, default: str) -> N
         if architecture.options is not None:
             group = parser.add_argument_group(f"{architecture.summary} (default: {default})")
             add_options(group, architecture.options)
+
+
+def architecture_flags(args: argparse.Namespace) -> List[str]:
+    """Return the flags of architectures that were given, of all that have some."""
+    own = [one.options for one in all_architectures().values() if one.options is not None]
+    return [flag for options in own for flag in flags_of(args, options)]
 
 
 def options_of(

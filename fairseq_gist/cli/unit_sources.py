@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any, List, NamedTuple, Optional, Sequence
 
 from fairseq_gist.architectures import of_arch, recognise
-from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
+from fairseq_gist.cli.architecture_options import (
+    add_architecture_options,
+    architecture_flags,
+    options_of,
+)
 from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import OptionError
 from fairseq_gist.gradients.shape import shape_of_statistics
@@ -16,6 +21,9 @@ from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.sharing.shape import ModelShape
 
 __all__ = ["UnitSource", "add_source_arguments", "read_source"]
+
+
+_NAME = re.compile(r"\S+")
 
 
 class UnitSource(NamedTuple):
@@ -71,6 +79,9 @@ def read_source(args: argparse.Namespace) -> UnitSource:
     """
     if args.arch is None and args.dict_size is not None:
         raise OptionError("--dict-size is for --arch only; the other sources know it")
+    flags = architecture_flags(args) if args.arch is None else []
+    if flags:
+        raise OptionError(f"{flags[0]} is for --arch only; the other sources need no folder")
     if args.statistics is not None:
         if args.languages is not None:
             raise OptionError("--languages: the statistics are of languages already")
@@ -101,8 +112,10 @@ def _from_checkpoint(path: str, languages: Optional[List[str]], trusted: bool) -
     if plan is not None:
         languages = list(plan.languages)
     settings = model_settings(content, path)
-    if languages is None and getattr(settings, "language_key", None) not in (None, TARGET):
-        languages = _listed(settings.languages)
+    named = getattr(settings, "languages", None)
+    by_target = getattr(settings, "language_key", None) in (None, TARGET)
+    if languages is None and named and not by_target:
+        languages = _listed(named)
     if languages is None:
         raise OptionError(
             f"--languages: {path} isn't differentiated, so it doesn't say its languages; name "
@@ -134,8 +147,10 @@ def _from_model(model: Any, languages: Sequence[str]) -> UnitSource:
 
 def _listed(text: str) -> List[str]:
     languages = [word.strip() for word in text.split(",")]
-    if not all(languages) or len(set(languages)) < len(languages):
+    if not all(_NAME.fullmatch(one) for one in languages) or len(set(languages)) < len(languages):
         raise OptionError(
             f"--languages: expected names with commas between, each once, found '{text}'"
         )
+    if len(languages) < 2:
+        raise OptionError(f"--languages: expected two or more, that may share, found '{text}'")
     return sorted(languages)

@@ -149,11 +149,14 @@ def _entry(run: Run) -> Dict[str, Any]:
     }
 
 
+_EXPECTED = "a scores file, or the folder that fairseq-generate wrote translations to"
+
+
 def _entries(path: Path) -> List[Any]:
-    content = read_object(path, "a scores file")
+    content = read_object(path, _EXPECTED)
     entries = content.get("systems")
     if not isinstance(entries, list):
-        raise DataError(f"{path}: expected a scores file, found JSON without a list 'systems'")
+        raise DataError(f"{path}: expected {_EXPECTED}, found JSON without a list 'systems'")
     schema = content.get("schema", 1)
     if type(schema) is not int or schema not in (1, SCHEMA):
         raise DataError(

@@ -143,6 +143,16 @@ def test_plans_from_gradients_can_be_applied(differentiated, shared, tmp_path, o
         (["shared", *XS[:2], "--dict-size", "9", *XS[4:], "--count"], "has 12 symbols at least"),
         (["shared", *XS[:4], "--languages", "de,,es", "--count"], "found 'de,,es'"),
         (["shared", *XS[:4], "--languages", "de,de", "--count"], "each once, found 'de,de'"),
+        (["shared", *XS[:4], "--languages", "de es", "--count"], "commas between, each once"),
+        (["shared", *XS[:4], "--languages", "de", "--count"], "expected two or more, that may"),
+        (
+            ["shared", "--checkpoint", "SHARED", "--seamless-path", "x", "--count"],
+            "--seamless-path is for --arch only; the other sources need no folder",
+        ),
+        (
+            ["shared", "--statistics", "STATISTICS", "--seamless-path", "x", "--count"],
+            "--seamless-path is for --arch only",
+        ),
         (["shared", "--checkpoint", "SHARED", "--dict-size", "9", "--count"], "for --arch only"),
         (["shared", "--statistics", "STATISTICS", "--languages", "de", "--count"], "already"),
     ],

@@ -263,7 +263,7 @@ def test_what_not_all_systems_have_is_left_out_with_a_word(
         (["a=joint.json", "--parameters", "a=7"], "7 parameters by the options, 1000 in joint"),
         (["a=three.json"], "expected one system or one called 'a', found gist, joint, random"),
         (["a=nowhere.json"], "nowhere.json: no such file"),
-        (["a=data/tst.tsv"], "data/tst.tsv: expected a scores file, found no JSON"),
+        (["a=data/tst.tsv"], "data/tst.tsv: expected a scores file, or the folder that fairseq-g"),
     ],
 )
 def test_a_mistake_with_scores_files_is_one_line(
