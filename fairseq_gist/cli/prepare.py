@@ -89,7 +89,7 @@ def _report_all(record: Mapping[str, Any], options: Options, out: Path) -> None:
             "%s: no transcripts of %s, so src_text is empty there", split, ", ".join(languages)
         )
     for language, found in record.get("ceilings", {}).items():
-        _report_ceiling(language, found, options)
+        _report_ceiling(language, found)
     if not record["multiway_utterances"]:
         logger.warning(
             "multiway: no utterance of %s has all languages", ", ".join(options.multiway_from)
@@ -107,17 +107,19 @@ def _report(subset: str, counts: Mapping[str, int]) -> None:
     logger.info("%s: %d rows; dropped: %s", subset, counts["rows"], dropped or "none")
 
 
-def _report_ceiling(language: str, found: Mapping[str, Any], options: Options) -> None:
-    why = "one that is trained with --vocab-normalization identity keeps text"
-    if options.vocab_normalization == "identity" and not options.vocabulary:
-        why = "it lacks some of their characters"
+def _report_ceiling(language: str, found: Mapping[str, Any]) -> None:
+    why = []
+    if found["lacking"]:
+        why.append(f"{found['lacking']} have characters that it lacks")
+    if found["changed"] > found["lacking"]:
+        why.append("one that is trained with --vocab-normalization identity keeps text")
     logger.warning(
         "%s: the vocabulary changes %d of %d references (a perfect translation has chrF %.2f); %s",
         language,
         found["changed"],
         found["lines"],
         found["chrf"],
-        why,
+        "; ".join(why),
     )
 
 

@@ -25,6 +25,8 @@ class Ceiling(NamedTuple):
     lines: int
     changed: int
     """Lines that differ, in more than white space."""
+    lacking: int
+    """Of these, lines with a character that the vocabulary lacks."""
     chrf: float
     """Of what comes out, against what goes in."""
 
@@ -38,10 +40,11 @@ def ceilings(model: Path, texts: Mapping[str, Sequence[str]]) -> Dict[str, Ceili
     found = {}
     for language, lines in texts.items():
         decoded = [_decoded(processor, line) for line in lines]
-        changed = sum(one.split() != other.split() for one, other in zip(decoded, lines))
+        changed = [out for out, line in zip(decoded, lines) if out.split() != line.split()]
         if changed:
+            lacking = sum(_UNKNOWN in line for line in changed)
             score = CHRF().corpus_score(decoded, [list(lines)]).score
-            found[language] = Ceiling(len(lines), changed, round(float(score), 2))
+            found[language] = Ceiling(len(lines), len(changed), lacking, round(float(score), 2))
     return found
 
 

@@ -37,7 +37,7 @@ def fit(folder, normalization, texts):
 def test_full_width_punctuation_is_counted_with_its_chrf(tmp_path, texts):
     found = ceilings(fit(tmp_path, "nmt_nfkc", texts), texts)
     assert list(found) == ["zh"]  # white space is nothing that scores look at
-    assert (found["zh"].lines, found["zh"].changed) == (4, 3)
+    assert (found["zh"].lines, found["zh"].changed, found["zh"].lacking) == (4, 3, 0)
     assert found["zh"].chrf == round(CHRF().corpus_score(PLAIN, [CHINESE]).score, 2) < 90
 
 
@@ -49,6 +49,6 @@ def test_a_vocabulary_that_keeps_text_has_no_ceiling(tmp_path, texts):
 def test_characters_that_are_not_in_it_are_lost(tmp_path, texts, normalization):
     model = fit(tmp_path, normalization, {"de": GERMAN})
     found = ceilings(model, {**texts, "de": [*GERMAN, "der Hund sähe"]})
-    assert (found["de"].lines, found["de"].changed) == (3, 1)
-    assert found["zh"].changed == 4
+    assert (found["de"].lines, found["de"].changed, found["de"].lacking) == (3, 1, 1)
+    assert found["zh"].changed == found["zh"].lacking == 4
     assert 0 <= found["zh"].chrf < 10
