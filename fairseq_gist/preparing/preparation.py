@@ -7,22 +7,17 @@ all rows of an utterance name the same place in the zip, and that is how they ar
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
-import re
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from fairseq_gist import __version__
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import replacing
-from fairseq_gist.languages.codes import is_code
 from fairseq_gist.preparing.ceiling import ceilings
 from fairseq_gist.preparing.configuration import follow_move, write_configuration
 from fairseq_gist.preparing.filterbank import BINS
-from fairseq_gist.preparing.layouts import Layout, all_layouts
+from fairseq_gist.preparing.inputs import fingerprint, tagged, understand
 from fairseq_gist.preparing.making import Making
 from fairseq_gist.preparing.options import Options
 from fairseq_gist.preparing.survey import TRAIN, Survey, summary
@@ -55,8 +50,6 @@ FAULTY = "faulty.txt"
 """What was left out with ``--skip-bad``, a line each."""
 
 _WRITES = (_ZIP, "*.tsv", "config_*.yaml", "spm_*")
-_CODE = re.compile(r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$")
-_SPLIT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
 
 def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, Any]:
@@ -64,10 +57,10 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
 
     Raises :class:`DataError` where the data are not as they should be, or ``out`` holds others.
     """
-    layout, options, vocabulary = _understand(root, options)
+    layout, options, vocabulary = understand(root, options)
     if ":" in str(out.resolve()):
         raise DataError(f"{out.resolve()}: fairseq cannot read audio below a path with a colon")
-    inputs = _digest(layout, options, vocabulary)
+    inputs = fingerprint(layout, options, vocabulary)
     make = Making(out, _RECORD, "prepared", "choose another --out or remove it", _WRITES)
     record = _finished(make, options, inputs)
     if record is not None:
@@ -93,7 +86,7 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
         }
         stems[ASR] = _train(out, f"train_{ASR}", options.asr_vocab_size, (), options, ASR)
     for task, stem in stems.items():
-        has_tags = task != ASR and bool(_tagged(options))
+        has_tags = task != ASR and bool(tagged(options))
         write_configuration(out, task, stem, options.specaugment, has_tags)
     record = {
         "options": options.plain(),
@@ -124,40 +117,16 @@ def check(root: Path, options: Options, workers: int) -> List[str]:
     Raises:
         DataError: where it can't even be told which data there are.
     """
-    layout, options, _ = _understand(root, options)
+    layout, options, _ = understand(root, options)
     survey = Survey.of(layout, options.languages, options.splits)
     found = [*survey.broken, *survey.faulty, *check_audio(survey.talks(), workers)]
     return list(dict.fromkeys(found))
 
 
-def _understand(root: Path, options: Options) -> Tuple[Layout, Options, Optional[Vocabulary]]:
-    """Return the layout of the data, the options with the languages that are there, a vocabulary.
-
-    Raises:
-        DataError: where languages, names or the given vocabulary don't fit.
-        OptionError: where options don't.
-    """
-    options.validate()
-    layout = all_layouts()[options.layout](root, options.source, options.target)
-    options = _with_languages(layout, options)
-    _check_names(layout, options)
-    vocabulary = Vocabulary(Path(options.vocabulary)) if options.vocabulary else None
-    if vocabulary is not None:
-        vocabulary.check(_tagged(options))
-    return layout, options, vocabulary
-
-
 def _vocabulary(out: Path, existing: Optional[Vocabulary], options: Options) -> str:
     if existing is not None:
         return existing.copy(out)
-    return _train(out, "train", options.vocab_size, _tagged(options), options, "st")
-
-
-def _tagged(options: Options) -> Tuple[str, ...]:
-    """The languages whose tags are put before translations into them."""
-    if options.target is None:
-        return options.languages
-    return (options.target,) if options.target_tag else ()
+    return _train(out, "train", options.vocab_size, tagged(options), options, "st")
 
 
 def _train(
@@ -174,66 +143,6 @@ def _ceilings(out: Path, stem: str, options: Options) -> Dict[str, Dict[str, Any
     texts = texts_by_language(out / f"{split}.tsv" for split in splits)
     found = ceilings(out / f"{stem}.model", texts)
     return {language: ceiling._asdict() for language, ceiling in found.items()}
-
-
-def _with_languages(layout: Layout, options: Options) -> Options:
-    there = layout.languages()
-    missing = sorted(set(options.languages) - set(there))
-    if missing:
-        raise DataError(
-            f"{layout.root}: no {', '.join(layout.folder(name) for name in missing)}; "
-            f"there are {', '.join(there)}"
-        )
-    languages = tuple(sorted(set(options.languages or there)))
-    return replace(options, languages=languages)
-
-
-def _check_names(layout: Layout, options: Options) -> None:
-    """Raise where a language or split can't be in a file's name, or two files would have one."""
-    for language in options.languages:
-        if not (_CODE.match(language) or is_code(language)):
-            raise DataError(
-                f"language {language!r}: expected a code of letters, digits and hyphens, such as "
-                "'pt', 'zh-cn' or 'cmn_Hant', as it becomes part of file names; rename the folder "
-                f"{layout.folder(language)}, or leave it out with --languages"
-            )
-    for split in options.splits:
-        if not _SPLIT.match(split):
-            raise DataError(
-                f"split {split!r}: expected letters, digits, points, hyphens and underscores"
-            )
-    names = Counter(["multiway", *options.splits])
-    endings = [*options.languages, ASR] if options.asr else options.languages
-    names.update(f"{split}_{ending}" for split in options.splits for ending in endings)
-    twice = sorted(name for name, count in names.items() if count > 1)
-    if twice:
-        raise DataError(
-            f"{', '.join(f'{name}.tsv' for name in twice)} would be written twice; rename a split "
-            "or language, or choose with --splits and --languages"
-        )
-
-
-def _digest(layout: Layout, options: Options, vocabulary: Optional[Vocabulary]) -> str:
-    """A fingerprint of all text files that go in."""
-    digest = hashlib.sha256()
-    if vocabulary is not None:
-        for path in (vocabulary.model, vocabulary.dictionary):
-            digest.update(path.read_bytes())
-    for split in options.splits:
-        for language in options.languages:
-            for path in _files(layout, language, split):
-                digest.update(f"{language}/{path.name}\n".encode())
-                with open(path, "rb") as file:
-                    while block := file.read(1 << 20):
-                        digest.update(block)
-    return digest.hexdigest()
-
-
-def _files(layout: Layout, language: str, split: str) -> List[Path]:
-    try:
-        return layout.files(language, split) if layout.has(language, split) else []
-    except DataError:  # what lacks is told with all else that is wrong
-        return []
 
 
 def _finished(make: Making, options: Options, inputs: str) -> Optional[Dict[str, Any]]:
