@@ -68,10 +68,19 @@ def chapters_of(contents: Sequence[Content], units: Sequence[str] = ()) -> List[
     chapters: List[Chapter] = []
     for content in contents:
         prefix = f"{content.name}: " if len(contents) > 1 else ""
-        chapters += _similarity(content, prefix, units)
-        chapters.append(_plans(content, prefix))
-        chapters.append(_training(content, prefix))
+        if _speaks_of("statistics", content, contents):
+            chapters += _similarity(content, prefix, units)
+        if _speaks_of("plans", content, contents):
+            chapters.append(_plans(content, prefix))
+        if _speaks_of("logs", content, contents):
+            chapters.append(_training(content, prefix))
     return [*chapters, *_results(contents)]
+
+
+def _speaks_of(kind: str, content: Content, contents: Sequence[Content]) -> bool:
+    """Whether a run has a chapter on something: it has it, or is the one to say that none has."""
+    nobody_has = not any(getattr(one, kind) for one in contents)
+    return bool(getattr(content, kind)) or (nobody_has and content is contents[0])
 
 
 def _similarity(content: Content, prefix: str, units: Sequence[str]) -> List[Chapter]:

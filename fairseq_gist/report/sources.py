@@ -66,7 +66,8 @@ def find_content(runs: Sequence[Path], plan_of_checkpoint: PlanReader) -> List[C
 
     In a folder every statistics file, plan, scores file and training log counts, and of
     checkpoints the last, best or averaged one of a folder without a plan file. Files of other
-    content are passed over; one that can't be read is noted in ``problems``.
+    content are passed over; one that can't be read is noted in ``problems``. Files that are named
+    themselves are together one run.
 
     Args:
         runs: folders and files.
@@ -76,8 +77,23 @@ def find_content(runs: Sequence[Path], plan_of_checkpoint: PlanReader) -> List[C
         DataError: when a run doesn't exist, has nothing to report on, or a file that was named
             itself can't be read.
     """
-    names = _names(runs)
-    return [_content(name, run, plan_of_checkpoint) for name, run in zip(names, runs)]
+    contents: List[Content] = []
+    files: Optional[Content] = None
+    for name, run in zip(_names(runs), runs):
+        if not run.is_file():
+            contents.append(_of_folder(name, run, plan_of_checkpoint))
+            continue
+        if files is None:
+            files = Content(name)
+            contents.append(files)
+        else:
+            files.name += f", {name}"
+        _take_named(files, run, name, plan_of_checkpoint)
+    for content in contents:
+        content.statistics = dict(sorted(content.statistics.items(), key=_update))
+        content.plans = dict(sorted(content.plans.items(), key=_update))
+        content.scores = _each_once(content.scores)
+    return contents
 
 
 def _names(runs: Sequence[Path]) -> List[str]:
@@ -92,29 +108,27 @@ def _names(runs: Sequence[Path]) -> List[str]:
     return names
 
 
-def _content(name: str, run: Path, plan_of_checkpoint: PlanReader) -> Content:
-    content = Content(name)
-    if run.is_file():
-        if run.suffix not in _WHAT:
-            raise DataError(f"{run}: expected {_listed()}, found something else")
-        if not _take(content, run, run.name, plan_of_checkpoint):
-            raise DataError(f"{run}: expected {_WHAT[run.suffix]}, found none in it")
-    elif run.is_dir():
-        files = sorted(_candidates(run))
-        for path in tqdm(files, desc=f"reading {name}", unit="file", disable=None, delay=2):
-            label = path.relative_to(run).as_posix()
-            try:
-                _take(content, path, label, plan_of_checkpoint)
-            except (GistError, OSError) as error:
-                content.problems.append(str(error))
-    else:
+def _take_named(content: Content, path: Path, name: str, plan_of_checkpoint: PlanReader) -> None:
+    if path.suffix not in _WHAT:
+        raise DataError(f"{path}: expected {_listed()}, found something else")
+    if not _take(content, path, name, plan_of_checkpoint):
+        raise DataError(f"{path}: expected {_WHAT[path.suffix]}, found none in it")
+
+
+def _of_folder(name: str, run: Path, plan_of_checkpoint: PlanReader) -> Content:
+    if not run.is_dir():
         raise DataError(f"there is no folder or file {run}")
+    content = Content(name)
+    files = sorted(_candidates(run))
+    for path in tqdm(files, desc=f"reading {name}", unit="file", disable=None, delay=2):
+        label = path.relative_to(run).as_posix()
+        try:
+            _take(content, path, label, plan_of_checkpoint)
+        except (GistError, OSError) as error:
+            content.problems.append(str(error))
     if content.is_empty:
         found = f"; {content.problems[0]}" if content.problems else ""
         raise DataError(f"{run} has nothing to report on: expected {_listed()} in it{found}")
-    content.statistics = dict(sorted(content.statistics.items(), key=_update))
-    content.plans = dict(sorted(content.plans.items(), key=_update))
-    content.scores = _each_once(content.scores)
     return content
 
 
