@@ -81,6 +81,8 @@ def conduct(experiment: Experiment, how: Choices, say: Say, show: Say) -> None:
     environment = _environment(experiment)
     work = find_work(matrix, runs, marks, how.again)
     check_work(work, environment["PATH"])
+    for closing in experiment.closing:  # what is wrong with them is told now, not hours later
+        list(_closing_commands(experiment, closing, is_dry=True))
     say(f"{experiment.title}: {len(runs)} runs, {len(work.steps)} steps to do, {work.done} done")
     for line in costs_of(matrix, work.steps):
         say(line)
@@ -189,7 +191,8 @@ def _closing_commands(
         files = [path for path in paths if is_dry or Path(path).exists()]
         if files:
             words = scope.child("closing", {}, {"files": shlex.join(files)}).words(closing.command)
-            yield scope.text(closing.title) or words[1], words, scope.text(closing.log)
+            title = scope.text(closing.title) or shlex.join(words[:2])
+            yield title, words, scope.text(closing.log)
 
 
 def _output_of(words: Sequence[str], environment: Dict[str, str], says: str = "") -> str:
@@ -198,14 +201,19 @@ def _output_of(words: Sequence[str], environment: Dict[str, str], says: str = ""
     Raises:
         GistError: when it fails, beginning with ``says``, with the end of what it said.
     """
-    done = subprocess.run(
-        list(words),
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            list(words),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        before = f"{says}: " if says else ""
+        raise GistError(f"{before}{words[0]}: {error.strerror}") from error
     if done.returncode:
         said = says or f"{shlex.join(words[:2])} failed"
         raise GistError(f"{said}: {done.stderr.strip()[-500:]}")

@@ -61,6 +61,13 @@ def _plain(value: Any, where: str) -> None:
         raise _wrong(where, "text or a number", value)
 
 
+def _environment(value: Any, where: str) -> None:
+    _table_of(_plain)(value, where)
+    for name, content in value.items():
+        if not name or "=" in name or "\0" in f"{name}{content}":
+            raise _wrong(where, "names without '=' and values without NUL", {name: content})
+
+
 def _setting(value: Any, where: str) -> None:
     if not all(map(_is_plain, value if isinstance(value, list) else [value])):
         raise _wrong(where, "text, a number or a list of these", value)
@@ -126,7 +133,7 @@ _whole = {
     "required": _table_of(_text),
     "at_least": _table_of(_number),
     "options": _table_of(_text),
-    "environment": _table_of(_plain),
+    "environment": _environment,
     "steps": _table_of(_any_table),
     "defaults": _system,
     "kinds": _table_of(_system),

@@ -74,9 +74,13 @@ class Scope:
         """Return the words of a command line.
 
         Raises:
-            DataError: when a name isn't known or needs itself, or a quotation has no end.
+            DataError: when a name isn't known or needs itself, a quotation has no end, or there
+                are no words.
         """
-        return self._words(command, ())
+        words = self._words(command, ())
+        if not words or not words[0]:
+            raise DataError(f"{self._where}: expected a command, found '{command}', an empty one")
+        return words
 
     def _words(self, command: str, trail: Trail) -> List[str]:
         try:
@@ -94,6 +98,8 @@ class Scope:
         return found
 
     def _texts(self, template: str, trail: Trail) -> List[str]:
+        if "\0" in template:
+            raise DataError(f"{self._where}: no file or word can have the NUL of {template!r}")
         fields = list(_FIELD.finditer(template))
         for field in fields:
             if field[0] in ("{", "}"):

@@ -160,6 +160,37 @@ files = "{out}/nothing"
     assert f"wc {toy.out}/data {toy.out}/nothing" in printed
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("nothing-like-this x", "nothing-like-this: No such file or directory"),
+        ("ls /nothing/like/this", "ls /nothing/like/this failed: ls: "),
+    ],
+)
+def test_closing_commands_that_fail_are_one_line(tmp_path, command, message):
+    closing = f'[[closing]]\ncommand = "{command}"\nfiles = "{{out}}/data"\n'
+    toy = Toy(tmp_path, f"{TOML}\n{closing}")
+    with pytest.raises(GistError, match=message):
+        toy.do(only=["base"])
+    assert (toy.out / "scores" / "base-1.json").is_file()
+
+
+def test_a_closing_command_that_cannot_be_stops_all_before_the_start(tmp_path):
+    toy = Toy(tmp_path, f'{TOML}\n[[closing]]\ncommand = ""\nfiles = "{{out}}/data"\n')
+    with pytest.raises(GistError, match="closing: expected a command, found '', an empty one"):
+        toy.do()
+    assert not toy.out.exists()
+
+
+def test_a_closing_command_may_be_one_word_and_say_anything(tmp_path):
+    closing = '[[closing]]\ncommand = "{c}"\n{t}files = "{{out}}/data"\n'
+    odd = r"printf '\\377\\n'"
+    text = closing.format(c="true", t="") + closing.format(c=odd, t='title = "odd"\n')
+    toy = Toy(tmp_path, f"{TOML}\n{text}")
+    toy.do(only=["base"])
+    assert toy.shown == ["\n== odd\n\ufffd\n"]
+
+
 def test_a_check_that_fails_stops_all_before_the_start(tmp_path):
     checks = '[[checks]]\ncommand = "sh -c \'echo no >&2; exit 3\'"\nsays = "get the tool"\n'
     toy = Toy(tmp_path, TOML + checks)

@@ -200,6 +200,8 @@ def _put(document, place, value):
         ("[settings]\nx = true", r"x.toml: settings.x: expected text, a number or a list of these"),
         ("[settings]\nx = {}", r"x.toml: settings.x: expected text, a number or a list of these"),
         ("[options]\nx = 3", r"x.toml: options.x: expected text, found 3"),
+        ("[environment]\n'A=B' = 'x'", r"x.toml: environment: expected names without '='"),
+        ('[environment]\nA = "\\u0000"', r"environment: expected names .* values without NUL"),
         ("[at_least]\nx = nan", r"x.toml: at_least.x: expected a number, found nan"),
         (
             "[systems.a]\nsteps = 'train'",

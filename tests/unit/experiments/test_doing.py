@@ -149,6 +149,22 @@ def test_a_step_that_makes_nothing_is_told(toy):
         toy.do()
 
 
+@pytest.mark.parametrize(
+    ("now", "message"),
+    [
+        ("", "_all, step data: expected a command, found '', an empty one"),
+        ("echo \\u0000", r"_all, step data: no file or word can have the NUL of '\\x00'"),
+    ],
+)
+def test_commands_that_cannot_be(toy, now, message):
+    before = "sh -c 'echo data > {out}/data'"
+    assert before in TOML
+    toy.file.write_text(TOML.replace(before, now))
+    with pytest.raises(GistError, match=message):
+        toy.do()
+    assert not toy.out.exists()
+
+
 def test_commands_that_there_are_not(toy):
     toy.file.write_text(TOML.replace('"touch {folder}/left"', '"fairseq-teleport"'))
     with pytest.raises(GistError, match="fairseq-teleport is not on the PATH"):
