@@ -7,12 +7,14 @@ fairseq's comparison of class names lets a stock checkpoint resume under it and 
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Protocol, Type
+import logging
+from typing import Any, Dict, List, Optional, Protocol, Type
 
 import torch
 from fairseq.optim import FairseqOptimizer
 
 __all__ = [
+    "MASTERS_KEY",
     "STATE_KEY",
     "OptimizerObserver",
     "carry_scaler",
@@ -25,6 +27,15 @@ __all__ = [
 
 STATE_KEY = "gist_recording"
 """Entry of the optimizer's state dict that holds what was gathered so far."""
+
+
+MASTERS_KEY = "gist_masters"
+"""Entry with the fp32 masters of half-precision parameters, in their order.
+
+fairseq saves none: a resumed run begins with what the halves say, and is another from then on.
+"""
+
+logger = logging.getLogger(__name__)
 
 
 class OptimizerObserver(Protocol):
@@ -46,7 +57,7 @@ class OptimizerObserver(Protocol):
 class _Observed:
     """Methods put in front of those of the optimizer's own class."""
 
-    gist_observer: OptimizerObserver
+    gist_observer: Optional[OptimizerObserver]
     gist_scale: float = 1.0
     gist_finite: bool = True
 
@@ -61,6 +72,8 @@ class _Observed:
 
     def step(self, *args: Any, **kwargs: Any) -> None:
         super().step(*args, **kwargs)  # type: ignore[misc]
+        if self.gist_observer is None:
+            return
         if self.gist_finite:
             self.gist_observer.update_finished(self.gist_scale)
         else:
@@ -68,32 +81,68 @@ class _Observed:
 
     def zero_grad(self) -> None:
         super().zero_grad()  # type: ignore[misc]
-        self.gist_observer.update_dropped()
+        if self.gist_observer is not None:
+            self.gist_observer.update_dropped()
 
     def state_dict(self) -> Dict[str, Any]:
-        state: Dict[str, Any] = super().state_dict()  # type: ignore[misc]
-        recording = self.gist_observer.recording_state()
-        return state if recording is None else {**state, STATE_KEY: recording}
+        state: Dict[str, Any] = {**super().state_dict()}  # type: ignore[misc]
+        masters = _masters(self)
+        if masters:
+            state[MASTERS_KEY] = [master.detach().cpu() for master in masters]
+        recording = None if self.gist_observer is None else self.gist_observer.recording_state()
+        if recording is not None:
+            state[STATE_KEY] = recording
+        return state
 
     def load_state_dict(self, state: Dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        recording = state.get(STATE_KEY)
-        own = {key: value for key, value in state.items() if key != STATE_KEY}
+        own = dict(state)
+        recording, masters = own.pop(STATE_KEY, None), own.pop(MASTERS_KEY, None)
         super().load_state_dict(own, *args, **kwargs)  # type: ignore[misc]
-        if recording is not None:
+        if masters is not None:
+            _take_masters(self, masters)
+        if recording is not None and self.gist_observer is not None:
             self.gist_observer.load_recording_state(recording)
 
 
 _observed_classes: Dict[Type[FairseqOptimizer], Type[FairseqOptimizer]] = {}
 
 
-def observe(optimizer: FairseqOptimizer, observer: OptimizerObserver) -> None:
-    """Have ``observer`` told of every step of ``optimizer``, and have its state kept with it."""
+def observe(optimizer: FairseqOptimizer, observer: Optional[OptimizerObserver]) -> None:
+    """Have ``observer`` told of every step of ``optimizer``, and have its state kept with it.
+
+    Masters are kept with the optimizer's state whether anybody observes or not.
+    """
     plain = type(optimizer)
     if not issubclass(plain, _Observed):
         if plain not in _observed_classes:
             _observed_classes[plain] = type(plain.__name__, (_Observed, plain), {})
         optimizer.__class__ = _observed_classes[plain]
     optimizer.gist_observer = observer
+
+
+def _masters(optimizer: Any) -> List[torch.Tensor]:
+    """Return the fp32 masters of an optimizer: one a parameter, or flat ones; none without fp16."""
+    masters = getattr(optimizer, "fp32_params", None)
+    if isinstance(masters, dict):
+        return list(masters.values())
+    return list(masters) if isinstance(masters, list) else []
+
+
+def _take_masters(optimizer: Any, saved: Any) -> None:
+    """Give an optimizer the masters of a checkpoint, if they are those of its parameters."""
+    masters = _masters(optimizer)
+    if not isinstance(saved, list) or [one.shape for one in saved] != [
+        one.shape for one in masters
+    ]:
+        if masters:
+            logger.warning(
+                "the checkpoint's fp32 masters are of other parameters, or of a run of another "
+                "precision; those of this run are made of its parameters"
+            )
+        return
+    with torch.no_grad():
+        for master, kept in zip(masters, saved):
+            master.copy_(kept)
 
 
 def has_loss_scale(optimizer: Any) -> bool:

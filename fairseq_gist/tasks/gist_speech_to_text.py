@@ -277,8 +277,8 @@ class GistSpeechToTextTask(ModelInputsTask):
                 f"--train-only {self.args.train_only}: {count_trained(model):,} of "
                 f"{count_parameters(model):,} parameters are trained"
             )
-        if self._differentiation is not None:
-            observe(optimizer, self._differentiation.window)
+        followed = self._differentiation
+        observe(optimizer, None if followed is None else followed.window)
 
     def checkpoint_begins(self) -> None:
         """Get ready for a checkpoint (called by the hook, in every process)."""
