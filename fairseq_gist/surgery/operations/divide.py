@@ -68,9 +68,16 @@ class Divide(Operation):
         first, division = self.first, self.division
         if first not in architecture_of(model).feed_forward_blocks((first, division.second)):
             # between others is more than an activation, and which column is which matters there
+            there = dict(model.named_modules())
+            missing = [path for path in (first, division.second) if path not in there]
+            found = (
+                f"; the model has no '{missing[0]}'. Was the plan made for another architecture?"
+                if missing
+                else ""
+            )
             raise PlanError(
                 f"the plan divides the neurons between '{first}' and '{division.second}': "
-                "expected the two projections of one feed-forward block, in their order"
+                f"expected the two projections of one feed-forward block, in their order{found}"
             )
         for path, is_first in self._projections:
             width = _neurons(model, path, is_first)
