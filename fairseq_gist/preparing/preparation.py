@@ -49,7 +49,7 @@ _RECORD = "prepare.json"
 FAULTY = "faulty.txt"
 """What was left out with ``--skip-bad``, a line each."""
 
-_WRITES = (_ZIP, "*.tsv", "config_*.yaml", "spm_*")
+_WRITES = (_ZIP, "*.tsv", "config_*.yaml", "spm_*", FAULTY)
 
 
 def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, Any]:
