@@ -20,8 +20,10 @@ from fairseq_gist.languages.rows import (
     LANGUAGE_TAG,
     SOURCE,
     TARGET,
+    UNKNOWN,
     languages_of_vocabulary,
     row_languages,
+    target_languages,
 )
 
 __all__ = ["ManifestReader", "languages_in"]
@@ -118,7 +120,7 @@ class ManifestReader:
         manifest = str(Path(self.root) / f"{name}.tsv")
         rows = _rows(self.root, name)
         languages = self._languages_of(rows, name, manifest)
-        targets = self._targets_of(rows, languages, manifest)
+        targets = self._targets_of(rows, name, languages, manifest)
         prefixes = self._prefixes(rows, targets, manifest)
         audio_root = Path(self.config.audio_root)
         try:
@@ -157,10 +159,13 @@ class ManifestReader:
             logger.info(f"{manifest} has no column {column}: '{found[0]}', from the subset's name")
         return found
 
-    def _targets_of(self, rows: Any, languages: List[str], manifest: str) -> List[str]:
+    def _targets_of(self, rows: Any, name: str, languages: List[str], manifest: str) -> List[str]:
         """Return each row's target language, whose tag is put before its target if any is."""
-        targets = languages if self.key == TARGET else []
-        targets = targets or [row.get("tgt_lang") or "" for row in rows]
+        if languages:
+            told = target_languages(rows, name, languages, self.key)
+            targets = ["" if target == UNKNOWN else target for target in told]
+        else:
+            targets = [row.get("tgt_lang") or "" for row in rows]
         if not (languages and self._has_tags):
             return targets
         tagged = languages_of_vocabulary(self.dictionary.symbols)

@@ -1,8 +1,10 @@
 """The languages of a folder of manifests, as fairseq's own scripts leave them."""
 
 import pytest
+from fairseq.data import Dictionary
+from fairseq.data.audio.data_cfg import S2TDataConfig
 
-from fairseq_gist.data.manifest import languages_in
+from fairseq_gist.data.manifest import ManifestReader, languages_in
 from fairseq_gist.errors import DataError
 
 STOCK = "id\taudio\tn_frames\ttgt_text\tspeaker"
@@ -45,3 +47,31 @@ def test_a_byte_order_mark_hides_no_column(tmp_path):
     content = "\ufefftgt_lang\tid\nde\t0\n"
     (tmp_path / "train.tsv").write_text(content, encoding="utf-8")
     assert languages_in(str(tmp_path), "train", "tgt") == ["de"]
+
+
+@pytest.mark.parametrize(
+    ("subset", "key", "languages", "target"),
+    [
+        ("train_st_fr_en", "src", ["de", "fr"], "en"),
+        ("train_st_fr_de", "pair", ["fr-de", "fr-en"], "de"),
+        ("train_fr-de_st", "src", ["fr"], "de"),
+    ],
+)
+def test_the_tag_is_that_of_the_target_in_the_name(
+    manifests, tmp_path, subset, key, languages, target
+):
+    data, _ = manifests(STOCK, (subset, []))
+    (tmp_path / "config.yaml").write_text("prepend_tgt_lang_tag: true\naudio_root: .\n")
+    dictionary = Dictionary()
+    for tag in ("de", "en"):
+        dictionary.add_symbol(f"<lang:{tag}>")
+    config = S2TDataConfig(tmp_path / "config.yaml")
+    reader = ManifestReader(data, config, dictionary, languages, None, None, None, 1, key)
+    assert reader.read(subset, is_train=False).rows.tgt_langs == [target]
+    with pytest.raises(
+        DataError, match="train_fr.tsv, line 2: .* which is in no column 'tgt_lang'"
+    ):
+        manifests(STOCK, ("train_fr", []))
+        ManifestReader(data, config, dictionary, ["fr"], None, None, None, 1, "src").read(
+            "train_fr", is_train=False
+        )
