@@ -68,10 +68,9 @@ def test_the_tag_is_that_of_the_target_in_the_name(
     config = S2TDataConfig(tmp_path / "config.yaml")
     reader = ManifestReader(data, config, dictionary, languages, None, None, None, 1, key)
     assert reader.read(subset, is_train=False).rows.tgt_langs == [target]
+    manifests(STOCK, ("train_fr", []))
+    reader = ManifestReader(data, config, dictionary, ["fr"], None, None, None, 1, "src")
     with pytest.raises(
         DataError, match="train_fr.tsv, line 2: .* which is in no column 'tgt_lang'"
     ):
-        manifests(STOCK, ("train_fr", []))
-        ManifestReader(data, config, dictionary, ["fr"], None, None, None, 1, "src").read(
-            "train_fr", is_train=False
-        )
+        reader.read("train_fr", is_train=False)
