@@ -125,10 +125,7 @@ def _task(args: argparse.Namespace, options: Any) -> Any:
         languages=args.languages,
         **({} if options is None else dataclasses.asdict(options)),
     )
-    try:
-        return GistSpeechToTextTask.setup_task(config)
-    except FileNotFoundError as error:
-        raise OptionError(f"{args.data}: {error}") from None
+    return GistSpeechToTextTask.setup_task(config)
 
 
 def _criterion(task: Any) -> Any:

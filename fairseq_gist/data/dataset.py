@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from fairseq_gist.architectures.inputs import Inputs
 from fairseq_gist.data.known_rows import KNOWN_ROWS, KnownRows
+from fairseq_gist.errors import DataError, shortened
 
 __all__ = ["LanguageDataset", "LanguageItem"]
 
@@ -55,7 +57,9 @@ class LanguageDataset(SpeechToTextDataset):
         """Do nothing: the manifest's languages were checked, with a message, when it was read."""
 
     def __getitem__(self, index: int) -> LanguageItem:
-        item = super().__getitem__(index)
+        with self._names_row(index):
+            item = super().__getitem__(index)
+            _check_features(item.source)
         return LanguageItem(
             index=item.index,
             source=item.source,
@@ -63,6 +67,17 @@ class LanguageDataset(SpeechToTextDataset):
             speaker_id=item.speaker_id,
             language=None if self.language_ids is None else self.language_ids[index],
         )
+
+    @contextlib.contextmanager
+    def _names_row(self, index: int) -> Iterator[None]:
+        """Say of an error which row it is about: what decodes a damaged file raises anything."""
+        try:
+            yield
+        except Exception as error:
+            raise DataError(
+                f"{self.split}.tsv, row '{shortened(self.ids[index])}': its audio "
+                f"{self.audio_paths[index]} can't be read: {shortened(error, 200)}"
+            ) from error
 
     def _target_of(self, index: int, target: Optional[Tensor]) -> Optional[Tensor]:
         """Return the target `[tokens]` with the row's prefix in the place of fairseq's tag."""
@@ -103,3 +118,11 @@ class LanguageDataset(SpeechToTextDataset):
             batch["net_input"]["lang_ids"] = ids
             batch[KNOWN_ROWS] = KnownRows(ids.tolist(), tokens[:, 1].tolist() if has_tags else None)
         return batch
+
+
+def _check_features(source: Tensor) -> None:
+    """Raise ValueError for what no model can be trained on."""
+    if source.dim() not in (1, 2) or source.size(0) == 0:
+        raise ValueError(f"expected features of frames, found an array of {tuple(source.shape)}")
+    if not torch.isfinite(source).all():
+        raise ValueError("its features have numbers that aren't finite")

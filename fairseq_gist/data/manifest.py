@@ -13,7 +13,7 @@ from fairseq_gist.architectures.inputs import Inputs
 from fairseq_gist.data.dataset import LanguageDataset
 from fairseq_gist.data.multiway import MultiwayDataset
 from fairseq_gist.data.rows import RowDataset
-from fairseq_gist.errors import DataError
+from fairseq_gist.errors import DataError, shortened
 from fairseq_gist.files import read_table
 from fairseq_gist.languages.codes import base_code
 from fairseq_gist.languages.rows import (
@@ -119,6 +119,8 @@ class ManifestReader:
     def _subset(self, name: str, is_train: bool) -> LanguageDataset:
         manifest = str(Path(self.root) / f"{name}.tsv")
         rows = _rows(self.root, name)
+        for line, row in enumerate(rows, start=2):
+            _check_row(row, f"{manifest}, line {line}")
         languages = self._languages_of(rows, name, manifest)
         targets = self._targets_of(rows, name, languages, manifest)
         prefixes = self._prefixes(rows, targets, manifest)
@@ -215,6 +217,22 @@ class ManifestReader:
         return bool(config.prepend_tgt_lang_tag or config.prepend_bos_and_append_tgt_lang_tag)
 
 
+def _check_row(row: Dict[str, str], where: str) -> None:
+    """Raise DataError for a row that fairseq couldn't load, or would lose."""
+    missing = [name for name in ("id", "audio", "n_frames", "tgt_text") if name not in row]
+    if missing:
+        found = f"'{shortened(next(iter(row.values()), ''))}'"
+        raise DataError(
+            f"{where}: expected the columns id, audio, n_frames and tgt_text, found no "
+            f"{missing[0]} in the row that begins with {found}"
+        )
+    frames = row["n_frames"]
+    if not (frames.isdecimal() and int(frames[:9]) > 0 and len(frames) < 10):
+        raise DataError(f"{where}: n_frames should be a number from 1 on, is '{shortened(frames)}'")
+    if not row["audio"]:
+        raise DataError(f"{where}: the row has no audio")
+
+
 def languages_in(root: str, subsets: str, key: str) -> List[str]:
     """Return the languages that the manifests of ``subsets`` have, in alphabetical order.
 
@@ -237,7 +255,9 @@ def languages_in(root: str, subsets: str, key: str) -> List[str]:
 def _rows(root: str, name: str) -> List[Dict[str, str]]:
     manifest = Path(root) / f"{name}.tsv"
     if not manifest.is_file():
-        raise FileNotFoundError(f"{manifest}: no such file")
+        there = sorted(path.stem for path in Path(root).glob("*.tsv"))
+        known = f"; there are {', '.join(there[:6])}{', ...' * (len(there) > 6)}" if there else ""
+        raise DataError(f"{manifest}: no such file{known}")
     rows = read_table(manifest)
     if not rows:
         raise DataError(f"{manifest}: expected columns and rows, found none")

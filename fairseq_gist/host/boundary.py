@@ -6,14 +6,20 @@ import contextlib
 import logging
 import os
 import sys
-from typing import Iterator
+from typing import Any, Iterator, Type
 
 from fairseq_gist.errors import GistError, shortened
 
-__all__ = ["in_one_line", "one_line_errors", "shows_tracebacks"]
+__all__ = [
+    "in_one_line",
+    "one_line_errors",
+    "show_own_errors_in_one_line",
+    "shows_tracebacks",
+]
 
 logger = logging.getLogger(__name__)
 
+_MARK = "gist_shows"
 _LONGEST = 1000
 """Characters of an error's line: names and lists in it may be of any length."""
 
@@ -34,6 +40,30 @@ def one_line_errors() -> Iterator[None]:
             logger.error("what the next line is about:", exc_info=error)
         sys.stdout.flush()
         raise SystemExit(f"fairseq-gist: error: {in_one_line(error)}") from error
+
+
+def show_own_errors_in_one_line() -> None:
+    """Have an error of ours that nobody has caught shown as its message; others as ever.
+
+    Batches are loaded where nothing of ours stands round: in fairseq's threads, and in torch's
+    worker processes, which wrap what went wrong in them. A second call does nothing more.
+    """
+    before = sys.excepthook
+    if getattr(before, _MARK, False):
+        return
+
+    def show(kind: Type[BaseException], error: BaseException, trace: Any) -> None:
+        if not isinstance(error, GistError) or shows_tracebacks():
+            before(kind, error, trace)
+            return
+        told = str(error)
+        if told.startswith("Caught "):  # by torch, in a worker; its traceback is in the message
+            told = told.rpartition(f"{kind.__name__}: ")[2]
+        sys.stdout.flush()
+        sys.stderr.write(f"fairseq-gist: error: {shortened(told, _LONGEST)}\n")
+
+    setattr(show, _MARK, True)
+    sys.excepthook = show
 
 
 def in_one_line(error: BaseException) -> str:

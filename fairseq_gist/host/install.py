@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairseq_gist.host.boundary import show_own_errors_in_one_line
 from fairseq_gist.host.hooks import wrap_trainer
 from fairseq_gist.host.loading import stop_loading_at_exit
 from fairseq_gist.host.processes import receive_settings
@@ -20,11 +21,13 @@ def install() -> None:
       (:mod:`.hooks`);
     - processes receive a checkpoint from the first one under torch 2.6 and later too
       (:mod:`.processes`);
-    - at the end of the process threads that load batches ahead are stopped (:mod:`.loading`).
+    - at the end of the process threads that load batches ahead are stopped (:mod:`.loading`);
+    - an error of ours that nobody catches is shown in one line (:mod:`.boundary`).
 
     Raises:
         SurgeryError: naming the attribute that this version of fairseq lacks.
     """
     wrap_trainer()
     stop_loading_at_exit()
+    show_own_errors_in_one_line()
     receive_settings()

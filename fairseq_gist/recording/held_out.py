@@ -40,10 +40,7 @@ class HeldOut:
         Raises:
             DataError: when there is no such subset, or it isn't as it should be.
         """
-        try:
-            utterances = reader.read(subset, is_train=False, multiway=True)
-        except FileNotFoundError as error:
-            raise DataError(f"subset '{subset}': {error}") from None
+        utterances = reader.read(subset, is_train=False, multiway=True)
         audio_is_shared = len(utterances) < len(utterances.rows)
         if reader.key == TARGET or audio_is_shared:
             return cls(utterances, [[index] for index in range(len(utterances))])

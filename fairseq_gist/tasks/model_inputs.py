@@ -6,11 +6,11 @@ import contextlib
 from pathlib import Path
 from typing import Any, Iterator, List, Optional, Tuple
 
-from fairseq.data.audio.data_cfg import S2TDataConfig
 from fairseq.tasks.speech_to_text import SpeechToTextTask
 
 from fairseq_gist.architectures import Architecture, all_architectures, of_settings
 from fairseq_gist.architectures.inputs import Inputs
+from fairseq_gist.data.folder import check_train_subsets, check_vocabulary, read_configuration
 from fairseq_gist.errors import OptionError
 from fairseq_gist.host.boundary import one_line_errors
 
@@ -37,10 +37,13 @@ class ModelInputsTask(SpeechToTextTask):
         """Set the task up with the vocabulary of the data, or of the model."""
         with one_line_errors():
             named = _named(args)
+            settings = read_configuration(Path(args.data), args.config_yaml)
+            check_train_subsets(getattr(args, "train_subset", None))
             if named is not None:
                 inputs = named.inputs_from(args)
                 return cls(args, inputs.dictionary, inputs)
-            _check_vocabulary(Path(args.data), args.config_yaml)
+            vocabulary = settings.get("vocab_filename")
+            _check_vocabulary(Path(args.data), args.config_yaml, vocabulary)
         return super().setup_task(args, **kwargs)
 
     @property
@@ -129,15 +132,17 @@ def _named(args: Any) -> Optional[Architecture]:
     return named[0] if named else None
 
 
-def _check_vocabulary(data: Path, config_yaml: str) -> None:
-    """Raise OptionError for data that name no vocabulary and have none of the usual name."""
-    if not (data / config_yaml).is_file():
-        return
-    config = S2TDataConfig(data / config_yaml)
-    file = data / config.vocab_filename
-    if "vocab_filename" not in config.config and not file.is_file():
+def _check_vocabulary(data: Path, config_yaml: str, named: Optional[Any]) -> None:
+    """Check the vocabulary of the data; where there is none, the model may have been forgotten.
+
+    Raises:
+        OptionError: for data that name no vocabulary and have none of the usual name.
+        DataError: for one that is missing or damaged.
+    """
+    if named is None and not (data / "dict.txt").is_file():
         flags = [one.inputs_flag for one in all_architectures().values() if one.inputs]
         raise OptionError(
-            f"{data / config_yaml} names no vocabulary, and there is no {file.name}; for a model "
+            f"{data / config_yaml} names no vocabulary, and there is no dict.txt; for a model "
             f"that brings its own give its folder with {' or '.join(flags)}"
         )
+    check_vocabulary(data, config_yaml, named)
