@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional, Sequence
 from fairseq_gist.architectures import Architecture, all_architectures, of_settings
 from fairseq_gist.architectures.base import PREFIX
 from fairseq_gist.cli.arch_models import stand_in_task
-from fairseq_gist.errors import CheckpointError
+from fairseq_gist.errors import CheckpointError, GistError, shortened
 from fairseq_gist.host.checkpoints import model_settings
 
 __all__ = ["architecture_in", "gist_settings", "model_from"]
@@ -92,7 +92,15 @@ def model_from(
     for name, usual in architecture.settings.items():
         if getattr(settings, name, None) is None:
             setattr(settings, name, getattr(data, name, usual))
-    model = MODEL_REGISTRY[settings._name].build_model(settings, task)  # noqa: SLF001
+    try:
+        model = MODEL_REGISTRY[settings._name].build_model(settings, task)  # noqa: SLF001
+    except GistError:
+        raise
+    except Exception as error:  # settings may be anything, and building checks none of them
+        raise CheckpointError(
+            f"{path}: its settings make no {settings.arch}: {type(error).__name__}: "
+            f"{shortened(error, 200)}"
+        ) from error
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:

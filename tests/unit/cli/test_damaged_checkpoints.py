@@ -1,0 +1,92 @@
+"""Checkpoints that are damaged at random: each command ends in one line, or has no problem."""
+
+import random
+
+import pytest
+import torch
+
+from fairseq_gist.cli.main import main
+from fairseq_gist.host.checkpoints import read_checkpoint
+from tests.regression.test_files import OURS
+from tests.unit.fuzzing import ODD
+
+COMMANDS = {
+    "show": ["show", "FILE"],
+    "average": ["average", "FILE", "WHOLE", "-o", "OUT"],
+    "export": ["export", "FILE", "--language=de", "-o", "OUT"],
+    "apply": ["apply", "FILE", "PLAN", "-o", "OUT"],
+    "plan": ["plan", "random", "--checkpoint=FILE", "--size-budget=1.5", "-o", "OUT"],
+}
+TENSORS = [
+    torch.zeros(()),
+    torch.zeros(0),
+    torch.zeros(3, 0),
+    torch.full((7,), float("nan")),
+    torch.zeros(2, dtype=torch.complex64),
+    torch.zeros(4, 4).to_sparse(),
+    torch.zeros(1).expand(10**9),
+    torch.zeros(3, dtype=torch.int8),
+    torch.zeros(2, 3, 4, 5),
+    torch.full((9,), -(2**62)),
+]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return read_checkpoint(str(OURS / "differentiated.pt"))
+
+
+def spoiled(content, source):
+    """Return a checkpoint with a few entries replaced, renamed or dropped."""
+    content = {**content, "model": dict(content["model"]), "cfg": dict(content["cfg"])}
+    for _ in range(source.randint(1, 2)):
+        part = source.choice(["model", "model", "model", "cfg", "settings", "plan", "top"])
+        if part == "settings" and isinstance(content["cfg"], dict):
+            settings = vars(content["cfg"]["model"]).copy()
+            settings[source.choice(sorted(settings))] = source.choice(ODD)
+            content["cfg"]["model"] = type(content["cfg"]["model"])(**settings)
+        elif part == "cfg" and isinstance(content["cfg"], dict):
+            content["cfg"][source.choice(["model", "task", "x"])] = source.choice(ODD)
+        elif part == "plan" and isinstance(content["model"], dict):
+            plan = content["model"].get("gist_plan", torch.zeros(9, dtype=torch.long)).clone()
+            plan[source.randrange(len(plan))] = source.randrange(-300, 300)
+            content["model"]["gist_plan"] = plan
+        elif part == "top":
+            content[source.choice(["model", "cfg", "args", "extra_state"])] = source.choice(ODD)
+        elif isinstance(content["model"], dict) and content["model"]:
+            key = source.choice(list(content["model"]))
+            way = source.randrange(3)
+            old = content["model"].pop(key)
+            if way == 0:
+                content["model"][key] = source.choice([*TENSORS, *ODD])
+            elif way == 1:
+                content["model"][f"{key}.copies.0.weight"] = old
+    return content
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_damaged_checkpoint_is_one_line(whole, tmp_path, capsys, command):
+    source, refused = random.Random(7), 0
+    places = {
+        "FILE": tmp_path / "file.pt",
+        "WHOLE": OURS / "differentiated.pt",
+        "PLAN": OURS / "plans" / "further.json",
+        "OUT": tmp_path / "out",
+    }
+    words = COMMANDS[command]
+    for word, place in places.items():
+        words = [one.replace(word, str(place)) for one in words]
+    for _ in range(15 if command in ("apply", "plan") else 25):
+        torch.save(spoiled(whole, source), places["FILE"])
+        status = main(words)
+        error = capsys.readouterr().err
+        if status:
+            refused += 1
+            told = error.strip().splitlines()[-1]
+            assert told.startswith(f"fairseq-gist {command}: error: "), error
+            assert told.isprintable(), told
+            assert len(told) < 1100, told
+            assert "Traceback" not in error
+            assert not places["OUT"].exists()
+        places["OUT"].unlink(missing_ok=True)
+    assert refused > 5
