@@ -16,8 +16,8 @@ import soundfile
 from tqdm import tqdm
 
 from benchmarks.figures import Figure, compare
-from fairseq_gist.preparing.audio import SAMPLE_RATE
 from fairseq_gist.preparing.talk_features import Talk, compute_features, write_zip
+from fairseq_gist.sound.audio import SAMPLE_RATE
 
 __all__ = ["filterbanks"]
 

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from fairseq_gist.errors import GistError
-from fairseq_gist.preparing.audio import read_wave
 from fairseq_gist.preparing.layouts.mustc import MustC
 from fairseq_gist.preparing.survey import span_of
 from fairseq_gist.preparing.vocabulary import Vocabulary
+from fairseq_gist.sound.audio import read_wave
 
 FEATURE_BYTES = 32_000  # a second of speech
 SHARED, LARGEST = 76.3e6, 252.9e6  # parameters of s2t_transformer_m, and with every unit split

@@ -17,6 +17,7 @@ from torch import Tensor
 from fairseq_gist.architectures.inputs import Inputs
 from fairseq_gist.data.known_rows import KNOWN_ROWS, KnownRows
 from fairseq_gist.errors import DataError, shortened
+from fairseq_gist.sound.stored import filterbanks_at
 
 __all__ = ["LanguageDataset", "LanguageItem"]
 
@@ -101,8 +102,15 @@ class LanguageDataset(SpeechToTextDataset):
             return torch.cat(
                 [self.inputs.features(path, self.feature_transforms) for path in paths]
             )
-        source: Tensor = super()._get_source_audio(index)
-        return source
+        if self.cfg.use_audio_input or getattr(self, "waveform_transforms", None) is not None:
+            waveform: Tensor = super()._get_source_audio(index)
+            return waveform
+        # fairseq's own way to features of audio needs torchaudio, and takes any rate for 16 kHz
+        found = [filterbanks_at(self.audio_paths[one]) for one in np.atleast_1d(index)]
+        features = found[0] if len(found) == 1 else np.concatenate(found)
+        if self.feature_transforms is not None:
+            features = self.feature_transforms(features)
+        return torch.from_numpy(features).float()
 
     def collater(self, samples: List[LanguageItem], return_order: bool = False) -> Dict[str, Any]:
         """Collate rows, the longest audio first, and add ``net_input["lang_ids"]``, `[batch]`."""

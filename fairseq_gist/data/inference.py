@@ -3,42 +3,88 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Dict, List, Optional, Sequence
+import logging
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
+import numpy as np
 import torch
 from fairseq.data.audio.data_cfg import S2TDataConfig
 from torch import Tensor, nn
 
 from fairseq_gist.data.dataset import LanguageDataset
 from fairseq_gist.data.known_rows import tell_rows
+from fairseq_gist.errors import DataError
 from fairseq_gist.nn.rows import index_on, values_of
 from fairseq_gist.nn.wrapping import Forward, Wrapper, wrap, wrapper_of
 
 __all__ = [
+    "AudioFiles",
     "audio_dataset",
     "for_models",
     "languages_by_prefix",
+    "lengths_of",
     "prefix_of",
     "put_language",
     "without_languages",
 ]
 
+logger = logging.getLogger(__name__)
+
 _OF_LANGUAGES = ("lang_ids", "utterances")
 """What only a model that routes its rows knows of a batch."""
 
 
+class AudioFiles(LanguageDataset):
+    """Audio files of which some may not be of use: those are left out, the others keep their place.
+
+    Args:
+        longest: most frames of one that is translated.
+    """
+
+    def __init__(self, *args: Any, longest: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.longest = longest
+
+    def ordered_indices(self) -> Any:
+        """Return the places of the files that can be translated, in the order to take them."""
+        return np.array([one for one in super().ordered_indices() if self._is_usable(int(one))])
+
+    def _is_usable(self, index: int) -> bool:
+        frames, path = self.n_frames[index], self.audio_paths[index]
+        if frames > self.longest:
+            logger.warning(
+                f"{path}: {frames:,} frames of a hundredth of a second are more than the model "
+                f"takes ({self.longest:,}); left out"
+            )
+        return 0 < frames <= self.longest
+
+
+def lengths_of(paths: Sequence[str], length: Callable[[str], int]) -> List[int]:
+    """Return the length of each file in frames; 0 for what can't be read, of which it tells."""
+    found = []
+    for path in paths:
+        try:
+            found.append(length(path))
+        except DataError as error:
+            logger.warning(f"{error}; left out")
+            found.append(0)
+    return found
+
+
 def audio_dataset(
-    config: S2TDataConfig, paths: List[str], frames: List[int], inputs: Any = None
-) -> LanguageDataset:
+    config: S2TDataConfig, paths: List[str], frames: List[int], longest: int, inputs: Any = None
+) -> AudioFiles:
     """Return a dataset of audio files; their language is the task's to say.
 
     Args:
         config: of the data the model was trained on.
         paths: of audio or feature files.
-        frames: length of each.
+        frames: length of each; 0 for one that can't be read.
+        longest: most frames of one that is translated.
         inputs: see :class:`LanguageDataset`.
     """
-    return LanguageDataset("interactive", False, config, paths, frames, inputs=inputs)
+    split = ("interactive", False, config, paths, frames)
+    return AudioFiles(*split, longest=longest, inputs=inputs)
 
 
 def put_language(sample: Dict[str, Any], language: int) -> None:

@@ -10,8 +10,8 @@ import yaml
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_text, replacing
-from fairseq_gist.preparing.filterbank import BINS
 from fairseq_gist.preparing.tsv import ASR
+from fairseq_gist.sound.filterbank import BINS
 
 __all__ = ["SPECAUGMENT", "follow_move", "write_configuration"]
 

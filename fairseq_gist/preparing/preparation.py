@@ -16,7 +16,6 @@ from fairseq_gist.errors import DataError
 from fairseq_gist.files import replacing
 from fairseq_gist.preparing.ceiling import ceilings
 from fairseq_gist.preparing.configuration import follow_move, write_configuration
-from fairseq_gist.preparing.filterbank import BINS
 from fairseq_gist.preparing.inputs import fingerprint, tagged, understand
 from fairseq_gist.preparing.making import Making
 from fairseq_gist.preparing.options import Options
@@ -39,6 +38,7 @@ from fairseq_gist.preparing.tsv import (
     texts_by_language,
 )
 from fairseq_gist.preparing.vocabulary import Vocabulary, train_vocabulary
+from fairseq_gist.sound.filterbank import BINS
 
 __all__ = ["FAULTY", "check", "prepare"]
 

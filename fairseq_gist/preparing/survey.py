@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import unused_name
-from fairseq_gist.preparing.audio import Wave, read_wave
 from fairseq_gist.preparing.layouts.base import Layout, Segment
 from fairseq_gist.preparing.published import looks_like
 from fairseq_gist.preparing.talk_features import Span, Talk
+from fairseq_gist.sound.audio import Wave, read_wave
 
 __all__ = ["TRAIN", "Survey", "span_of", "summary"]
 

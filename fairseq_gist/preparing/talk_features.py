@@ -27,8 +27,8 @@ from tqdm import tqdm
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_object, replacing
-from fairseq_gist.preparing.audio import read_samples
-from fairseq_gist.preparing.filterbank import filterbank
+from fairseq_gist.sound.audio import read_samples
+from fairseq_gist.sound.filterbank import filterbank
 
 __all__ = ["Span", "Talk", "check_audio", "compute_features", "write_zip"]
 

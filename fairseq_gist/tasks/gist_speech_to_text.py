@@ -382,4 +382,5 @@ class GistSpeechToTextTask(ModelInputsTask):
         with one_line_errors():
             if self.languages:
                 self._asked_language()
-        return audio_dataset(self.data_cfg, src_tokens, src_lengths, self.inputs)
+        longest = self.args.max_source_positions
+        return audio_dataset(self.data_cfg, src_tokens, src_lengths, longest, self.inputs)

@@ -11,8 +11,10 @@ from fairseq.tasks.speech_to_text import SpeechToTextTask
 from fairseq_gist.architectures import Architecture, all_architectures, of_settings
 from fairseq_gist.architectures.inputs import Inputs
 from fairseq_gist.data.folder import check_train_subsets, check_vocabulary, read_configuration
+from fairseq_gist.data.inference import lengths_of
 from fairseq_gist.errors import OptionError
 from fairseq_gist.host.boundary import one_line_errors
+from fairseq_gist.sound.stored import filterbanks_at
 
 __all__ = ["ModelInputsTask"]
 
@@ -110,13 +112,14 @@ class ModelInputsTask(SpeechToTextTask):
     def get_interactive_tokens_and_lengths(
         self, lines: List[str], encode_fn: Any
     ) -> Tuple[List[str], List[int]]:
-        """Return the audio files that ``lines`` name, and their lengths in frames."""
-        if self.inputs is None:
+        """Return the audio files that ``lines`` name, and the frames of each, 0 if unreadable."""
+        if self.inputs is not None:
+            return lines, lengths_of(lines, self.inputs.length)
+        if self.data_cfg.use_audio_input:
             found: Tuple[List[str], List[int]]
             found = super().get_interactive_tokens_and_lengths(lines, encode_fn)
             return found
-        with one_line_errors():
-            return lines, [self.inputs.length(line) for line in lines]
+        return lines, lengths_of(lines, lambda path: len(filterbanks_at(path)))
 
 
 def _named(args: Any) -> Optional[Architecture]:

@@ -7,13 +7,16 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from fairseq import checkpoint_utils
 from fairseq.sequence_generator import SequenceGenerator
 
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.host.checkpoints import read_checkpoint
+from fairseq_gist.sound.audio import resample
 from fairseq_gist.surgery.plan_buffer import plan_in_state, plan_of
 from tests.e2e.conftest import SMALL_MODEL, assert_same_tensors
 from tests.e2e.helpers import batch_of, build
@@ -139,6 +142,39 @@ def test_interactive_takes_the_language_from_an_option(differentiated, data, plu
     assert refused.returncode == 1
     last = refused.stderr.strip().splitlines()[-1]
     assert last.startswith("fairseq-gist: error: --target-language: expected one of de, es")
+
+
+def test_interactive_takes_recordings_as_they_are(differentiated, data, plugin, tmp_path):
+    """Any rate, any channels; what can't be translated is named, and the others are."""
+    recording = next((data.parent / "en-de" / "data" / "tst-COMMON" / "wav").glob("*.wav"))
+    whole, rate = soundfile.read(str(recording), dtype="float32")
+    sound = whole[: 2 * rate]
+    files = {
+        "plain.wav": (sound, rate),
+        "stereo.flac": (np.stack([sound, sound], axis=1), rate),
+        "fast.wav": (resample(sound, rate, 44100), 44100),
+        "long.wav": (np.tile(sound, 40), rate),
+        "last.wav": (sound, rate),
+    }
+    for name, (samples, own_rate) in files.items():
+        soundfile.write(str(tmp_path / name), samples, own_rate)
+    listed = tmp_path / "list.txt"
+    names = ["plain.wav", "missing.wav", "stereo.flac", "fast.wav", "long.wav", "last.wav"]
+    listed.write_text("".join(f"{tmp_path / name}\n" for name in names), encoding="utf-8")
+    done = fairseq(
+        "interactive", data, "--task=gist_speech_to_text", "--config-yaml=config_st.yaml",
+        "--prefix-size=1", "--max-tokens=4000", "--cpu", "--beam=2", "--max-len-b=10",
+        f"--input={listed}", f"--path={differentiated.checkpoint}", "--target-language=nl",
+        "--buffer-size=10", plugin=plugin,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = [line.split("\t") for line in done.stdout.splitlines() if line.startswith("H-")]
+    found = {name: rest for name, *rest in lines}
+    assert sorted(found) == ["H-0", "H-2", "H-3", "H-5"]
+    assert found["H-0"] == found["H-5"]
+    assert found["H-0"][1] == found["H-2"][1]
+    assert "missing.wav: neither readable audio nor features" in done.stderr
+    assert "long.wav: 7,998 frames of a hundredth of a second are more than" in done.stderr
 
 
 def test_averaging_keeps_the_plan_and_refuses_another(differentiated, train, tmp_path):

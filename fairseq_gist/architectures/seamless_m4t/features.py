@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 import torch
-from fairseq.data.audio.audio_utils import is_npy_data, parse_path, read_from_stored_zip
 from torch import Tensor
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.preparing.audio import check_samples, mono, resample
+from fairseq_gist.sound.audio import check_samples, mono, resample
+from fairseq_gist.sound.stored import read_stored
 
 __all__ = ["SeamlessFeatures"]
 
@@ -47,7 +46,7 @@ class SeamlessFeatures:
         Raises:
             DataError: when the file can't be read, or has features of another width.
         """
-        content, rate = _read(path)
+        content, rate = read_stored(path)
         frames = self._of_sound(content, rate, path) if rate else self._of_features(content, path)
         for transform in getattr(transforms, "transforms", None) or ():
             if type(transform).__name__ != _NORMALISATION:
@@ -56,7 +55,7 @@ class SeamlessFeatures:
 
     def length(self, path: str) -> int:
         """Return how many frames of a hundredth of a second the audio at ``path`` has."""
-        content, rate = _read(path)
+        content, rate = read_stored(path)
         if rate:
             return int(len(content) * 100 // rate)
         return len(content) * (self.stride if content.shape[-1] == self.width else 1)
@@ -89,21 +88,3 @@ class SeamlessFeatures:
             return frames
         whole = len(frames) // self.stride
         return frames[: whole * self.stride].reshape(whole, self.stride * frames.shape[-1])
-
-
-def _read(path: str) -> Tuple[np.ndarray, Optional[int]]:
-    """Return samples and their rate in Hz, or features and None."""
-    try:
-        file, place = parse_path(path)
-        data: Any = file if not place else read_from_stored_zip(file, *place)
-        if _is_array(data, place):
-            return np.load(data if not place else io.BytesIO(data)), None
-        import soundfile
-
-        return soundfile.read(data if not place else io.BytesIO(data), dtype="float32")
-    except (OSError, ValueError, AssertionError, RuntimeError) as error:
-        raise DataError(f"{path}: neither readable audio nor features ({error})") from error
-
-
-def _is_array(data: Any, place: List[int]) -> bool:
-    return is_npy_data(data) if place else str(data).endswith(".npy")

@@ -21,7 +21,7 @@ from fairseq_gist.corpora.cldr import speech
 from fairseq_gist.corpora.cldr.phrases import Phrase
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_json, replacing
-from fairseq_gist.preparing.audio import SAMPLE_RATE, resample
+from fairseq_gist.sound.audio import SAMPLE_RATE, resample
 
 __all__ = ["SpokenTalk", "link_audio", "speak_all"]
 

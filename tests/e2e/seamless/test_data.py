@@ -12,7 +12,7 @@ from fairseq_gist.architectures import of_arch
 from fairseq_gist.architectures.seamless_m4t.dictionary import SeamlessDictionary
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.languages.rows import languages_of_vocabulary
-from fairseq_gist.preparing.filterbank import filterbank
+from fairseq_gist.sound.filterbank import filterbank
 from tests.e2e.seamless.tiny import LANGUAGES, TEXTS
 
 if sys.version_info < (3, 11):

@@ -20,8 +20,8 @@ from fairseq_gist.corpora.cldr.build import build
 from fairseq_gist.corpora.cldr.options import SIZES, CldrOptions
 from fairseq_gist.corpora.cldr.talks import link_audio
 from fairseq_gist.errors import DataError
-from fairseq_gist.preparing.audio import read_wave
 from fairseq_gist.preparing.layouts.mustc import MustC
+from fairseq_gist.sound.audio import read_wave
 
 
 @pytest.fixture(scope="module")

@@ -23,12 +23,12 @@ from fairseq_gist.cli.main import main
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.languages.rows import row_languages
 from fairseq_gist.preparing import talk_features
-from fairseq_gist.preparing.audio import read_samples, read_wave
-from fairseq_gist.preparing.filterbank import filterbank
 from fairseq_gist.preparing.layouts.base import Segment
 from fairseq_gist.preparing.layouts.mustc import MustC, write_split
 from fairseq_gist.preparing.options import Options
 from fairseq_gist.preparing.preparation import prepare
+from fairseq_gist.sound.audio import read_samples, read_wave
+from fairseq_gist.sound.filterbank import filterbank
 
 WORDS = {
     "en": [

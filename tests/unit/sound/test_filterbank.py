@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.preparing.audio import mono, read_samples, resample
-from fairseq_gist.preparing.filterbank import filterbank
+from fairseq_gist.sound.audio import mono, read_samples, resample
+from fairseq_gist.sound.filterbank import filterbank
 
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("kaldi_native_fbank")

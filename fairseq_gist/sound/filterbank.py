@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.preparing.audio import SAMPLE_RATE
+from fairseq_gist.sound.audio import SAMPLE_RATE
 
 __all__ = ["BINS", "filterbank"]
 

@@ -1,0 +1,1 @@
+"""Audio as samples, and as the filterbanks that models hear."""
