@@ -40,7 +40,7 @@ def replacing(path: Union[str, Path], needs: int = 0) -> Iterator[Path]:
         yield temporary.path
         os.replace(temporary.path, path)
     except Exception as error:
-        _explain(error, path, needs or temporary.path.stat().st_size, bool(needs))
+        _explain(error, path, needs or _written(temporary.path), bool(needs))
         raise
     finally:
         temporary.release()
@@ -70,7 +70,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         if old.exists() and not folder.exists():
             old.rename(folder)
         if isinstance(error, Exception):
-            _explain(error, folder, sum(one.stat().st_size for one in new.rglob("*")), False)
+            _explain(error, folder, sum(map(_written, new.rglob("*"))), False)
         raise
     finally:
         scratch.release()
@@ -107,14 +107,25 @@ def _explain(error: Exception, path: Path, size: int, is_known: bool) -> None:
         ) from error
 
 
+def _written(path: Path) -> int:
+    """Return the bytes of a file; none where it is gone."""
+    return path.stat().st_size if path.exists() else 0
+
+
 def reserve(path: Path, size: int) -> None:
     """Raise OSError, and leave the file empty, where there is no room for ``size`` bytes in it.
 
     For who writes by a library that can't be told that a disk is full: torch 1.12 aborts.
     """
-    if hasattr(os, "posix_fallocate"):
-        with open(path, "r+b") as file:
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with open(path, "r+b") as file:
+        try:
             os.posix_fallocate(file.fileno(), 0, max(size, 1))
+        except OSError as error:
+            if error.errno in _FULL:  # else a file system that can't tell
+                raise
+        finally:
             file.truncate(0)
 
 

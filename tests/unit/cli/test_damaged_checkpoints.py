@@ -1,6 +1,7 @@
 """Checkpoints that are damaged at random: each command ends in one line, or has no problem."""
 
 import random
+from argparse import Namespace
 
 import pytest
 import torch
@@ -90,3 +91,30 @@ def test_a_damaged_checkpoint_is_one_line(whole, tmp_path, capsys, command):
             assert not places["OUT"].exists()
         places["OUT"].unlink(missing_ok=True)
     assert refused > 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("encoder_layers", "x\ny"),
+        ("encoder_embed_dim", 10**30),
+        ("conv_kernel_sizes", {"a": 1}),
+        ("activation_fn", 7),
+        ("arch", ["s2t_transformer"]),
+        ("_name", {"a": 1}),
+        ("language_key", {"a": 1}),
+        ("languages", 3),
+    ],
+)
+def test_a_damaged_setting_is_one_line_or_no_problem(whole, tmp_path, capsys, name, value):
+    settings = {**vars(whole["cfg"]["model"]), name: value}
+    cfg = {**whole["cfg"], "model": Namespace(**settings)}
+    torch.save({**whole, "cfg": cfg}, tmp_path / "file.pt")
+    plan = str(OURS / "plans" / "further.json")
+    for words in (["apply", "FILE", plan], ["export", "FILE", "--language=de"]):
+        words = [one.replace("FILE", str(tmp_path / "file.pt")) for one in words]
+        if main([*words, "-o", str(tmp_path / "out.pt")]):
+            told = capsys.readouterr().err.strip().splitlines()[-1]
+            assert told.startswith(f"fairseq-gist {words[0]}: error: "), told
+            assert "file.pt" in told
+            assert told.isprintable()
