@@ -19,6 +19,7 @@ from fairseq_gist.preparing.published import looks_like
 from fairseq_gist.preparing.survey import summary
 from tests.unit.preparing.test_prepare import (
     OPTIONS,
+    TALKS,
     digest,
     features,
     layout,  # noqa: F401 - a fixture
@@ -161,6 +162,26 @@ def test_a_language_of_which_nothing_is_left(layout):  # noqa: F811
         DataError, match=r"train\.yaml: no utterance is left; dropped: as faulty 15"
     ):
         prepare(layout.root, layout.root / "out", SKIPPING, workers=1)
+
+
+@pytest.mark.parametrize("has_transcripts", [True, False])
+def test_many_languages_into_one_without_transcripts(layout, tmp_path, has_transcripts):  # noqa: F811
+    """Laid out the other way round: what is spoken may be written down, English has to be."""
+    for language in ("de", "fr", "ru"):
+        shutil.copytree(layout.root / f"en-{language}", tmp_path / f"{language}-en")
+        if not has_transcripts:
+            for path in (tmp_path / f"{language}-en").rglob(f"*.{language}"):
+                path.unlink()
+    options = Options(target="en", vocab_size=30)
+    record = prepare(tmp_path, tmp_path / "out", options, workers=1)
+    untranscribed = {} if has_transcripts else {split: ["de", "fr", "ru"] for split in TALKS}
+    assert record["untranscribed"] == untranscribed
+    rows = read(tmp_path / "out" / "train_ru.tsv")
+    assert [bool(row["src_text"]) for row in rows] == [has_transcripts] * 15
+    assert {(row["src_lang"], row["tgt_lang"]) for row in rows} == {("ru", "en")}
+    next(tmp_path.glob("ru-en/data/train/txt/train.en")).unlink()
+    with pytest.raises(DataError, match=r"ru-en/data/train/txt/train\.en: no such file"):
+        prepare(tmp_path, tmp_path / "other", options, workers=1)
 
 
 # -- published data
