@@ -103,6 +103,10 @@ def model_from(
         ) from error
     try:
         model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: parameters don't fit the architecture: {error}") from None
+    except GistError:
+        raise
+    except Exception as error:  # fairseq renames entries that it expects to be there
+        raise CheckpointError(
+            f"{path}: parameters don't fit the architecture: {type(error).__name__}: {error}"
+        ) from error
     return model
