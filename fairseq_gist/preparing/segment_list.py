@@ -160,4 +160,4 @@ def _kind(event: Any) -> str:
         return "a mapping"
     if isinstance(event, yaml.AliasEvent):
         return f"an alias of what is no segment (*{event.anchor})"
-    return repr(shortened(event.value))
+    return f"'{shortened(event.value)}'"

@@ -166,14 +166,14 @@ def _segment(
     offset, duration = _seconds(entry, "offset", where), _seconds(entry, "duration", where)
     wav = entry.get("wav", "")
     if not wav or Path(wav).name != wav or not wav.isprintable() or len(wav.encode()) > 255:
-        raise DataError(f"{where}: wav should be a file name, found {shortened(wav)!r}")
+        raise DataError(f"{where}: wav should be a file name, found '{shortened(wav)}'")
     return Segment(wav, offset, duration, entry.get("speaker_id", ""), source, target, number)
 
 
 def _seconds(entry: Mapping[str, str], key: str, where: str) -> float:
     found = entry.get(key, "")
     if not _NUMBER.match(found):
-        shown = repr(shortened(found)) if found else "nothing"
+        shown = f"'{shortened(found)}'" if found else "nothing"
         raise DataError(f"{where}: {key} should be seconds, found {shown}")
     seconds = float(found)
     if not 0 <= seconds < float("inf"):
