@@ -72,12 +72,16 @@ class LanguageDataset(SpeechToTextDataset):
     @contextlib.contextmanager
     def _names_row(self, index: int) -> Iterator[None]:
         """Say of an error which row it is about: what decodes a damaged file raises anything."""
+        path = self.audio_paths[index]
         try:
             yield
         except Exception as error:
+            # ours are one line of bounded length, and often begin with the path
+            reason = str(error) if isinstance(error, DataError) else shortened(error, 200)
+            reason = reason[len(f"{path}: ") :] if reason.startswith(f"{path}: ") else reason
             raise DataError(
-                f"{self.split}.tsv, row '{shortened(self.ids[index])}': its audio "
-                f"{self.audio_paths[index]} can't be read: {shortened(error, 200)}"
+                f"{self.split}.tsv, row '{shortened(self.ids[index])}': its audio {path} "
+                f"can't be read: {reason}"
             ) from error
 
     def _target_of(self, index: int, target: Optional[Tensor]) -> Optional[Tensor]:

@@ -110,7 +110,7 @@ def test_features_of_another_width(seamless_data, model_options, tmp_path):
     (tmp_path / "data/config_st.yaml").write_text(f"audio_root: {tmp_path / 'data'}\n")
     task, model, _ = build(tmp_path / "data", "--language-key=src", model=model_options)
     task.load_dataset("train")
-    expected = r"npy: expected features \[frames, 80\], or \[frames, 160\] .* found \[50, 40\]"
+    expected = r"npy can't be read: expected features \[frames, 80\], or .* found \[50, 40\]"
     with pytest.raises(DataError, match=expected):
         task.dataset("train")[0]
     sample = batch_of(task, 2)

@@ -34,6 +34,7 @@ def python(program, *arguments, limit=None, **options):
     """Run a program in a process, of which files can be no larger than ``limit`` bytes."""
 
     def prepare():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
