@@ -89,7 +89,8 @@ def warn_of_room(situation: Situation, units: Sequence[str], budget: str) -> Non
 
 
 def _size_apart(situation: Situation, units: Sequence[str]) -> int:
-    more = sum(situation.sizes[unit] for unit in units) * (len(situation.languages) - 1)
+    sizes = situation.sizes
+    more = sum(sizes[unit] for unit in units) * (len(situation.languages) - 1)
     return size_so_far(situation, but_shared=units) + more
 
 
