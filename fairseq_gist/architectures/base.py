@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import Any, Dict, Iterable, Mapping, Optional, Pattern, Tuple, Type
 
+from fairseq_gist.sharing.low_rank import whole_of
 from fairseq_gist.sharing.shape import Place
 
 __all__ = ["PREFIX", "Architecture", "load"]
@@ -171,15 +172,15 @@ class Architecture:
 
     def batch_dim(self, path: str) -> int:
         """Return where the rows of the batch are in the input of the module at ``path``."""
-        return 0 if _fits(self.rows_first, path) else 1
+        return 0 if _fits(self.rows_first, whole_of(path)) else 1
 
     def has_common_input(self, path: str) -> bool:
         """Return whether all rows of the input of the module at ``path`` are the same."""
-        return _fits(self.common_input, path)
+        return _fits(self.common_input, whole_of(path))
 
     def is_source_reader(self, path: str) -> bool:
         """Return whether the input of the module at ``path`` is the encoder's output."""
-        return _fits(self.reads_source, path)
+        return _fits(self.reads_source, whole_of(path))
 
     def is_unused(self, name: str) -> bool:
         """Return whether the model keeps the parameter ``name`` without training or reading it."""

@@ -27,15 +27,17 @@ from typing import (
 from fairseq_gist.errors import DataError, PlanError, shortened
 from fairseq_gist.files import read_text, replacing
 from fairseq_gist.sharing.division import OWN, SHARED, Division, check_neurons
+from fairseq_gist.sharing.low_rank import check_ranks, low_rank_units
 from fairseq_gist.sharing.partition import Partition, canonical
 from fairseq_gist.sharing.plan_json import check_update, read_layout, write_layout
+from fairseq_gist.sharing.refining import problems_of_refining
 
 __all__ = ["Partition", "SharingPlan", "Step"]
 
 _LONGEST = 500
 """Characters of an error, whatever names a file has in it."""
 
-_PARTS = ("languages", "units", "provenance", "divisions")
+_PARTS = ("languages", "units", "provenance", "divisions", "low_rank")
 _FACTS = ("sizes", "shared_parameters", "update", "history", "blocks", "is_default")
 
 
@@ -49,8 +51,8 @@ class Step(NamedTuple):
 class SharingPlan:
     """The partition of every unit, with the languages and what is known of it beside.
 
-    Only languages, units and divisions are what a plan *is*: equality and signature ask for nothing
-    else.
+    Only languages, units, divisions and ranks are what a plan *is*: equality and signature ask for
+    nothing else.
 
     Args:
         languages: all the model's languages; kept in alphabetical order.
@@ -59,6 +61,9 @@ class SharingPlan:
             people; nothing is decided by it.
         divisions: module path of a feed-forward block's first projection -> how its neurons are
             divided. The parts are units (``<path>.shared``, ``<path>.own``), the whole is none.
+        low_rank: module path of a projection that stays shared, and of which groups own low-rank
+            differences -> their rank. Both are units (``<path>.base``, ``<path>.difference``), the
+            whole is none.
         sizes: parameters of one copy of units, as far as they are known.
         shared_parameters: of the whole model with everything shared, where it is known.
         update: how many updates a training run had made when its model became what the plan says;
@@ -80,6 +85,7 @@ class SharingPlan:
         units: Mapping[str, Iterable[Iterable[str]]],
         provenance: Optional[Mapping[str, Any]] = None,
         divisions: Optional[Mapping[str, Division]] = None,
+        low_rank: Optional[Mapping[str, int]] = None,
         sizes: Optional[Mapping[str, int]] = None,
         shared_parameters: Optional[int] = None,
         update: Optional[int] = None,
@@ -104,6 +110,7 @@ class SharingPlan:
         self.history: Tuple[Step, ...] = tuple(history)
         self.blocks: Mapping[str, Mapping[str, Any]] = MappingProxyType(dict(blocks or {}))
         _check_divisions(self.divisions, self.units)
+        self.low_rank: Mapping[str, int] = MappingProxyType(check_ranks(low_rank or {}, self.units))
 
     @classmethod
     def shared(
@@ -130,6 +137,11 @@ class SharingPlan:
         done = {} if before is None else before.divisions
         return {first: own for first, own in self.divisions.items() if first not in done}
 
+    def low_rank_beyond(self, before: Optional[SharingPlan]) -> Dict[str, int]:
+        """Return the ranks of this plan of projections that have no differences in ``before``."""
+        done = {} if before is None else before.low_rank
+        return {unit: rank for unit, rank in self.low_rank.items() if unit not in done}
+
     def group_of(self, unit: str) -> Tuple[int, ...]:
         """Return the index of each language's group on ``unit``, in the order of ``languages``."""
         groups = self.units[unit]
@@ -144,56 +156,23 @@ class SharingPlan:
         return all(len(groups) == 1 for groups in self.units.values())
 
     def refines(self, other: SharingPlan) -> bool:
-        """Whether every group of this plan lies inside one group of ``other``.
+        """Whether a model that follows ``other`` can become what this plan describes.
 
-        A unit that a plan does not name counts as fully shared in it. Neurons that ``other``
-        divides have to be divided in the same way; more blocks may be.
+        Every group of this plan has to lie inside one of ``other``, of which a unit that isn't
+        named counts as fully shared; neurons that ``other`` divides have to be divided in the same
+        way, and differences it has to have the same rank. More blocks may be divided, and more
+        projections have differences.
         """
-        return (
-            self.languages == other.languages
-            and not self.units_joined(other)
-            and not self._divided_otherwise(other)
-        )
-
-    def _divided_otherwise(self, other: SharingPlan) -> List[str]:
-        """Return the blocks that ``other`` divides and this plan doesn't, or not like it."""
-        return [first for first, own in other.divisions.items() if self.divisions.get(first) != own]
-
-    def units_joined(self, other: SharingPlan) -> List[str]:
-        """Return the units on which this plan joins languages that ``other`` separates."""
-        joined = []
-        for unit, coarse in other.units.items():
-            fine = self.units.get(unit, (self.languages,))
-            wide = {language: place for place, group in enumerate(coarse) for language in group}
-            if not all(len({wide.get(language) for language in group}) == 1 for group in fine):
-                joined.append(unit)
-        return joined
+        return next(problems_of_refining(self, other), None) is None
 
     def check_refines(self, before: SharingPlan) -> None:
         """Check that a model that follows ``before`` can become what this plan describes.
 
         Raises:
-            PlanError: when the plans are for other languages, or this one joins some that
-                ``before`` separates.
+            PlanError: saying what is in the way.
         """
-        if self.languages != before.languages:
-            raise PlanError(
-                f"the plan is for languages {', '.join(self.languages)}, the plan so far for "
-                f"{', '.join(before.languages)}"
-            )
-        joined = self.units_joined(before)
-        if joined:
-            raise PlanError(
-                f"the model is differentiated already (plan {before.signature}), and plan "
-                f"{self.signature} would join languages that it has separated on '{joined[0]}' "
-                f"({len(joined)} units); a later plan can only split further"
-            )
-        otherwise = self._divided_otherwise(before)
-        if otherwise:
-            raise PlanError(
-                f"the model's neurons are divided already (plan {before.signature}), and plan "
-                f"{self.signature} would divide those of '{otherwise[0]}' otherwise"
-            )
+        for problem in problems_of_refining(self, before):
+            raise PlanError(problem)
 
     def size(self, shared_parameters: int, unit_parameters: Mapping[str, int]) -> int:
         """Return the number of parameters of the model this plan describes.
@@ -211,7 +190,12 @@ class SharingPlan:
                 f"unit '{unknown[0]}' of the plan is none of the {len(unit_parameters)} whose "
                 "number of parameters is known; was the plan made for another model?"
             )
-        copies = ((len(groups) - 1) * unit_parameters[unit] for unit, groups in self.units.items())
+        # of a difference the first, too, is more than what is shared
+        added = {low_rank_units(unit)[1] for unit in self.low_rank}
+        copies = (
+            (len(groups) - (unit not in added)) * unit_parameters[unit]
+            for unit, groups in self.units.items()
+        )
         return shared_parameters + sum(copies)
 
     @property
@@ -229,7 +213,7 @@ class SharingPlan:
         """
         if self.update is None:
             return []
-        own = SharingPlan(self.languages, self.units, None, self.divisions)
+        own = SharingPlan(self.languages, self.units, None, self.divisions, self.low_rank)
         return [*self.history, Step(self.update, own)]
 
     @property
@@ -238,6 +222,8 @@ class SharingPlan:
         parts = {"languages": self.languages, "units": dict(sorted(self.units.items()))}
         if self.divisions:
             parts["divisions"] = {key: own.to_json() for key, own in sorted(self.divisions.items())}
+        if self.low_rank:
+            parts["low_rank"] = dict(sorted(self.low_rank.items()))
         content = json.dumps(parts, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -252,6 +238,7 @@ class SharingPlan:
             "sizes": dict(self.sizes),
             "blocks": {first: dict(found) for first, found in self.blocks.items()},
             "divisions": {first: own.to_json() for first, own in self.divisions.items()},
+            "low_rank": dict(self.low_rank),
         }
         head: Dict[str, Any] = {
             "signature": self.signature,
@@ -276,6 +263,7 @@ class SharingPlan:
                 content["units"],
                 content.get("provenance"),
                 _divisions_from_json(content),
+                content.get("low_rank"),
                 content.get("sizes"),
                 content.get("shared_parameters"),
                 content.get("update"),
@@ -316,6 +304,7 @@ class SharingPlan:
             self.languages == other.languages
             and dict(self.units) == dict(other.units)
             and dict(self.divisions) == dict(other.divisions)
+            and dict(self.low_rank) == dict(other.low_rank)
         )
 
     def __hash__(self) -> int:
@@ -348,12 +337,20 @@ def _step_to_json(step: Step) -> Dict[str, Any]:
     content: Dict[str, Any] = {"update": step.update, "units": dict(step.plan.units)}
     if step.plan.divisions:
         content["divisions"] = {one: own.to_json() for one, own in step.plan.divisions.items()}
+    if step.plan.low_rank:
+        content["low_rank"] = dict(step.plan.low_rank)
     return content
 
 
 def _step_from_json(content: Any, languages: Sequence[str]) -> Step:
     try:
-        plan = SharingPlan(languages, content["units"], None, _divisions_from_json(content))
+        plan = SharingPlan(
+            languages,
+            content["units"],
+            None,
+            _divisions_from_json(content),
+            content.get("low_rank"),
+        )
         return Step(check_update(content["update"]), plan)
     except (AttributeError, KeyError, TypeError, ValueError, PlanError) as error:
         raise PlanError(f"its 'history' can't be read: {error}") from None

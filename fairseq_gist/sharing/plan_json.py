@@ -22,6 +22,7 @@ _KINDS = {
     "units": (dict, "object"),
     "provenance": (dict, "object"),
     "divisions": (dict, "object"),
+    "low_rank": (dict, "object"),
     "sizes": (dict, "object"),
     "blocks": (dict, "object"),
     "history": (list, "array"),

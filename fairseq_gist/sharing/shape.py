@@ -14,11 +14,12 @@ from typing import Dict, Iterable, List, Mapping, Optional, Protocol, Sequence, 
 
 from fairseq_gist.errors import OptionError
 from fairseq_gist.sharing.division import OWN, SHARED, Division
+from fairseq_gist.sharing.low_rank import BASE, DIFFERENCE, Projection
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["BlockShape", "ModelShape", "Naming", "Place", "UnitShape", "matching"]
 
-_PARTS = (SHARED, OWN)
+_PARTS = (SHARED, OWN, BASE, DIFFERENCE)
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,23 @@ class Place:
     kind: str
 
     def of_part(self, whole: str, part: str) -> Place:
-        """Return the place of one part of a divided projection, ``whole`` being its path."""
-        block = whole if self.layer is not None else f"{whole}.{part}"
-        layer_path = self.layer_path if self.layer is not None else f"{whole}.{part}"
-        return replace(self, layer_path=layer_path, block=block, kind=f"{self.kind}.{part}")
+        """Return the place of one part of a projection, ``whole`` being its path.
+
+        The neurons of a divided one are a block by themselves; differences stay in its block.
+        """
+        if self.layer is None:
+            return replace(
+                self,
+                layer_path=f"{whole}.{part}",
+                block=f"{whole}.{part}",
+                kind=f"{self.kind}.{part}",
+            )
+        block = whole if part in (SHARED, OWN) else self.block
+        return replace(self, block=block, kind=f"{self.kind}.{part}")
 
 
 class Naming(Protocol):
-    """What an architecture says of a unit by its name; it need not think of divided parts."""
+    """What an architecture says of a unit by its name; it need not think of parts."""
 
     def place(self, name: str) -> Place:
         """Return where the unit is."""
@@ -82,7 +92,7 @@ class UnitShape:
 
     @classmethod
     def of(cls, name: str, parameters: int, naming: Naming) -> UnitShape:
-        """Return the shape of a unit, which may be a part of a divided projection."""
+        """Return the shape of a unit, which may be a part of a projection."""
         whole, _, part = name.rpartition(".")
         if whole and part in _PARTS:
             return cls.of(whole, 0, naming).part(part, parameters)
@@ -95,7 +105,7 @@ class UnitShape:
         )
 
     def part(self, part: str, parameters: int) -> UnitShape:
-        """Return the shape of one part of this projection, where its neurons are divided."""
+        """Return the shape of one part of this projection."""
         name = f"{self.name}.{part}"
         return UnitShape(name, parameters, self.place.of_part(self.name, part), self.is_default)
 
@@ -135,10 +145,12 @@ class ModelShape:
 
     Attributes:
         languages: of the model, in alphabetical order.
-        units: by name, in the model's order; those of divided blocks are the parts.
+        units: by name, in the model's order; of projections in parts these.
         shared_parameters: parameters of the whole model, were everything shared.
         blocks: feed-forward blocks that are neither split nor divided yet, by the name of their
             first projection.
+        projections: units that are plain projections, with their widths: the groups of languages
+            may own low-rank differences to these.
         refused: what is no unit though it has parameters, and why; empty where that isn't known.
     """
 
@@ -146,11 +158,12 @@ class ModelShape:
     units: Mapping[str, UnitShape]
     shared_parameters: int
     blocks: Mapping[str, BlockShape] = field(default_factory=dict)
+    projections: Mapping[str, Projection] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", tuple(sorted(self.languages)))
-        for name in ("units", "blocks", "refused"):
+        for name in ("units", "blocks", "projections", "refused"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @classmethod
@@ -161,6 +174,7 @@ class ModelShape:
         shared_parameters: int,
         naming: Naming,
         blocks: Optional[Mapping[str, BlockShape]] = None,
+        projections: Optional[Mapping[str, Projection]] = None,
         refused: Optional[Mapping[str, str]] = None,
     ) -> ModelShape:
         """Return the shape of units of which names and parameters are known.
@@ -171,10 +185,18 @@ class ModelShape:
             shared_parameters: see the attributes.
             naming: of the model's architecture.
             blocks: see the attributes.
+            projections: see the attributes.
             refused: see the attributes.
         """
         units = {name: UnitShape.of(name, size, naming) for name, size in sizes.items()}
-        return cls(tuple(languages), units, shared_parameters, blocks or {}, refused or {})
+        return cls(
+            tuple(languages),
+            units,
+            shared_parameters,
+            blocks or {},
+            projections or {},
+            refused or {},
+        )
 
     @property
     def sizes(self) -> Dict[str, int]:
@@ -190,9 +212,9 @@ class ModelShape:
         """Return the number of parameters of the model when it follows ``plan``.
 
         Raises:
-            PlanError: when the plan names units that the model hasn't, divided as it says.
+            PlanError: when the plan names units that the model hasn't, in parts as it says.
         """
-        return plan.size(self.shared_parameters, self.divided(plan.divisions).sizes)
+        return plan.size(self.shared_parameters, self.after(plan).sizes)
 
     def select(self, pattern: Optional[str] = None, neurons: bool = False) -> List[str]:
         """Return the units whose whole name matches ``pattern``, one at least, in their order.
@@ -246,7 +268,36 @@ class ModelShape:
             parts = [unit.part(part, size) for part, size in sizes.get(name, {}).items()]
             units.update({part.name: part for part in parts or [unit]})
         left = {first: block for first, block in self.blocks.items() if first not in sizes}
-        return replace(self, units=units, blocks=left)
+        plain = {name: own for name, own in self.projections.items() if name in units}
+        return replace(self, units=units, blocks=left, projections=plain)
+
+    def with_differences(self, low_rank: Mapping[str, int]) -> ModelShape:
+        """Return the shape of the model with low-rank differences to more projections.
+
+        Ranks of projections that this shape doesn't have, because it has their parts, are left out.
+
+        Args:
+            low_rank: name of the projection -> rank.
+        """
+        units: Dict[str, UnitShape] = {}
+        for name, unit in self.units.items():
+            if name not in low_rank or name not in self.projections:
+                units[name] = unit
+                continue
+            size = self.projections[name].difference_size(low_rank[name])
+            base, difference = unit.part(BASE, unit.parameters), unit.part(DIFFERENCE, size)
+            units.update({base.name: base, difference.name: difference})
+        blocks = {
+            first: block
+            for first, block in self.blocks.items()
+            if first in units and block.second in units
+        }
+        plain = {name: own for name, own in self.projections.items() if name in units}
+        return replace(self, units=units, blocks=blocks, projections=plain)
+
+    def after(self, plan: SharingPlan) -> ModelShape:
+        """Return the shape of the model with what ``plan`` divides, and adds differences to."""
+        return self.divided(plan.divisions).with_differences(plan.low_rank)
 
     def completed(self, plan: SharingPlan, before: Optional[SharingPlan] = None) -> SharingPlan:
         """Return ``plan`` with the units that it doesn't decide on, as they are so far.
@@ -256,8 +307,9 @@ class ModelShape:
             before: what the model follows; None where everything is shared.
         """
         so_far = {} if before is None else before.units
-        done = {} if before is None else dict(before.divisions)
-        after = self.divided(plan.divisions)
+        divisions = {} if before is None else dict(before.divisions)
+        low_rank = {} if before is None else dict(before.low_rank)
+        after = self.after(plan)
         units: Dict[str, Iterable[Iterable[str]]] = {
             name: [plan.languages] for name in after.default
         }
@@ -266,7 +318,8 @@ class ModelShape:
         sizes = {name: after.units[name].parameters for name in units if name in after.units}
         return plan.replaced(
             units=units,
-            divisions={**done, **plan.divisions},
+            divisions={**divisions, **plan.divisions},
+            low_rank={**low_rank, **plan.low_rank},
             sizes=sizes,
             shared_parameters=self.shared_parameters,
         )

@@ -108,7 +108,8 @@ def _yield_to_plan(model: nn.Module, theirs: Optional[SharingPlan]) -> None:
     if all(theirs.units.get(name) == ours.units[name] for name in adapters):
         return
     bench, units = Workbench(model, model.routing), find_units(model)
-    apart = ours.replaced(units={name: ours.units[name] for name in adapters}, divisions={})
+    alone = {name: ours.units[name] for name in adapters}
+    apart = ours.replaced(units=alone, divisions={}, low_rank={})
     for operation in operations_between(None, apart, lambda unit: units[unit].paths):
         operation.undo(bench)
     bench.finish()

@@ -41,7 +41,7 @@ def apply_plan(model: nn.Module, plan: SharingPlan, routing: Routing) -> Lineage
         operation.build(bench)
     is_first = plan_of(model) is None
     bench.finish()
-    if not plan.is_shared or plan.divisions or not is_first:
+    if not plan.is_shared or plan.divisions or plan.low_rank or not is_first:
         store_plan(model, plan)
     return bench.lineage
 

@@ -7,7 +7,10 @@ from typing import Dict, Optional, Sequence
 from torch import nn
 
 from fairseq_gist.architectures import Architecture, architecture_of
+from fairseq_gist.nn.adapters import is_in_adapter
+from fairseq_gist.sharing.low_rank import Projection, whole_of
 from fairseq_gist.sharing.shape import BlockShape, ModelShape
+from fairseq_gist.surgery.operations.low_rank import projection_of
 from fairseq_gist.surgery.plan_buffer import plan_of
 from fairseq_gist.surgery.units import (
     Unit,
@@ -39,8 +42,20 @@ def shape_of(model: nn.Module, languages: Optional[Sequence[str]] = None) -> Mod
         count_parameters(model) - copies,
         architecture,
         _blocks(model, units, architecture),
+        _projections(model, units),
         no_units(model),
     )
+
+
+def _projections(model: nn.Module, units: Dict[str, Unit]) -> Dict[str, Projection]:
+    """Return the units that low-rank differences can be added to."""
+    found: Dict[str, Projection] = {}
+    for name, unit in units.items():
+        own = projection_of(module_at(model, name))
+        is_whole = whole_of(name) == name and not is_in_adapter(name)
+        if own is not None and len(unit.paths) == 1 and is_whole:
+            found[name] = own
+    return found
 
 
 def _blocks(

@@ -67,7 +67,11 @@ def _expand(
 ) -> None:
     """Give ``state`` the parts and copies of the finer plan, which ``model`` follows."""
     units = find_units(model)
-    for operation in operations_between(coarse, fine, lambda unit: units[unit].paths):
+
+    def paths_of(unit: str) -> Tuple[str, ...]:
+        return units[unit].paths if unit in units else (unit,)  # what is in parts is none any more
+
+    for operation in operations_between(coarse, fine, paths_of):
         operation.expand(state, model)
 
 

@@ -68,7 +68,7 @@ def find_units(model: nn.Module) -> Dict[str, Unit]:
     """Return everything in ``model`` that could be a unit, by name, in the model's order."""
     by_weight: Dict[int, List[str]] = {}
     for path, module in _leaves(model):
-        weight = _one_copy(module).weight
+        weight = _weight(_one_copy(module))
         by_weight.setdefault(id(weight), []).append(path)
     own = architecture_of(model)
     return {
@@ -201,8 +201,14 @@ def _leaves(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
         if isinstance(module, GroupedModule):
             grouped.append(path)
             yield path, module
-        elif leaf_of(module) is not None and module.weight is not None:
+        elif _weight(module) is not None:
             yield path, module
+
+
+def _weight(module: nn.Module) -> Optional[Parameter]:
+    """Return the parameter by which a leaf module is known; None for other modules too."""
+    leaf = leaf_of(module)
+    return None if leaf is None else getattr(module, leaf.weight)
 
 
 def _one_copy(module: nn.Module) -> nn.Module:

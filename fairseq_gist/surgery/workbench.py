@@ -9,7 +9,9 @@ from torch import nn
 from fairseq_gist.architectures import architecture_of
 from fairseq_gist.architectures.base import load
 from fairseq_gist.nn.grouped import GroupedModule
+from fairseq_gist.nn.leaves import leaf_of
 from fairseq_gist.nn.routing import Routing
+from fairseq_gist.nn.source_once import read_source_once
 from fairseq_gist.nn.wrapping import unwrap
 from fairseq_gist.surgery.lineage import Lineage
 from fairseq_gist.surgery.units import module_at, replace_module
@@ -57,7 +59,17 @@ class Workbench:
             for name, below in module.named_modules():
                 if isinstance(below, GroupedModule):
                     self.routing.note(f"{path}.{name}" if name else path)
+            self._read_source_once(path, module)
         self._built.clear()
+
+    def _read_source_once(self, path: str, module: nn.Module) -> None:
+        """Have what reads the encoder's output do so once a source; what is grouped does anyway."""
+        architecture = architecture_of(self.model)
+        if not architecture.is_source_reader(path):
+            return
+        for name, below in module.named_modules():
+            if leaf_of(below) is not None and "copies" not in name.split("."):
+                read_source_once(below, self.routing, architecture.batch_dim(path))
 
 
 def use_module_calls(model: nn.Module, path: str) -> None:

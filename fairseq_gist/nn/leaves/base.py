@@ -9,6 +9,7 @@ from torch.nn import Parameter
 
 from fairseq_gist.errors import SurgeryError
 from fairseq_gist.nn.destination import Destination
+from fairseq_gist.sharing.low_rank import Projection
 
 __all__ = ["Leaf"]
 
@@ -23,9 +24,12 @@ class Leaf:
         module: the class.
         grouped: the :class:`~fairseq_gist.nn.grouped.GroupedModule` that takes the place of a
             module which is split; None for the common one.
+        weight: name of the parameter that every module of the class has; modules that share it are
+            one unit, and where it is None there is nothing to split.
     """
 
     module: ClassVar[Type[nn.Module]]
+    weight: ClassVar[str] = "weight"
     grouped: ClassVar[Optional[Type[nn.Module]]] = None
 
     @property
@@ -68,6 +72,13 @@ class Leaf:
             The output of each, `[modules, n, features]`.
         """
         raise NotImplementedError
+
+    def projection(self, module: nn.Module) -> Optional[Projection]:
+        """Return the widths of ``module`` if low-rank differences to its ``weight`` can be had.
+
+        They can where its output is a sum that ``weight`` times the input is a part of.
+        """
+        return None
 
     def neurons_made(self, module: nn.Module) -> Optional[int]:
         """Return how many neurons ``module`` makes; None: it can't be divided.

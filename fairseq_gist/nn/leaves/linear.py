@@ -12,8 +12,9 @@ from torch.nn import Parameter
 from fairseq_gist.host.autocast import custom_bwd, custom_fwd
 from fairseq_gist.nn.destination import Destination, sum_rows
 from fairseq_gist.nn.leaves.base import Leaf
+from fairseq_gist.sharing.low_rank import Projection
 
-__all__ = ["LEAF"]
+__all__ = ["LEAF", "project"]
 
 
 class _LinearLeaf(Leaf):
@@ -22,7 +23,7 @@ class _LinearLeaf(Leaf):
     def forward(
         self, module: nn.Module, x: Tensor, to: Destination, source_of: Optional[Tensor] = None
     ) -> Tensor:
-        return _Linear.apply(x, module.weight, module.bias, source_of, to)
+        return project(x, module.weight, module.bias, to, source_of)
 
     def runs_at_once(self, module: nn.Module) -> bool:
         return True
@@ -31,6 +32,9 @@ class _LinearLeaf(Leaf):
         weight = parameters["weight"].transpose(1, 2)
         bias = parameters.get("bias")
         return x.bmm(weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), x, weight)
+
+    def projection(self, module: nn.Module) -> Optional[Projection]:
+        return Projection(int(module.in_features), int(module.out_features))
 
     def neurons_made(self, module: nn.Module) -> Optional[int]:
         return int(module.out_features)
@@ -48,6 +52,28 @@ class _LinearLeaf(Leaf):
         return linear
 
 
+def project(
+    x: Tensor,
+    weight: Tensor,
+    bias: Optional[Tensor],
+    to: Destination,
+    source_of: Optional[Tensor] = None,
+    weight_is: str = "weight",
+) -> Tensor:
+    """Return ``x`` projected so that the backward hands each language's gradient on.
+
+    Args:
+        x: `[..., inputs]`, with its rows along ``to.batch_dim``.
+        weight: `[outputs, inputs]`.
+        bias: `[outputs]`.
+        to: where the gradients go.
+        source_of: see :meth:`~fairseq_gist.nn.leaves.base.Leaf.forward`.
+        weight_is: the parameter of the unit that ``weight`` is.
+    """
+    projected: Tensor = _Linear.apply(x, weight, bias, source_of, to, weight_is)
+    return projected
+
+
 class _Linear(torch.autograd.Function):
     @staticmethod
     @custom_fwd
@@ -58,9 +84,10 @@ class _Linear(torch.autograd.Function):
         bias: Optional[Tensor],
         source_of: Optional[Tensor],
         to: Destination,
+        weight_is: str,
     ) -> Tensor:
         ctx.save_for_backward(x, weight, source_of)
-        ctx.has_bias, ctx.to = bias is not None, to
+        ctx.has_bias, ctx.to, ctx.weight_is = bias is not None, to, weight_is
         y = F.linear(x, weight, bias)
         if source_of is not None:
             return y.index_select(to.batch_dim, source_of)
@@ -82,11 +109,11 @@ class _Linear(torch.autograd.Function):
             grad_x = of_source.matmul(weight.to(grad.dtype))
         wanted: Dict[str, Callable[..., Tensor]] = {}
         if ctx.needs_input_grad[1]:
-            wanted["weight"] = _outer
+            wanted[ctx.weight_is] = _outer
         if ctx.has_bias and ctx.needs_input_grad[2]:
             wanted["bias"] = sum_rows
         totals = to.add_up(wanted, grad, x.to(grad.dtype), source_of=source_of, flat=True)
-        return grad_x, totals.get("weight"), totals.get("bias"), None, None
+        return grad_x, totals.get(ctx.weight_is), totals.get("bias"), None, None, None
 
 
 def _outer(grad: Tensor, x: Tensor) -> Tensor:

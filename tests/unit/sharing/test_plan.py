@@ -128,11 +128,12 @@ def test_size_names_the_unit_it_does_not_know(plan):
         plan.size(10, {"a": 1})
 
 
-def test_units_joined_names_them():
+def test_what_would_be_joined_is_named():
     fine = SharingPlan(LANGUAGES, {"a": PAIRS, "b": PAIRS})
     coarse = SharingPlan(LANGUAGES, {"a": PAIRS})
-    assert fine.units_joined(coarse) == []
-    assert coarse.units_joined(fine) == ["b"]
+    fine.check_refines(coarse)
+    with pytest.raises(PlanError, match=r"would join .* on 'b' \(1 units\)"):
+        coarse.check_refines(fine)
 
 
 def test_plans_of_other_languages_never_refine():
