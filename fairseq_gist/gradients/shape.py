@@ -21,4 +21,5 @@ def shape_of_statistics(statistics: GradientStatistics, naming: Naming) -> Model
     }
     sizes = dict(zip(statistics.units, statistics.unit_parameters.tolist()))
     shared = statistics.shared_parameters
-    return ModelShape.of(statistics.languages, sizes, shared, naming, blocks)
+    projections = statistics.projections
+    return ModelShape.of(statistics.languages, sizes, shared, naming, blocks, projections)

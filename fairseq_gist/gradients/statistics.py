@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from fairseq_gist.errors import StatisticsError, shortened
 from fairseq_gist.gradients.neurons import NeuronGrams, from_arrays, to_arrays
 from fairseq_gist.gradients.statistics_file import read_arrays, write_arrays
+from fairseq_gist.sharing.low_rank import Projection
 
 __all__ = ["GradientStatistics"]
 
@@ -50,6 +51,9 @@ class GradientStatistics:
         provenance: where the numbers came from; free, JSON-like.
         neurons: those of feed-forward blocks, where they were recorded, by the unit that
             is the block's first projection.
+        unit_widths: features that each unit reads and makes, `[units, 2]`; 0 and 0 of those that
+            are no projections which low-rank differences can be added to. None where nobody noted
+            them.
 
     Raises:
         StatisticsError: when the arrays don't belong together, a number is not finite, or a
@@ -66,6 +70,7 @@ class GradientStatistics:
     probe_tokens: Floats
     provenance: Mapping[str, Any] = field(default_factory=dict)
     neurons: Mapping[str, NeuronGrams] = field(default_factory=dict)
+    unit_widths: Optional[NDArray[np.int64]] = None
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -116,6 +121,8 @@ class GradientStatistics:
             "probe_chunks": ("i", (probes,)),
             "probe_tokens": ("f", (probes,)),
         }
+        if self.unit_widths is not None:
+            expected["unit_widths"] = ("i", (len(self.units), 2))
         for name, (kind, shape) in expected.items():
             found = getattr(self, name)
             if found.shape != shape or found.dtype.kind != kind:
@@ -123,6 +130,14 @@ class GradientStatistics:
                     f"gradient statistics: {name} should be {_KINDS[kind]} of shape {shape}, is "
                     f"{found.dtype} of shape {found.shape}"
                 )
+
+    @property
+    def projections(self) -> Dict[str, Projection]:
+        """The units that low-rank differences can be added to, as far as anybody noted them."""
+        if self.unit_widths is None:
+            return {}
+        widths = zip(self.units, self.unit_widths.tolist())
+        return {unit: Projection(*own) for unit, own in widths if min(own) > 0}
 
     @property
     def chunks_per_language(self) -> Dict[str, int]:
@@ -247,6 +262,7 @@ class GradientStatistics:
                 for first, own in self.neurons.items()
                 if first in units and own.second in units
             },
+            unit_widths=None if self.unit_widths is None else self.unit_widths[chosen],
         )
 
     def _positions(self, units: Sequence[str]) -> List[int]:
@@ -304,6 +320,8 @@ class GradientStatistics:
             "provenance": np.array(json.dumps(dict(self.provenance))),
             **to_arrays(self.neurons),
         }
+        if self.unit_widths is not None:
+            arrays["unit_widths"] = self.unit_widths
         write_arrays(path, arrays)
 
     @classmethod
@@ -329,6 +347,7 @@ class GradientStatistics:
                 probe_tokens=arrays["probe_tokens"],
                 provenance=provenance,
                 neurons=from_arrays(arrays),
+                unit_widths=arrays.get("unit_widths"),
             )
         except KeyError as error:
             raise StatisticsError(f"{path}: the array {error} is missing") from None

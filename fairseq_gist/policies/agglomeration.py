@@ -6,6 +6,7 @@ import logging
 from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 from fairseq_gist.errors import OptionError
+from fairseq_gist.policies.copies import CopyKind
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.budget import parse_budget
 
@@ -31,7 +32,11 @@ class Join(NamedTuple):
 
 
 def agglomerate(
-    situation: Situation, units: Sequence[str], joins: Iterable[Join], budget: str
+    situation: Situation,
+    units: Sequence[str],
+    joins: Iterable[Join],
+    budget: str,
+    copies: CopyKind,
 ) -> Dict[str, List[List[str]]]:
     """Return the groups that one joins from fully language-specific until the model fits.
 
@@ -41,16 +46,17 @@ def agglomerate(
         joins: in the order to make them; what is together already is skipped. They must not join
             what is separated so far.
         budget: see :func:`fairseq_gist.sharing.budget.parse_budget`.
+        copies: what groups get.
 
     Raises:
         OptionError: when the budget is below the shared model, or below the plan so far.
         PlanError: when a unit is split of unknown size that isn't decided on.
     """
     limit = parse_budget(budget, situation.shape.shared_parameters)
-    sizes = situation.sizes
     languages = situation.languages
+    count = dict.fromkeys(units, len(languages))
     groups = {unit: {language: [language] for language in languages} for unit in units}
-    size = _size_apart(situation, units)
+    size = _size_apart(situation, units, copies)
     for unit, one, other in joins:
         if size <= limit:
             break
@@ -59,7 +65,8 @@ def agglomerate(
             continue
         joined = own[one] + own[other]
         own.update(dict.fromkeys(joined, joined))
-        size -= sizes[unit]
+        size -= copies.cost(unit, count[unit]) - copies.cost(unit, count[unit] - 1)
+        count[unit] -= 1
     check_room(size, limit, budget)
     return {
         unit: list({id(group): group for group in own.values()}.values())
@@ -67,20 +74,21 @@ def agglomerate(
     }
 
 
-def room_for_all(situation: Situation, units: Sequence[str], budget: str) -> bool:
+def room_for_all(situation: Situation, units: Sequence[str], budget: str, copies: CopyKind) -> bool:
     """Whether the budget lets every language have its own copy of all ``units``.
 
     Then nothing has to be shared, and no order of joins makes any difference.
     """
     limit = parse_budget(budget, situation.shape.shared_parameters)
-    return _size_apart(situation, units) <= limit
+    return _size_apart(situation, units, copies) <= limit
 
 
-def warn_of_room(situation: Situation, units: Sequence[str], budget: str) -> None:
+def warn_of_room(situation: Situation, units: Sequence[str], budget: str, copies: CopyKind) -> None:
     """Say where a budget is so large that nothing is decided within it."""
-    if not room_for_all(situation, units, budget):
+    if not room_for_all(situation, units, budget, copies):
         return
-    shared, size = situation.shape.shared_parameters, _size_apart(situation, units)
+    shared = situation.shape.shared_parameters
+    size = _size_apart(situation, units, copies)
     logger.warning(
         f"--size-budget {budget}: with a copy for every language of each of the {len(units)} units "
         f"that are decided on, the model has {size / shared:.2f} times its parameters and fits, so "
@@ -88,9 +96,8 @@ def warn_of_room(situation: Situation, units: Sequence[str], budget: str) -> Non
     )
 
 
-def _size_apart(situation: Situation, units: Sequence[str]) -> int:
-    sizes = situation.sizes
-    more = sum(sizes[unit] for unit in units) * (len(situation.languages) - 1)
+def _size_apart(situation: Situation, units: Sequence[str], copies: CopyKind) -> int:
+    more = sum(copies.cost(unit, len(situation.languages)) for unit in units)
     return size_so_far(situation, but_shared=units) + more
 
 
@@ -102,8 +109,9 @@ def size_so_far(situation: Situation, but_shared: Iterable[str] = ()) -> int:
         StatisticsError: the same, where there are statistics.
     """
     plan = situation.plan(dict.fromkeys(but_shared, (situation.languages,)))
-    split = {unit: groups for unit, groups in plan.units.items() if len(groups) > 1}
-    return plan.replaced(units=split).size(situation.shape.shared_parameters, plan.sizes)
+    # of what is shared it doesn't matter how large it is, and that may not be known
+    sizes = {**dict.fromkeys(plan.units, 0), **plan.sizes}
+    return plan.size(situation.shape.shared_parameters, sizes)
 
 
 def check_room(size: int, limit: int, budget: str) -> None:

@@ -7,8 +7,8 @@ tests find it there. ``docs/policies.md`` shows a whole one.
 from __future__ import annotations
 
 import abc
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Callable, ClassVar, Iterable, Iterator, Mapping, Optional
+from dataclasses import dataclass, field, fields
+from typing import Any, Callable, ClassVar, Iterable, Iterator, Mapping, Optional, Tuple
 
 from fairseq_gist.errors import OptionError
 from fairseq_gist.policies.situation import Situation
@@ -25,6 +25,7 @@ def option(
     choices: Iterable[str] = (),
     metavar: Optional[str] = None,
     check: Optional[Callable[[Any], object]] = None,
+    only_with: Optional[Tuple[str, str]] = None,
 ) -> Any:
     """Return the field of an option; its name is the option's in every front end.
 
@@ -34,9 +35,23 @@ def option(
         choices: all the words that can be given.
         metavar: what stands for the value in the help.
         check: raises OptionError, without the option's name, for a value that can't be.
+        only_with: another option of the policy, and the word that it has to have for this one to
+            mean anything.
     """
-    about = {"help": help, "choices": tuple(choices), "metavar": metavar, "check": check}
+    about = {
+        "help": help,
+        "choices": tuple(choices),
+        "metavar": metavar,
+        "check": check,
+        "only_with": only_with,
+    }
     return field(default=default, metadata=about)
+
+
+def _is_read(options: Any, own: Any) -> bool:
+    """Return whether a field of a dataclass of options means anything beside the others."""
+    needed = own.metadata.get("only_with")
+    return needed is None or getattr(options, needed[0], needed[1]) == needed[1]
 
 
 def problems(options: Any) -> Iterator[OptionError]:
@@ -48,7 +63,10 @@ def problems(options: Any) -> Iterator[OptionError]:
         value, choices = getattr(options, own.name), own.metadata.get("choices", ())
         if value is None:
             continue
-        if choices and value not in choices:
+        if value != own.default and not _is_read(options, own):
+            other, word = own.metadata["only_with"]
+            yield OptionError(f"is for --{other.replace('_', '-')} {word}", own.name)
+        elif choices and value not in choices:
             yield OptionError(f"expected one of {', '.join(choices)}, found '{value}'", own.name)
         elif own.metadata.get("check") is not None:
             try:
@@ -144,6 +162,7 @@ class Policy(abc.ABC):
         facts: Optional[Mapping[str, Any]] = None,
         divisions: Optional[Mapping[str, Division]] = None,
         blocks: Optional[Mapping[str, Mapping[str, Any]]] = None,
+        low_rank: Optional[Mapping[str, int]] = None,
     ) -> SharingPlan:
         """Return the plan in which ``units`` are grouped so, and all others as they are so far.
 
@@ -153,14 +172,19 @@ class Policy(abc.ABC):
             facts: to be noted in the provenance, beside name and options.
             divisions: of blocks that weren't divided so far.
             blocks: what was found on blocks, see :class:`~fairseq_gist.sharing.plan.SharingPlan`.
+            low_rank: ranks of projections that had no differences so far.
 
         Raises:
             PlanError: when the plan would join what is separated so far, or is none.
             StatisticsError: when a unit is split whose size isn't known.
         """
-        plan = situation.plan(units, divisions)
+        plan = situation.plan(units, divisions, low_rank)
         plan.check_refines(situation.so_far)
-        chosen = {name: value for name, value in asdict(self.options).items() if value is not None}
+        chosen = {
+            own.name: getattr(self.options, own.name)
+            for own in fields(self.options)
+            if getattr(self.options, own.name) is not None and _is_read(self.options, own)
+        }
         provenance: Mapping[str, Any] = {"policy": self.name, **chosen, **(facts or {})}
         if self.needs_statistics and situation.statistics is not None:
             provenance = {**provenance, "statistics": dict(situation.statistics.provenance)}

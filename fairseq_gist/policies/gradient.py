@@ -27,6 +27,7 @@ from fairseq_gist.policies.agglomeration import (
     warn_of_room,
 )
 from fairseq_gist.policies.base import Policy, SizeBudget, option
+from fairseq_gist.policies.copies import KindOfCopies, kind_of_copies
 from fairseq_gist.policies.dendrogram import LINKAGES, merges
 from fairseq_gist.policies.similarity import is_debiased, trusted_cosines
 from fairseq_gist.policies.situation import Situation
@@ -49,8 +50,8 @@ class Gradient(Policy):
     goes_on = True
 
     @dataclass(frozen=True)
-    class Options(SizeBudget):
-        """How large the model may become, and what similar groups are."""
+    class Options(KindOfCopies, SizeBudget):
+        """How large the model may become, of what copies, and what similar groups are."""
 
         linkage: str = option(
             "single",
@@ -60,8 +61,14 @@ class Gradient(Policy):
         )
 
     def check(self, situation: Situation) -> None:
-        """Say where the budget leaves nothing to decide."""
-        warn_of_room(situation, situation.chosen(), self.options.size_budget)
+        """Say where the budget leaves nothing to decide.
+
+        Raises:
+            OptionError: where no unit can have copies of the kind.
+        """
+        copies = kind_of_copies(situation, self.options)
+        units = copies.splittable(situation.chosen())
+        warn_of_room(situation, units, self.options.size_budget, copies)
 
     def decide(self, situation: Situation) -> SharingPlan:
         """Return the plan that shares where gradients agree most and fits the budget.
@@ -71,15 +78,20 @@ class Gradient(Policy):
             StatisticsError: when the statistics are for other units, or lack one that the plan so
                 far splits and whose size it doesn't say.
         """
-        statistics = situation.recorded()
+        statistics, budget = situation.recorded(), self.options.size_budget
+        copies = kind_of_copies(situation, self.options)
+        chosen = copies.splittable(statistics.units)
+        statistics = (
+            statistics if len(chosen) == len(statistics.units) else statistics.select(chosen)
+        )
         joins = _joins(statistics, situation, self.options.linkage)
-        units = agglomerate(situation, statistics.units, joins, self.options.size_budget)
-        budget = self.options.size_budget
+        groups = agglomerate(situation, chosen, joins, budget, copies)
         facts = {
             "debiased": is_debiased(statistics),
-            "splits_all": room_for_all(situation, statistics.units, budget),
+            "splits_all": room_for_all(situation, chosen, budget, copies),
         }
-        return self.plan(situation, units, facts)
+        units, low_rank = copies.parts(groups)
+        return self.plan(situation, units, facts, low_rank=low_rank)
 
 
 def _joins(statistics: GradientStatistics, situation: Situation, linkage: str) -> List[Join]:

@@ -23,6 +23,7 @@ from fairseq_gist.policies.agglomeration import (
     warn_of_room,
 )
 from fairseq_gist.policies.base import PlanSeed, Policy, SizeBudget
+from fairseq_gist.policies.copies import KindOfCopies, kind_of_copies
 from fairseq_gist.policies.dendrogram import merges
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.plan import SharingPlan
@@ -38,12 +39,18 @@ class RandomOrder(Policy):
     goes_on = True
 
     @dataclass(frozen=True)
-    class Options(PlanSeed, SizeBudget):
-        """How large the model may become, and the seed of the order."""
+    class Options(KindOfCopies, PlanSeed, SizeBudget):
+        """How large the model may become, of what copies, and the seed of the order."""
 
     def check(self, situation: Situation) -> None:
-        """Say where the budget leaves nothing to decide."""
-        warn_of_room(situation, situation.chosen(), self.options.size_budget)
+        """Say where the budget leaves nothing to decide.
+
+        Raises:
+            OptionError: where no unit can have copies of the kind.
+        """
+        copies = kind_of_copies(situation, self.options)
+        units = copies.splittable(situation.chosen())
+        warn_of_room(situation, units, self.options.size_budget, copies)
 
     def decide(self, situation: Situation) -> SharingPlan:
         """Return the plan that joins pairs of languages in a random order and fits the budget.
@@ -52,10 +59,13 @@ class RandomOrder(Policy):
             OptionError: when the budget is below the shared model, or below the plan so far.
             PlanError: when the plan so far splits a unit of unknown size that isn't decided on.
         """
-        units, budget = situation.chosen(), self.options.size_budget
-        joins = _joins(units, self.options.plan_seed, situation)
-        groups = agglomerate(situation, units, joins, budget)
-        return self.plan(situation, groups, {"splits_all": room_for_all(situation, units, budget)})
+        copies, budget = kind_of_copies(situation, self.options), self.options.size_budget
+        chosen = copies.splittable(situation.chosen())
+        joins = _joins(chosen, self.options.plan_seed, situation)
+        groups = agglomerate(situation, chosen, joins, budget, copies)
+        facts = {"splits_all": room_for_all(situation, chosen, budget, copies)}
+        units, low_rank = copies.parts(groups)
+        return self.plan(situation, units, facts, low_rank=low_rank)
 
 
 def _joins(units: Sequence[str], seed: int, situation: Situation) -> List[Join]:

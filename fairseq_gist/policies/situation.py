@@ -105,6 +105,7 @@ class Situation:
         self,
         units: Mapping[str, Iterable[Iterable[str]]],
         divisions: Optional[Mapping[str, Division]] = None,
+        low_rank: Optional[Mapping[str, int]] = None,
     ) -> SharingPlan:
         """Return the plan in which ``units`` are grouped so, and all others as they are so far.
 
@@ -113,6 +114,7 @@ class Situation:
         Args:
             units: that were decided on -> their groups of languages.
             divisions: of blocks that weren't divided so far.
+            low_rank: ranks of projections that had no differences so far.
 
         Raises:
             StatisticsError: when a unit is split of which neither shape nor plan know the size,
@@ -121,8 +123,9 @@ class Situation:
         """
         so_far = self.so_far
         divided = {**so_far.divisions, **(divisions or {})}
-        shape = self.shape.divided(divided)
-        wholes = {path for first, own in divided.items() for path in (first, own.second)}
+        ranks = {**so_far.low_rank, **(low_rank or {})}
+        shape = self.shape.divided(divided).with_differences(ranks)
+        wholes = {path for first, own in divided.items() for path in (first, own.second)} | {*ranks}
         stay = {**dict.fromkeys(shape.default, (self.languages,)), **so_far.units}
         named: Dict[str, Iterable[Iterable[str]]] = {
             unit: groups for unit, groups in stay.items() if unit not in wholes
@@ -136,6 +139,7 @@ class Situation:
             {unit: named[unit] for unit in in_order},
             None,
             divided,
+            ranks,
             sizes={unit: sizes[unit] for unit in in_order if unit in sizes},
             shared_parameters=shape.shared_parameters,
         )

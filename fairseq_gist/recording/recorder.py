@@ -22,6 +22,7 @@ from fairseq_gist.recording.gram import gram_of, gram_of_neurons
 from fairseq_gist.recording.options import RecordingOptions
 from fairseq_gist.recording.sketch import Sketch
 from fairseq_gist.surgery.operations.divide import divisible_blocks
+from fairseq_gist.surgery.shape import projections_in
 from fairseq_gist.surgery.units import Unit, module_at
 
 __all__ = ["GradientRecorder"]
@@ -81,6 +82,7 @@ class GradientRecorder:
         self._is_buffered = is_scaled or self._device != self._model_device
         self._layout = {name: _layout(model, unit) for name, unit in units.items()}
         self._sizes = {name: unit.parameters for name, unit in units.items()}
+        self._projections = projections_in(model, units)
         self._sketch: Optional[Sketch] = None
         if self.sketch_dim:
             self._sketch = Sketch(self.sketch_dim, max(self._sizes.values()))
@@ -266,6 +268,9 @@ class GradientRecorder:
             probe_tokens=tokens[chunk_of, language_of].astype(np.float64),
             provenance={**(provenance or {}), **kept},
             neurons=neurons,
+            unit_widths=np.array(
+                [self._projections.get(unit, (0, 0)) for unit in self.units], dtype=np.int64
+            ),
         )
 
     def state_dict(self) -> Dict[str, Any]:

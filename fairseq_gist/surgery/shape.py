@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Sequence
+from typing import Dict, Mapping, Optional, Sequence
 
 from torch import nn
 
@@ -20,7 +20,7 @@ from fairseq_gist.surgery.units import (
     no_units,
 )
 
-__all__ = ["shape_of"]
+__all__ = ["projections_in", "shape_of"]
 
 
 def shape_of(model: nn.Module, languages: Optional[Sequence[str]] = None) -> ModelShape:
@@ -42,13 +42,13 @@ def shape_of(model: nn.Module, languages: Optional[Sequence[str]] = None) -> Mod
         count_parameters(model) - copies,
         architecture,
         _blocks(model, units, architecture),
-        _projections(model, units),
+        projections_in(model, units),
         no_units(model),
     )
 
 
-def _projections(model: nn.Module, units: Dict[str, Unit]) -> Dict[str, Projection]:
-    """Return the units that low-rank differences can be added to."""
+def projections_in(model: nn.Module, units: Mapping[str, Unit]) -> Dict[str, Projection]:
+    """Return those of ``units`` that low-rank differences can be added to."""
     found: Dict[str, Projection] = {}
     for name, unit in units.items():
         own = projection_of(module_at(model, name))

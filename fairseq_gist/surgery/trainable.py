@@ -9,9 +9,14 @@ from torch import nn
 
 from fairseq_gist.architectures import architecture_of
 from fairseq_gist.errors import OptionError
+from fairseq_gist.nn.grouped import GroupedModule
+from fairseq_gist.nn.low_rank import Difference
 from fairseq_gist.surgery.units import used_parameters
 
-__all__ = ["train_only"]
+__all__ = ["COPIES", "train_copies", "train_only"]
+
+COPIES = "copies"
+"""What ``--train-only`` calls all that groups of languages own."""
 
 _COPY = re.compile(r"\.copies(\.\d+)?(?=\.|$)")
 
@@ -49,12 +54,34 @@ def train_only(model: nn.Module, what: str) -> None:
             parameter.requires_grad_(False)
 
 
+def train_copies(model: nn.Module) -> bool:
+    """Freeze all but the copies, and the low-rank differences, that groups of languages own.
+
+    Where there are none, as before the first split, nothing is frozen.
+
+    Returns:
+        Whether there are any.
+    """
+    owned: Set[int] = set()
+    for module in model.modules():
+        if isinstance(module, (Difference, GroupedModule)):
+            owned.update(map(id, module.parameters()))
+    if owned:
+        for parameter in model.parameters():
+            parameter.requires_grad_(id(parameter) in owned)
+    return bool(owned)
+
+
+def _names(parts: Iterable[str]) -> str:
+    return ", ".join([*parts, COPIES])
+
+
 def _pattern(what: str, parts: Iterable[str]) -> Pattern[str]:
     try:
         return re.compile(what)
     except re.error as error:
         raise OptionError(
-            f"--train-only: '{what}' is neither one of {', '.join(parts)} nor a regular "
+            f"--train-only: '{what}' is neither one of {_names(parts)} nor a regular "
             f"expression: {error}"
         ) from None
 
@@ -68,6 +95,6 @@ def _nothing(what: str, paths: List[str], parts: Iterable[str]) -> str:
     if what == "adapters":
         return "--train-only adapters: the model has none; add --adapter-dim"
     return (
-        f"--train-only: '{what}' is neither one of {', '.join(parts)} nor the path of a module "
+        f"--train-only: '{what}' is neither one of {_names(parts)} nor the path of a module "
         f"with parameters; these go from '{paths[0]}' to '{paths[-1]}'"
     )

@@ -39,7 +39,7 @@ from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.adapters import split_adapters, with_adapters
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import plan_of
-from fairseq_gist.surgery.trainable import train_only
+from fairseq_gist.surgery.trainable import COPIES, train_copies, train_only
 from fairseq_gist.surgery.units import count_parameters, count_trained
 from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
 from fairseq_gist.tasks.model_inputs import ModelInputsTask
@@ -233,7 +233,11 @@ class GistSpeechToTextTask(ModelInputsTask):
             apply_plan(model, with_adapters(model, plan), routing)
         elif hasattr(model, "routing"):
             split_adapters(model, model.routing)
-        if self.args.train_only:
+        if self.args.train_only == COPIES:
+            self._routing(model)
+            model.trains_copies_only = True
+            train_copies(model)
+        elif self.args.train_only:
             train_only(model, self.args.train_only)
 
     def _routing(self, model: Any) -> Any:
@@ -272,6 +276,12 @@ class GistSpeechToTextTask(ModelInputsTask):
         if plan is not None and not plan.is_shared:
             with one_line_errors():
                 host.check_distributed(self._trainer)
+        if self.args.train_only == COPIES and plan is None and not self.args.differentiate_at:
+            with one_line_errors():
+                raise OptionError(
+                    f"--train-only {COPIES}: the model has none; add --sharing-plan or "
+                    "--differentiate-at, or start from a differentiated checkpoint"
+                )
         if self.args.train_only:
             logger.info(
                 f"--train-only {self.args.train_only}: {count_trained(model):,} of "

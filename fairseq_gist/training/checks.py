@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Type
 
 from torch import nn
 
@@ -23,6 +23,7 @@ from fairseq_gist.training.options import DifferentiationOptions, Moment, record
 
 __all__ = [
     "check_budgets",
+    "check_copies_can_be_trained_alone",
     "check_encoder_is_trained",
     "check_languages",
     "check_not_again",
@@ -46,6 +47,17 @@ def check_trained(model: nn.Module, units: Mapping[str, Unit]) -> None:
         raise OptionError(
             f"--differentiate-at: '{frozen[0]}' is frozen (--train-only) and has no gradients, "
             f"as {len(frozen)} of {len(units)} units; choose units that are trained (--units)"
+        )
+
+
+def check_copies_can_be_trained_alone(moments: Sequence[Moment], policy: Type[Policy]) -> None:
+    """Raise OptionError where ``--train-only copies`` leaves nothing to train, or to record."""
+    if not policy.splits:
+        raise OptionError(f"--train-only copies: policy '{policy.name}' makes none")
+    if len(moments) > 1 and policy.needs_statistics:
+        raise OptionError(
+            f"--train-only copies: after the split at {moments[0].update} all else is frozen and "
+            f"has no gradients to decide by at {moments[1].update}; name one update"
         )
 
 

@@ -26,9 +26,11 @@ from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.optimizer import carry_over
 from fairseq_gist.surgery.plan_buffer import plan_of, store_plan
 from fairseq_gist.surgery.shape import shape_of
+from fairseq_gist.surgery.trainable import train_copies
 from fairseq_gist.surgery.units import Unit
 from fairseq_gist.training.checks import (
     check_budgets,
+    check_copies_can_be_trained_alone,
     check_encoder_is_trained,
     check_languages,
     check_not_again,
@@ -92,6 +94,8 @@ class Differentiation:
                 "tags in the vocabulary, or by --languages, or where it is the source that differs "
                 "by --language-key src"
             )
+        if self._trains_copies_only:
+            check_copies_can_be_trained_alone(self.moments, self._policy)
         if self._records:
             check_trained(self.model, self._units())
             window = options.gradient_window if options.gradients_from == "train" else 0
@@ -122,6 +126,10 @@ class Differentiation:
         """The bare model, without fairseq's distributed wrapper."""
         model: nn.Module = self.trainer.get_model()
         return model
+
+    @property
+    def _trains_copies_only(self) -> bool:
+        return bool(getattr(self.model, "trains_copies_only", False))
 
     def before_backward(
         self, update_num: int, count_tokens: Callable[[], Tensor], is_dummy: bool
@@ -219,6 +227,8 @@ class Differentiation:
     def _become(self, plan: SharingPlan) -> None:
         before = host.optimizer_state(self.trainer)
         lineage = apply_plan(self.model, plan, self.routing)
+        if self._trains_copies_only:
+            train_copies(self.model)
         if plan_of(self.model) is None:  # nothing was split, but it was decided so
             store_plan(self.model, plan)
         host.rebuild_optimizer(self.trainer, before, functools.partial(carry_over, lineage))

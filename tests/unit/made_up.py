@@ -11,6 +11,7 @@ from fairseq_gist.gradients.shape import shape_of_statistics
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies import decide
 from fairseq_gist.policies.situation import Situation
+from fairseq_gist.sharing.low_rank import Projection
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.sharing.shape import ModelShape
 
@@ -136,9 +137,19 @@ def check_plan(expected, statistics, limit, within, *linkage):
         assert plan == expected, f"{plan.to_json()} instead of {expected.to_json()}"
 
 
-def shape_of_sizes(languages, sizes, shared, blocks=None):
+def shape_of_sizes(languages, sizes, shared, blocks=None, projections=None):
     """Return the shape of a model with units of these sizes, named as fairseq names them."""
-    return ModelShape.of(languages, sizes, shared, PLAIN, blocks)
+    return ModelShape.of(languages, sizes, shared, PLAIN, blocks, projections)
+
+
+def medium_projections():
+    """Return the projections of the decoder of s2t_transformer_m, with their widths."""
+    widths = {"fc1": Projection(512, 2048), "fc2": Projection(2048, 512)}
+    return {
+        unit: widths.get(unit.rpartition(".")[2], Projection(512, 512))
+        for unit in medium_units()
+        if "norm" not in unit
+    }
 
 
 def plan_by(name, statistics, within=None, **options):

@@ -19,12 +19,20 @@ from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.surgery.adapters import agree_on_adapters
 from fairseq_gist.surgery.state import reconcile
+from fairseq_gist.surgery.trainable import train_copies
 
 __all__ = ["RoutedModel"]
 
 
 class RoutedModel(nn.Module):
-    """Goes before a stock model: one that a sharing plan can rewrite."""
+    """Goes before a stock model: one that a sharing plan can rewrite.
+
+    Attributes:
+        trains_copies_only: whether all but what groups of languages own is frozen, as soon as they
+            own something.
+    """
+
+    trains_copies_only = False
 
     architecture: ClassVar[Architecture]
     encoder_class: ClassVar[Type[RoutedEncoder]]
@@ -82,4 +90,6 @@ class RoutedModel(nn.Module):
         with one_line_errors():
             agree_on_adapters(self, state_dict)
             reconcile(self, state_dict, self.routing)
+            if self.trains_copies_only:
+                train_copies(self)
         super().upgrade_state_dict_named(state_dict, name)

@@ -12,7 +12,14 @@ from fairseq_gist.policies.heuristic import Heuristic
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.sharing.shape import BlockShape
-from tests.unit.made_up import LANGUAGES, MEDIUM_SHARED, medium_units, shape_of_sizes, statistics_of
+from tests.unit.made_up import (
+    LANGUAGES,
+    MEDIUM_SHARED,
+    medium_projections,
+    medium_units,
+    shape_of_sizes,
+    statistics_of,
+)
 
 DECODER = medium_units()
 MODEL = {
@@ -41,16 +48,16 @@ def decided(
     """Decide by name; a budget is given to the policies that read one."""
     if "size_budget" in more and name not in policy_options()["size_budget"].defaults:
         del more["size_budget"]
-    shape = shape_of_sizes(languages, sizes, MEDIUM_SHARED, BLOCKS)
+    shape = shape_of_sizes(languages, sizes, MEDIUM_SHARED, BLOCKS, medium_projections())
     return decide(name, Situation(shape, statistics, within, units), **more)
 
 
 def test_every_policy_is_found():
     policies = find_policies()
-    gdps = {"gdps", "gdps-random"}
+    gdps, lora = {"gdps", "gdps-random"}, {"lora", "lora-per-language"}
     heuristics = {n for n, policy in policies.items() if issubclass(policy, Heuristic)}
     assert len(heuristics) == 10
-    assert set(policies) == {*heuristics, "gradient", "bipartition", "random", *gdps}
+    assert set(policies) == {*heuristics, "gradient", "bipartition", "random", *gdps, *lora}
     assert all(policy.name == name and policy.summary for name, policy in policies.items())
     reading = {name for name, policy in policies.items() if policy.needs_statistics}
     assert reading == {"gradient", "bipartition", *gdps}
@@ -75,7 +82,8 @@ def test_an_option_has_one_name_and_its_default_stands_once():
 def test_plans_name_all_that_a_model_demands(name, statistics):
     plan = decided(name, statistics=statistics, size_budget="1.5")
     divided = {path for first, own in plan.divisions.items() for path in (first, own.second)}
-    assert set(DECODER) - divided <= set(plan.units)
+    assert set(DECODER) - divided - set(plan.low_rank) <= set(plan.units)
+    assert bool(plan.low_rank) == name.startswith("lora")
     assert not divided or policy_named(name).needs_neurons
     assert plan.languages == LANGUAGES
     assert plan.provenance["policy"] == name

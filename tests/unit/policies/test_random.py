@@ -86,6 +86,7 @@ def test_provenance_says_how_it_was_drawn():
         "policy": "random",
         "size_budget": "1.5",
         "plan_seed": 7,
+        "copies": "full",
         "splits_all": False,
     }
     assert (plan.parameters, plan.shared_parameters, dict(plan.sizes)) == (1500, SHARED, SIZES)
