@@ -19,6 +19,7 @@ BENCHMARKS: Dict[str, str] = {
     "record_vs_per_language": "multiway:held_out",
     "grouped_mixed": "grouped:mixed",
     "grouped_single": "grouped:single",
+    "low_rank_4": "grouped:low_rank",
     "generation_grouped": "generation:beam_search",
     "grouped_step_2": "growth:steps",
     "checkpoint_bytes": "checkpoints:sizes",

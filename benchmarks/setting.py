@@ -12,8 +12,10 @@ from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.tasks import setup_task
 
+from fairseq_gist.sharing.low_rank import low_rank_units
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
+from fairseq_gist.surgery.shape import shape_of
 from fairseq_gist.surgery.units import find_units, select_units
 from fairseq_gist.tasks.registration import register
 
@@ -149,6 +151,20 @@ def split(setup: Setup, groups: int) -> SharingPlan:
     parts = [list(LANGUAGES[start::groups]) for start in range(groups)]
     units = dict.fromkeys(select_units(find_units(setup.model)), parts)
     plan = SharingPlan(LANGUAGES, units)
+    apply_plan(setup.model, plan, setup.model.routing)
+    return plan
+
+
+def add_differences(setup: Setup, groups: int, rank: int) -> SharingPlan:
+    """Give the languages' ``groups`` equal groups differences to the decoder's projections."""
+    parts = [list(LANGUAGES[start::groups]) for start in range(groups)]
+    shape = shape_of(setup.model, LANGUAGES)
+    chosen = [unit for unit in shape.default if unit in shape.projections]
+    pairs = [low_rank_units(unit) for unit in chosen]
+    units = {base: [LANGUAGES] for base, _ in pairs}
+    units.update({difference: parts for _, difference in pairs})
+    units.update({unit: [LANGUAGES] for unit in shape.default if unit not in chosen})
+    plan = SharingPlan(LANGUAGES, units, low_rank=dict.fromkeys(chosen, rank))
     apply_plan(setup.model, plan, setup.model.routing)
     return plan
 

@@ -28,6 +28,7 @@ from tests.e2e.helpers import (
 )
 from tests.e2e.test_checkpoints import fairseq
 from tests.e2e.test_gradients import _recorded, compare_with_oracle
+from tests.e2e.test_low_rank import disturbed, logits, low_rank_plan
 from tests.e2e.test_source_side import GENERATE, KEY, UNTAGGED, same_hypotheses
 
 CONFORMER = ["--arch=gist_s2t_conformer", *SMALL_MODEL[1:], "--depthwise-conv-kernel-size=7"]
@@ -169,6 +170,16 @@ def test_recorded_gradients_equal_those_of_the_split_batch(parts, is_split):
         differentiate_at_random(model, task.languages, pattern=EVERY)
     worst = compare_with_oracle(task, model, criterion, sample, EVERY)
     print(f"largest relative difference: {worst}")  # noqa: T201
+    assert worst < 1e-5, f"largest relative difference {worst}"
+
+
+def test_low_rank_differences_leave_the_function_and_their_gradients_are_known(parts):
+    task, model, criterion, sample = parts
+    before = logits(model, sample)
+    apply_plan(model, low_rank_plan(model, task.languages, EVERY), model.routing)
+    difference = (logits(model, sample) - before).abs().max().item()
+    assert difference < 1e-5, f"logits differ by {difference}"
+    worst = compare_with_oracle(task, disturbed(model), criterion, sample, EVERY)
     assert worst < 1e-5, f"largest relative difference {worst}"
 
 

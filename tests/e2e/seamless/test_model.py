@@ -28,6 +28,8 @@ from fairseq_gist.surgery.units import (
 )
 from tests.e2e.helpers import batch_of, build
 from tests.e2e.seamless.tiny import medium_configuration, write_folder
+from tests.e2e.test_gradients import compare_with_oracle
+from tests.e2e.test_low_rank import disturbed, logits, low_rank_plan
 
 if sys.version_info < (3, 11):
     pytest.importorskip("transformers")
@@ -145,6 +147,19 @@ def test_the_split_of_ffn2_in_layer_11_leaves_the_function(seamless_data, tmp_pa
     print(f"logits before and after the split differ by {difference}")  # noqa: T201
     assert 0 < difference <= 1e-6
     assert before.std() > 0.01
+
+
+def test_low_rank_differences_leave_the_function_and_their_gradients_are_known(
+    seamless_data, model_options
+):
+    task, model, criterion = build(seamless_data, "--language-key=src", model=model_options)
+    sample, everywhere = batch_of(task, 12), r"(en|de)coder\.(?!embed_tokens).*"
+    before = logits(model.eval(), sample)
+    apply_plan(model, low_rank_plan(model, task.languages, everywhere), model.routing)
+    difference = (logits(model, sample) - before).abs().max().item()
+    assert difference == 0.0, f"logits differ by {difference}"
+    worst = compare_with_oracle(task, disturbed(model), criterion, sample, everywhere)
+    assert worst < 1e-5, f"largest relative difference {worst}"
 
 
 def test_rows_come_first_everywhere(medium):
