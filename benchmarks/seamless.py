@@ -16,7 +16,7 @@ from typing import Any, Dict, List
 import torch
 from fairseq.data import Dictionary
 
-from fairseq_gist.architectures.seamless_m4t.folder import seamless_transformers
+from fairseq_gist.architectures.seamless_m4t.folder import SeamlessFolder
 from fairseq_gist.architectures.seamless_m4t.model import GistSeamlessM4T
 from fairseq_gist.sharing.division import Division, divided_units
 from fairseq_gist.sharing.plan import SharingPlan
@@ -73,7 +73,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    transformers = seamless_transformers()
+    transformers = SeamlessFolder.transformers()
     config = transformers.SeamlessM4TConfig(**MEDIUM)
     theirs = transformers.SeamlessM4TForSpeechToText(config)
     model = GistSeamlessM4T.around(theirs, Dictionary(), LANGUAGES).train()

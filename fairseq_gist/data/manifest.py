@@ -205,7 +205,7 @@ class ManifestReader:
         if origin is None:
             return f"the vocabulary has no tag '{LANGUAGE_TAG.format(language)}'"
         same = [tag for tag in tagged if base_code(tag) == base_code(language)]
-        names = f"by three letters{', this one ' + ' or '.join(same) if same else ''}"
+        names = f"{self.dictionary.named_by}{', this one ' + ' or '.join(same) if same else ''}"
         return (
             f"tgt_lang '{language}' is none of the {len(tagged)} languages that {origin} writes, "
             f"{', '.join(tagged[:3])}, ..., {tagged[-1]}; it names languages {names}"

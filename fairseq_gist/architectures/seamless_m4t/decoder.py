@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Optional, Tuple
 
-import torch
-from fairseq.models import FairseqIncrementalDecoder
 from torch import Tensor, nn
 
-from fairseq_gist.architectures.routed.decoder import RoutedDecoder
+from fairseq_gist.architectures.pretrained.decoder import PretrainedDecoder
+from fairseq_gist.architectures.pretrained.modules import drops_layer, plain_embedding
 from fairseq_gist.architectures.routed.options import adapted, recomputed
-from fairseq_gist.architectures.seamless_m4t.encoder import drops_layer
 from fairseq_gist.languages.rows import TARGET
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.source_once import read_source_once
 
 __all__ = ["GistSeamlessDecoder", "PlainFeedForward", "SourceAttention"]
-
-_CACHE = "seamless_cache"
 
 
 class PlainFeedForward(nn.Module):
@@ -109,7 +105,7 @@ class SourceAttention(nn.Module):
         return x.view(*x.shape[:-1], -1, self.head_dim).transpose(1, 2)
 
 
-class GistSeamlessDecoder(RoutedDecoder, FairseqIncrementalDecoder):
+class GistSeamlessDecoder(PretrainedDecoder):
     """The modules of transformers' text decoder, run one after the other as there.
 
     Embedding and output projection are plain modules with one weight, so that they are one unit.
@@ -137,7 +133,7 @@ class GistSeamlessDecoder(RoutedDecoder, FairseqIncrementalDecoder):
         self.know(routing, dictionary, language_key)
         self.config = text_decoder.config
         self.embed_scale = math.sqrt(self.config.hidden_size) if self.config.scale_embedding else 1
-        self.embed_tokens = _plain(text_decoder.embed_tokens)
+        self.embed_tokens = plain_embedding(text_decoder.embed_tokens)
         self.embed_positions = text_decoder.embed_positions
         self.layers = text_decoder.layers
         self.layer_norm = text_decoder.layer_norm
@@ -147,61 +143,13 @@ class GistSeamlessDecoder(RoutedDecoder, FairseqIncrementalDecoder):
             layer.cross_attention = SourceAttention(layer.cross_attention, routing)
             recomputed(adapted(layer, self.config.hidden_size, args), routing, args)
 
-    def forward(
-        self,
-        prev_output_tokens: Tensor,
-        encoder_out: Any = None,
-        incremental_state: Optional[Dict[str, Any]] = None,
-        **kwargs: Any,
-    ) -> Tuple[Tensor, Dict[str, Any]]:
-        """Decode; the rows' languages are those of ``encoder_out["lang_ids"]``.
-
-        Args:
-            prev_output_tokens: what was decoded so far, `[rows, tokens]`.
-            encoder_out: of the encoder.
-            incremental_state: of beam search; only the last token is then decoded.
-            kwargs: of no effect.
-
-        Returns:
-            Logits, `[rows, tokens, symbols]`, and no attention.
-
-        Raises:
-            RoutingError: when a row's language isn't the one its language tag names.
-        """
-        batch = self.batch_of(encoder_out, prev_output_tokens, incremental_state)
-        encoded = encoder_out["encoder_out"][0]
-        padding = self.with_mask_of_rows(encoder_out)["encoder_padding_mask"][0]
-        cache = None
-        if incremental_state is not None:
-            prev_output_tokens = prev_output_tokens[:, -1:]
-            if _CACHE not in incremental_state:
-                incremental_state[_CACHE] = self._new_cache()
-            cache = incremental_state[_CACHE]
-        with self.routing.using(batch):
-            return self._decode(prev_output_tokens, encoded, padding, cache), {"attn": [None]}
-
-    def _new_cache(self) -> Any:
-        from transformers.cache_utils import DynamicCache, EncoderDecoderCache
-
-        return EncoderDecoderCache(
-            DynamicCache(config=self.config), DynamicCache(config=self.config)
-        )
-
-    def _decode(self, tokens: Tensor, encoded: Tensor, padding: Tensor, cache: Any) -> Tensor:
-        from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
-
+    def decode(
+        self, tokens: Tensor, encoded: Tensor, padding: Optional[Tensor], cache: Any
+    ) -> Tensor:
+        """Return the logits of ``tokens``, `[rows, tokens, symbols]`."""
         x = self.embed_tokens(tokens) * self.embed_scale
         done = 0 if cache is None else cache.get_seq_length()
-        causal = create_causal_mask(
-            config=self.config, inputs_embeds=x, attention_mask=None, cache=cache
-        )
-        cross = create_bidirectional_mask(
-            config=self.config,
-            inputs_embeds=x,
-            attention_mask=(~padding).long(),
-            # of which only the shape counts, for as many rows as there are masks
-            encoder_hidden_states=encoded[:1].expand(x.size(0), -1, -1),
-        )
+        causal, cross = self.masks_for(x, encoded, padding, cache)
         x = x + self.embed_positions(tokens, cache_length=done)
         x = nn.functional.dropout(x, p=self.config.dropout, training=self.training)
         for layer in self.layers:
@@ -211,24 +159,6 @@ class GistSeamlessDecoder(RoutedDecoder, FairseqIncrementalDecoder):
         logits: Tensor = self.output_projection(self.layer_norm(x))
         return logits
 
-    def reorder_incremental_state(
-        self, incremental_state: Dict[str, Any], new_order: Tensor
-    ) -> None:
-        """Reorder the keys and values of beam search."""
-        cache = incremental_state.get(_CACHE)
-        if cache is not None:
-            cache.reorder_cache(new_order)
-
     def max_positions(self) -> int:
         """Return the longest target in tokens."""
         return int(self.config.max_position_embeddings)
-
-
-def _plain(embedding: Any) -> nn.Embedding:
-    """Return the embedding, its scale left out, with the same weight."""
-    symbols, channels = embedding.weight.shape
-    plain: nn.Embedding = torch.nn.utils.skip_init(
-        nn.Embedding, symbols, channels, padding_idx=embedding.padding_idx, device="meta"
-    )
-    plain.weight = embedding.weight
-    return plain

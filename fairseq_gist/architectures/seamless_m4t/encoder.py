@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-import torch
 from fairseq.models import FairseqEncoder
 from torch import Tensor
 
+from fairseq_gist.architectures.pretrained.modules import drops_layer, mask_of
 from fairseq_gist.architectures.routed.encoder import RoutedEncoder
 from fairseq_gist.architectures.routed.options import adapted
 from fairseq_gist.errors import DataError
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.sources import partitions_in
 
-__all__ = ["GistSeamlessEncoder", "drops_layer"]
+__all__ = ["GistSeamlessEncoder"]
 
 
 class GistSeamlessEncoder(RoutedEncoder, FairseqEncoder):
@@ -71,7 +71,7 @@ class GistSeamlessEncoder(RoutedEncoder, FairseqEncoder):
             DataError: for features of another width than the model's.
         """
         self._check_width(src_tokens)
-        frames = _mask_of(src_lengths, src_tokens.size(1))
+        frames = mask_of(src_lengths, src_tokens.size(1))
         x = self.feature_projection(src_tokens)
         x = x.masked_fill(~frames.bool().unsqueeze(-1), 0.0)
         attended = self._attended(x, frames)
@@ -99,7 +99,7 @@ class GistSeamlessEncoder(RoutedEncoder, FairseqEncoder):
             x = self.length_adaptor(x, attention_mask=self.of_rows(frames))
             src_lengths = self._adapted_lengths(src_lengths)
         x = self.inner_layer_norm(self.keep_apart([self.inner_layer_norm], x))
-        padding = ~_mask_of(src_lengths, x.size(1)).bool()
+        padding = ~mask_of(src_lengths, x.size(1)).bool()
         return {"encoder_out": [x], "encoder_padding_mask": [padding]}
 
     def _attended(self, x: Tensor, mask: Tensor) -> Any:
@@ -127,14 +127,3 @@ class GistSeamlessEncoder(RoutedEncoder, FairseqEncoder):
     def max_positions(self) -> int:
         """Return the longest audio in frames of a hundredth of a second."""
         return 2 * int(self.config.max_source_positions)
-
-
-def _mask_of(lengths: Tensor, frames: int) -> Tensor:
-    """Return 1 where a row is no padding, `[rows, frames]`."""
-    positions = torch.arange(frames, device=lengths.device)
-    return (positions < lengths.unsqueeze(1)).long()
-
-
-def drops_layer(probability: float) -> bool:
-    """Draw whether a layer is left out, as transformers does in training."""
-    return probability > 0 and bool(torch.rand([]) < probability)
