@@ -75,6 +75,8 @@ setup(
             f"transformers>=5.24,<6; {MODERN}",
             f"protobuf; {MODERN}",
         ],
+        # The same for Whisper, whose tokenizers are no SentencePiece models.
+        "whisper": [f"transformers>=5.24,<6; {MODERN}"],
         "corpora": ["num2words", "espeakng-loader"],
         "report": ["matplotlib", "Jinja2"],
         "dev": [

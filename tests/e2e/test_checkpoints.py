@@ -77,6 +77,7 @@ def test_exported_gives_the_hypotheses_of_the_differentiated(
     assert gist(["export", str(differentiated.checkpoint), *arguments]) == 0
     own = {"differentiate_at", "homogeneous_batches", "multiway_batches", "max_target_tokens"}
     own |= {"sampling_temperature", "size_budget", "adapter_dim", "seamless_path", "train_only"}
+    own |= {"whisper_path", "whisper_window", "whisper_silence", "whisper_prompt"}
     written = read_checkpoint(str(exported))["cfg"]
     assert not own & {*written["model"], *written["task"]}
     assert {"data", "config_yaml", "seed", "train_subset", "encoder_layers"} <= {*written["model"]}

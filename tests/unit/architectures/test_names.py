@@ -84,6 +84,8 @@ def test_kinds_are_called_as_in_fairseq(theirs, canonical):
         ("s2t_transformer", "decoder.layers.0.encoder_attn.k_proj", 1),
         ("s2t_transformer", "decoder.embed_tokens", 0),
         ("seamless_m4t", "encoder.layers.0.ffn1.intermediate_dense", 0),
+        ("whisper", "encoder.conv1", 0),
+        ("whisper", "decoder.layers.0.fc1", 0),
     ],
 )
 def test_where_rows_are(name, path, dim):
@@ -111,6 +113,7 @@ def test_what_reads_the_output_of_the_encoder(name, path):
         ("s2t_transformer", "encoder.transformer_layers.1.fc1", "fc2"),
         ("s2t_conformer", "encoder.conformer_layers.1.ffn2.w_1", "w_2"),
         ("seamless_m4t", "encoder.layers.1.ffn2.intermediate_dense", "output_dense"),
+        ("whisper", "encoder.layers.1.fc1", "fc2"),
     ],
 )
 def test_the_feed_forward_block_of_an_encoder_layer(name, first, second):
@@ -135,6 +138,7 @@ def test_defaults_are_the_layers_and_last_norm_of_the_decoder():
         ("gist_s2t_transformer_m", "s2t_transformer"),
         ("gist_s2t_conformer", "s2t_conformer"),
         ("seamless_m4t", "seamless_m4t"),
+        ("gist_whisper", "whisper"),
         ("s2t_transformers", None),
         ("wav2vec2", None),
         ("", None),
@@ -152,6 +156,8 @@ def test_whose_a_size_is(arch, name):
         ("s2t_conformer", ["decoder.layers.0.fc1", f"{CONFORMER}ffn2.w_1"]),
         ("seamless_m4t", ["encoder.layers.11.ffn2.output_dense"]),
         ("seamless_m4t", ["decoder.layers.0.self_attn.k_proj", "decoder.layers.0.ffn.fc1"]),
+        ("whisper", ["decoder.layers.0.fc1", "encoder.layers.5.fc1"]),
+        ("whisper", ["encoder.conv2"]),
         ("plain", ["decoder.layers.0.self_attn.k_proj", "decoder.layer_norm"]),
         ("plain", []),
     ],
