@@ -22,8 +22,8 @@ EXAMPLE = """example:
   fairseq-generate DATA --task speech_to_text --path german.pt ...
 
 The result is a stock s2t_transformer or s2t_conformer with the parameters that the language uses,
-which fairseq loads without this plugin. Of a gist_seamless_m4t it is a folder that transformers
-loads, with the tokenizer and feature extractor of the folder it was trained from:
+which fairseq loads without this plugin. Of a gist_seamless_m4t or gist_whisper it is a folder that
+transformers loads, with the tokenizer and feature extractor of the folder it was trained from:
 
   fairseq-gist export checkpoints/checkpoint_best.pt --language aeb -o seamless-aeb"""
 
