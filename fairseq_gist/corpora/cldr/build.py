@@ -18,12 +18,13 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from tqdm import tqdm
 
 from fairseq_gist import __version__
+from fairseq_gist.corpora.audio import link_audio
 from fairseq_gist.corpora.base import making
 from fairseq_gist.corpora.cldr import speech
 from fairseq_gist.corpora.cldr.casting import english_talks, talks_in
 from fairseq_gist.corpora.cldr.options import CldrOptions, Size
 from fairseq_gist.corpora.cldr.phrases import Phrase, choose
-from fairseq_gist.corpora.cldr.talks import SpokenTalk, link_audio, speak_all
+from fairseq_gist.corpora.cldr.talks import SpokenTalk, speak_all
 from fairseq_gist.errors import DataError
 from fairseq_gist.preparing.layouts.base import Segment
 from fairseq_gist.preparing.layouts.mustc import MustC, write_split

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import array
-import filecmp
 import json
 import logging
-import os
-import shutil
-import wave
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +13,14 @@ from typing import Dict, List, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
+from fairseq_gist.corpora.audio import write_wav
 from fairseq_gist.corpora.cldr import speech
 from fairseq_gist.corpora.cldr.phrases import Phrase
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_json, replacing
 from fairseq_gist.sound.audio import SAMPLE_RATE, resample
 
-__all__ = ["SpokenTalk", "link_audio", "speak_all"]
+__all__ = ["SpokenTalk", "speak_all"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +84,7 @@ def _speak_talk(talk: SpokenTalk, work: Path) -> List[Tuple[float, float]]:
         pieces += [piece, np.zeros(_SILENCE, np.int16)]
         position += len(piece) + _SILENCE
     with replacing(audio) as path:
-        _write_wav(path, np.concatenate(pieces))
+        write_wav(path, np.concatenate(pieces))
     with replacing(note) as path:
         path.write_text(json.dumps(times), encoding="utf-8")
     return times
@@ -111,26 +108,3 @@ def _at_16khz(samples: array.array[int]) -> np.ndarray:
         first = max(0, loud[0] - 5 * _GRID)
         whole = whole[first : loud[-1] + 5 * _GRID]
     return np.pad(whole, (0, -len(whole) % _GRID))
-
-
-def _write_wav(path: Path, samples: np.ndarray) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes(samples.astype("<i2").tobytes())
-
-
-def link_audio(audio: Path, path: Path) -> None:
-    """The same audio at ``path``: a hard link, or a copy where the file system has none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        # of one length alone it may be another recording: speaking twice isn't the same
-        if os.path.samefile(audio, path) or filecmp.cmp(audio, path, shallow=False):
-            return
-        path.unlink()
-    try:
-        os.link(str(audio), str(path))
-    except OSError:
-        with replacing(path) as temporary:
-            shutil.copyfile(str(audio), str(temporary))

@@ -14,11 +14,11 @@ pytest.importorskip("num2words")
 pytest.importorskip("espeakng_loader")
 
 from fairseq_gist.cli.main import main
+from fairseq_gist.corpora.audio import link_audio
 from fairseq_gist.corpora.cldr import build as building
 from fairseq_gist.corpora.cldr import casting, numbers, phrases, speech
 from fairseq_gist.corpora.cldr.build import build
 from fairseq_gist.corpora.cldr.options import SIZES, CldrOptions
-from fairseq_gist.corpora.cldr.talks import link_audio
 from fairseq_gist.errors import DataError
 from fairseq_gist.preparing.layouts.mustc import MustC
 from fairseq_gist.sound.audio import read_wave
