@@ -77,7 +77,7 @@ setup(
         ],
         # The same for Whisper, whose tokenizers are no SentencePiece models.
         "whisper": [f"transformers>=5.24,<6; {MODERN}"],
-        "corpora": ["num2words", "espeakng-loader"],
+        "corpora": ["num2words", "espeakng-loader", "G722", "zstandard"],
         "report": ["matplotlib", "Jinja2"],
         "dev": [
             "pytest>=7",

@@ -62,9 +62,10 @@ def dialogue(script: str, language: str) -> Iterator[Tuple[str, str, str]]:
     line: List[str] = []
     for function, arguments in calls(script):
         if function == "dialogId" and len(arguments) == 3:
-            line = arguments
             if language == "en":
-                yield line[0], line[1], line[2]
+                yield arguments[0], arguments[1], arguments[2]
+            else:
+                line = arguments
         elif function == "dialogStr" and len(arguments) == 1 and line:
             yield line[0], line[1], arguments[0]
             line = []

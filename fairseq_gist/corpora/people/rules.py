@@ -32,8 +32,8 @@ RULES: Dict[str, str] = {
     "counted: mostly a text that was changed after it was recorded",
     "two_texts": "the same recording is there with another text",
     "repeated": "the same recording is there once more, with the same text",
-    "said_in_test": "a sentence of training or dev that is one of test, in any language",
-    "said_in_dev": "a sentence of training that is one of dev, in any language",
+    "said_in_test": "a sentence or recording of training or dev that test has too, in any language",
+    "said_in_dev": "a sentence or recording of training that dev has too, in any language",
     "size": "more than this --size takes",
 }
 """Why a recording is left out, in the order in which it is asked."""

@@ -61,9 +61,12 @@ def apart(
         (TEST, "said_in_test", (DEV, TRAIN)),
         (DEV, "said_in_dev", (TRAIN,)),
     ):
-        said = _sentences(made[held_out])
+        said, recorded = _sentences(made[held_out]), _recordings(made[held_out])
         for split in others:
-            heard = [not said.isdisjoint(_sentences([one])) for one in made[split]]
+            heard = [
+                one.heard.digest in recorded or not said.isdisjoint(_sentences([one]))
+                for one in made[split]
+            ]
             dropped += [
                 Dropped(rule, one.heard, one.text)
                 for one, is_in in zip(made[split], heard)

@@ -128,7 +128,7 @@ def tuxpaint(folder, version="9.9"):
         texts = [f"A nice {stamp}.", *(f"{one}.utf8={one} nice {stamp}." for one in languages)]
         files[f"{root}/food/{stamp}.txt"] = "\n".join(texts).encode()
         for number, language in enumerate(languages):
-            pitch = 300 + 200 * number + 10 * place
+            pitch = 1005 + 200 * number + 10 * place
             files[f"{root}/food/{stamp}_desc_{language}.ogg"] = ogg(0.5, pitch, channels=2)
     write_deb(folder, "tuxpaint-stamps-default", files, version)
 
@@ -144,7 +144,7 @@ def asterisk(folder, version="9.9"):
         write_deb(folder, name, {path: gzip.compress(text)}, version)
         root = f"./usr/share/asterisk/sounds/{language}_XX_f_Somebody"
         sounds = {
-            f"{root}/{one}.g722": g722(0.5, 400 + 300 * number + 10 * place)
+            f"{root}/{one}.g722": g722(0.5, 403 + 300 * number + 10 * place)
             for place, one in enumerate(names)
         }
         if language != "en":

@@ -3,10 +3,13 @@
 import bz2
 import gzip
 import lzma
+import sys
 
 import pytest
 
-zstandard = pytest.importorskip("zstandard")
+pytest.importorskip("zstandard")
+
+import zstandard
 
 from fairseq_gist.corpora.people.deb import Deb
 from fairseq_gist.errors import DataError
@@ -44,7 +47,7 @@ def test_files_of_every_compression(tmp_path, pack, end):
 def test_what_unpacks_zstandard_may_be_missing(tmp_path, monkeypatch):
     pack = zstandard.ZstdCompressor().compress
     path = write_deb(tmp_path, "one", FILES, pack=pack, end=".zst")
-    monkeypatch.setitem(__import__("sys").modules, "zstandard", None)
+    monkeypatch.setitem(sys.modules, "zstandard", None)
     with pytest.raises(DataError, match=r"one_9\.9_all\.deb: data\.tar\.zst needs zstandard: pip"):
         everything(path)
 
