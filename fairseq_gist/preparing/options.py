@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -11,10 +11,11 @@ from fairseq_gist.errors import OptionError
 from fairseq_gist.preparing.alignment import TOLERANCE
 from fairseq_gist.preparing.configuration import SPECAUGMENT
 from fairseq_gist.preparing.layouts import all_layouts
+from fairseq_gist.preparing.talk_features import FILTERBANKS, ZIPS
 from fairseq_gist.preparing.tsv import ASR
 from fairseq_gist.preparing.vocabulary import NORMALIZATIONS, VOCABULARY_TYPES, vocabulary_stem
 
-__all__ = ["SPLITS", "Options"]
+__all__ = ["SPLITS", "UNSAID", "Options"]
 
 SPLITS = ("train", "dev", "tst-COMMON")
 
@@ -85,6 +86,14 @@ class Options:
             "instead of ending with an error"
         },
     )
+    keep: str = field(
+        default=FILTERBANKS,
+        metadata={
+            "help": "what is kept of the utterances' audio: filterbanks, or for models that have "
+            "features of their own (such as Whisper) the sound, at 16 kHz without loss",
+            "choices": tuple(ZIPS),
+        },
+    )
     specaugment: str = field(
         default="ld",
         metadata={"help": "SpecAugment policy of training", "choices": tuple(SPECAUGMENT)},
@@ -129,6 +138,7 @@ class Options:
                 ("layout", self.layout, all_layouts()),
                 ("vocab-type", self.vocab_type, VOCABULARY_TYPES),
                 ("vocab-normalization", self.vocab_normalization, NORMALIZATIONS),
+                ("keep", self.keep, tuple(ZIPS)),
                 ("specaugment", self.specaugment, SPECAUGMENT),
             )
             if value not in known
@@ -180,12 +190,15 @@ class Options:
         if self.vocabulary:  # wherever it is: its content is among the inputs
             plain["vocabulary"] = Path(self.vocabulary).name
         del plain["source" if self.target else "target"]
-        if not self.target:
-            del plain["target_tag"]
-        if not self.skip_bad:
-            del plain["skip_bad"]
-        if self.layout == _LAYOUT:
-            del plain["layout"]
-        if self.vocab_normalization == NORMALIZATIONS[0]:
-            del plain["vocab_normalization"]
+        for name, unsaid in UNSAID.items():
+            if plain[name] == unsaid:
+                del plain[name]
         return plain
+
+
+UNSAID: Dict[str, Any] = {
+    one.name: one.default
+    for one in fields(Options)
+    if one.name in ("keep", "layout", "skip_bad", "target_tag", "vocab_normalization")
+}
+"""Options that a record only has where they are something else: they came later than others."""

@@ -18,9 +18,10 @@ from fairseq_gist.preparing.ceiling import ceilings
 from fairseq_gist.preparing.configuration import follow_move, write_configuration
 from fairseq_gist.preparing.inputs import fingerprint, tagged, understand
 from fairseq_gist.preparing.making import Making
-from fairseq_gist.preparing.options import Options
+from fairseq_gist.preparing.options import UNSAID, Options
 from fairseq_gist.preparing.survey import TRAIN, Survey, summary
 from fairseq_gist.preparing.talk_features import (
+    ZIPS,
     Span,
     Talk,
     check_audio,
@@ -38,18 +39,16 @@ from fairseq_gist.preparing.tsv import (
     texts_by_language,
 )
 from fairseq_gist.preparing.vocabulary import Vocabulary, train_vocabulary
-from fairseq_gist.sound.filterbank import BINS
 
 __all__ = ["FAULTY", "check", "prepare"]
 
 logger = logging.getLogger(__name__)
 
-_ZIP = f"fbank{BINS}.zip"
 _RECORD = "prepare.json"
 FAULTY = "faulty.txt"
 """What was left out with ``--skip-bad``, a line each."""
 
-_WRITES = (_ZIP, "*.tsv", "config_*.yaml", "spm_*", FAULTY)
+_WRITES = (*ZIPS.values(), "*.tsv", "config_*.yaml", "spm_*", FAULTY)
 
 
 def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, Any]:
@@ -69,7 +68,7 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
     survey = Survey.of(layout, options.languages, options.splits)
     survey.check(options.skip_bad)
     _begin(make, options, survey)
-    unheard = compute_features(survey.talks(), make.work, workers)
+    unheard = compute_features(survey.talks(), make.work, workers, options.keep)
     problems = [*survey.faulty, *dict.fromkeys(problem for _, _, problem in unheard)]
     if unheard and not options.skip_bad:
         raise DataError(summary(problems))
@@ -150,7 +149,7 @@ def _finished(make: Making, options: Options, inputs: str) -> Optional[Dict[str,
     record = make.record({"options": dict, "inputs": str, "counts": dict, "multiway": dict})
     out = make.folder
     if record is not None:
-        make.check_same(record["options"], options.plain())
+        make.check_same({**UNSAID, **record["options"]}, {**UNSAID, **options.plain()})
         if record["inputs"] != inputs:
             raise DataError(
                 f"{out}: prepared from other text or vocabulary; choose another --out or remove it"
@@ -174,7 +173,8 @@ def _begin(make: Making, options: Options, survey: Survey) -> None:
         if name == FAULTY or (Path(name).name == name and name.endswith(".tsv")):
             with contextlib.suppress(FileNotFoundError):
                 (out / name).unlink()
-    for pattern in (f".{_ZIP}.*", ".*.tsv", ".spm_*", ".config_*", ".prepare.json.*"):
+    zips = [f".{name}.*" for name in ZIPS.values()]
+    for pattern in (*zips, ".*.tsv", ".spm_*", ".config_*", ".prepare.json.*"):
         for path in out.glob(pattern):
             path.unlink()
     make.note({"files": [*(f"{name}.tsv" for name in _tables(options, survey)), FAULTY]})
@@ -193,7 +193,7 @@ def _tables(options: Options, survey: Survey) -> Iterator[str]:
 def _zip(out: Path, survey: Survey, work: Path, options: Options) -> Tuple[Places, Dropped]:
     """The zip with the utterances that stay; where each one is and how long, and what doesn't."""
     training = {talk.name for talk in survey.splits[TRAIN]}
-    dropped = {}
+    dropped, name = {}, ZIPS[options.keep]
 
     def keep(talk: Talk, span: Span, frames: int) -> bool:
         longest = options.max_frames if talk.name in training else frames
@@ -205,9 +205,9 @@ def _zip(out: Path, survey: Survey, work: Path, options: Options) -> Tuple[Place
 
     places = {
         talk.name: {
-            span: (f"{_ZIP}:{offset}:{length}", frames)
+            span: (f"{name}:{offset}:{length}", frames)
             for span, (offset, length, frames) in kept.items()
         }
-        for talk, kept in write_zip(out / _ZIP, survey.talks(), work, keep)
+        for talk, kept in write_zip(out / name, survey.talks(), work, keep, options.keep)
     }
     return places, dropped

@@ -1,7 +1,8 @@
-"""Filterbanks of whole talks: computed in parallel, kept one file a talk, joined into one zip.
+"""What models hear of whole talks: made in parallel, kept one file a talk, joined into one zip.
 
-The cache of a talk is a file of ``.npy`` blocks one after the other, and a note (written last)
-that says what they are. The zip is not compressed, so that fairseq can read an array from
+That is filterbanks (``.npy``), or for models with features of their own the sound itself
+(``.flac``). The cache of a talk is a file of such blocks one after the other, and a note (written
+last) that says what they are. The zip is not compressed, so that fairseq can read a block from
 ``zip:offset:length`` alone.
 """
 
@@ -27,12 +28,29 @@ from tqdm import tqdm
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_object, replacing
-from fairseq_gist.sound.audio import read_samples
-from fairseq_gist.sound.filterbank import filterbank
+from fairseq_gist.sound.audio import SAMPLE_RATE, read_samples
+from fairseq_gist.sound.filterbank import BINS, filterbank, frames_of
 
-__all__ = ["Span", "Talk", "check_audio", "compute_features", "write_zip"]
+__all__ = [
+    "FILTERBANKS",
+    "SOUND",
+    "ZIPS",
+    "Span",
+    "Talk",
+    "check_audio",
+    "compute_features",
+    "write_zip",
+]
 
 logger = logging.getLogger(__name__)
+
+FILTERBANKS, SOUND = "filterbanks", "sound"
+"""What can be kept of the utterances' audio."""
+
+ZIPS = {FILTERBANKS: f"fbank{BINS}.zip", SOUND: "sound.zip"}
+"""Where what is kept of the utterances is found."""
+
+_ENDINGS = {FILTERBANKS: ".npy", SOUND: ".flac"}
 
 Span = Tuple[int, int]
 """Offset and duration of an utterance in its talk, in milliseconds."""
@@ -63,11 +81,12 @@ class _Job:
     """Size and time of the audio file: another recording is computed anew."""
     spans: List[Span]
     cache: str
+    keep: str
 
 
 def check_audio(talks: Sequence[Talk], workers: int) -> List[str]:
     """What is wrong with the audio that the utterances are cut out of; nothing is written."""
-    jobs = [_job(talk, Path()) for talk in talks]
+    jobs = [_job(talk, Path(), FILTERBANKS) for talk in talks]
     bar = tqdm(total=len(jobs), desc="reading audio", unit="talk", disable=None)
     with bar:
         found = []
@@ -78,16 +97,23 @@ def check_audio(talks: Sequence[Talk], workers: int) -> List[str]:
 
 
 def compute_features(
-    talks: Sequence[Talk], work: Path, workers: int
+    talks: Sequence[Talk], work: Path, workers: int, keep: str = FILTERBANKS
 ) -> List[Tuple[Talk, Span, str]]:
     """The cache of every talk under ``work``; what is there already isn't computed again.
 
-    Gives the utterances whose audio can't be read, with what is wrong with it.
+    Args:
+        talks: of the data.
+        work: folder of the caches.
+        workers: processes.
+        keep: what is kept of an utterance, one of :data:`ZIPS`.
+
+    Returns:
+        The utterances whose audio can't be read, with what is wrong with it.
     """
-    jobs = [job for job in (_job(talk, work) for talk in talks) if not _is_done(job)]
+    jobs = [job for job in (_job(talk, work, keep) for talk in talks) if not _is_done(job)]
     there = len(talks) - len(jobs)
-    logger.info("filterbanks of %d talks, %d already there", len(talks), there)
-    bar = tqdm(total=len(talks), initial=there, desc="filterbanks", unit="talk", disable=None)
+    logger.info("%s of %d talks, %d already there", keep, len(talks), there)
+    bar = tqdm(total=len(talks), initial=there, desc=keep, unit="talk", disable=None)
     with bar:
         for _ in _each(_compute, jobs, workers):
             bar.update()
@@ -98,18 +124,23 @@ def compute_features(
     ]
 
 
-def _job(talk: Talk, work: Path) -> _Job:
+def _job(talk: Talk, work: Path, keep: str) -> _Job:
     status = talk.path.stat()
     stamp = [status.st_size, status.st_mtime_ns]
-    return _Job(str(talk.path), stamp, sorted(talk.spans), str(_cache(work, talk)))
+    return _Job(str(talk.path), stamp, sorted(talk.spans), str(_cache(work, talk)), keep)
 
 
 def write_zip(
-    path: Path, talks: Sequence[Talk], work: Path, keep: Callable[[Talk, Span, int], bool]
+    path: Path,
+    talks: Sequence[Talk],
+    work: Path,
+    keep: Callable[[Talk, Span, int], bool],
+    kind: str = FILTERBANKS,
 ) -> Iterator[Tuple[Talk, Dict[Span, Tuple[int, int, int]]]]:
-    """Join the caches; yields for every talk where its kept arrays are: (offset, bytes, frames).
+    """Join the caches; yields for every talk where its kept blocks are: (offset, bytes, frames).
 
-    ``keep`` decides on (talk, span, frames). The zip takes its place when the last is done.
+    ``keep`` decides on (talk, span, frames); ``kind`` is what the caches hold. The zip takes its
+    place when the last is done.
     """
     with ExitStack() as stack:
         temporary = stack.enter_context(replacing(path))
@@ -121,7 +152,7 @@ def write_zip(
                 for span, (frames, start, length) in _entries(work, talk).items():
                     if keep(talk, span, frames):
                         cache.seek(start)
-                        name = f"{talk.name}_{talk.index(span)}.npy"
+                        name = f"{talk.name}_{talk.index(span)}{_ENDINGS[kind]}"
                         offset = _store(file, raw, name, cache.read(length))
                         places[span] = (offset, length, frames)
             yield talk, places
@@ -170,16 +201,33 @@ def _compute(job: _Job) -> None:
             except DataError as error:
                 problems.append([*span, str(error)])
                 continue
-            features = filterbank(samples)
-            block = io.BytesIO()
-            np.save(block, features)
-            file.write(block.getvalue())
-            length = len(block.getvalue())
-            entries.append([*span, len(features), position, length])
-            position += length
+            block, frames = _BLOCKS[job.keep](samples)
+            file.write(block)
+            entries.append([*span, frames, position, len(block)])
+            position += len(block)
     with replacing(cache.with_suffix(".json")) as path:
         note = {"audio": job.audio, "stamp": job.stamp, "entries": entries, "problems": problems}
+        note["keep"] = job.keep
         path.write_text(json.dumps(note), encoding="utf-8")
+
+
+def _filterbank_block(samples: np.ndarray) -> Tuple[bytes, int]:
+    """Return the filterbanks of samples as a file, and their frames."""
+    features, block = filterbank(samples), io.BytesIO()
+    np.save(block, features)
+    return block.getvalue(), len(features)
+
+
+def _sound_block(samples: np.ndarray) -> Tuple[bytes, int]:
+    """Return samples as a file, without loss but for 16 bits, and the frames they have."""
+    import soundfile
+
+    block = io.BytesIO()
+    soundfile.write(block, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    return block.getvalue(), frames_of(len(samples))
+
+
+_BLOCKS = {FILTERBANKS: _filterbank_block, SOUND: _sound_block}
 
 
 def _samples(job: _Job, span: Span) -> np.ndarray:
@@ -200,12 +248,12 @@ def _problems(job: _Job) -> List[str]:
 def _is_done(job: _Job) -> bool:
     try:
         note = read_object(Path(job.cache).with_suffix(".json"), "what a talk's features are")
-        made_from = note["audio"], note["stamp"]
+        made_from = note["audio"], note["stamp"], note.get("keep", FILTERBANKS)
         spans = [(start, length) for start, length, _, _, _ in note["entries"]]
     except (DataError, KeyError, OSError, TypeError, ValueError):
         return False
     made = Path(job.cache).is_file() and not note.get("problems")
-    return made and made_from == (job.audio, job.stamp) and spans == job.spans
+    return made and made_from == (job.audio, job.stamp, job.keep) and spans == job.spans
 
 
 def _cache(work: Path, talk: Talk) -> Path:

@@ -7,11 +7,12 @@ import numpy as np
 from fairseq_gist.errors import DataError
 from fairseq_gist.sound.audio import SAMPLE_RATE
 
-__all__ = ["BINS", "filterbank"]
+__all__ = ["BINS", "filterbank", "frames_of"]
 
 BINS = 80
 """Mel bins of a frame."""
 
+_WINDOW, _STEP = 400, 160  # samples of a frame, and from one to the next
 _FULL_SCALE = 32768.0  # Kaldi's samples are 16-bit integers
 
 
@@ -38,3 +39,8 @@ def filterbank(samples: np.ndarray) -> np.ndarray:
     if not frames:
         return np.zeros((0, BINS), dtype=np.float32)
     return np.stack(frames).astype(np.float32)
+
+
+def frames_of(samples: int) -> int:
+    """Return how many frames the filterbank of so many samples at 16 kHz has."""
+    return max(0, (samples - _WINDOW) // _STEP + 1)

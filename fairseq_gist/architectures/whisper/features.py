@@ -98,7 +98,7 @@ class WhisperFeatures:
         if not loudest - lowest <= _RANGE + _ROUNDING or lowest < _QUIETEST - _ROUNDING:
             raise DataError(
                 f"{path}: features from {lowest:.3g} to {loudest:.3g}, where Whisper's are at most "
-                f"{_RANGE:g} apart; it needs audio, or its own features"
+                f"{_RANGE:g} apart; it needs audio, as fairseq-gist prepare --keep sound keeps it"
             )
         if len(features) > self.longest + _SPARE:
             raise DataError(f"{path}: {len(features)} frames; Whisper hears {self.longest}")
