@@ -86,7 +86,7 @@ class Architecture:
     is_stock: bool = False
     marks: str = _NOTHING
     kinds: Mapping[str, str] = field(default_factory=dict)
-    default_units: str = r"decoder\.(?:layers\.\d+\.(?!adapter\.).+|layer_norm)"
+    default_units: str = r"decoder\.(?:layers\.\d+\.(?!adapter\.|language_embedding).+|layer_norm)"
     neuron_units: str = r"encoder\.\w*layers\.\d+\.fc[12]"
     blocks: Mapping[str, str] = field(default_factory=lambda: {"fc1": "fc2"})
     rows_first: str = (
@@ -205,6 +205,7 @@ class Architecture:
         chosen = rf"(?!.*\badapter\b)(?:.+\.)?{self.attention_and_norms}"
         return {
             "adapters": r".+\.adapter",
+            "language-embeddings": r".+\.language_embedding",
             "lna-d": rf"decoder\.{chosen}",
             "lna-e": rf"encoder\.{chosen}",
             "lna-ed": rf"(?:en|de)coder\.{chosen}",

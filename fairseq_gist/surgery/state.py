@@ -12,6 +12,7 @@ from fairseq_gist.errors import CheckpointError
 from fairseq_gist.nn.adapters import is_in_adapter
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.sharing.plan import SharingPlan
+from fairseq_gist.surgery.adapters import is_attached
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.operations import operations_between
 from fairseq_gist.surgery.operations.split import COPY
@@ -81,9 +82,11 @@ def export_state(state: Mapping[str, Tensor], language: str) -> Dict[str, Tensor
     Raises:
         CheckpointError: when the checkpoint's plan doesn't know the language, or it has adapters.
     """
-    if any(map(is_in_adapter, state)):
+    attached = next((key for key in state if is_attached(key)), None)
+    if attached is not None:
+        what = "adapters" if is_in_adapter(attached) else "language embeddings"
         raise CheckpointError(
-            "the checkpoint has adapters, which a stock model can't have; translate with it as it "
+            f"the checkpoint has {what}, which a stock model can't have; translate with it as it "
             "is (fairseq-generate --user-dir fairseq_gist --task gist_speech_to_text)"
         )
     plan = plan_in_state(state)

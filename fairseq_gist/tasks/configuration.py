@@ -80,10 +80,10 @@ class GistSpeechToTextConfig(
     train_only: Optional[str] = field(
         default=None,
         metadata={
-            "help": "train a part of the model and freeze the rest: 'adapters'; 'copies', what "
-            "groups of languages own, once they own something; 'lna-d', 'lna-e' or 'lna-ed', "
-            "LayerNorm and attention of decoder, encoder or both; or a regular expression for the "
-            "module paths to be trained"
+            "help": "train a part of the model and freeze the rest: 'adapters'; "
+            "'language-embeddings'; 'copies', what groups of languages own, once they own "
+            "something; 'lna-d', 'lna-e' or 'lna-ed', LayerNorm and attention of decoder, encoder "
+            "or both; or a regular expression for the module paths to be trained"
         },
     )
     source_language: Optional[str] = field(

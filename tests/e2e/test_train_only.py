@@ -163,7 +163,7 @@ def test_checkpointed_layers_behind_frozen_ones_get_their_gradients(data, what):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--train-only=lna"], "'lna' is neither one of adapters, lna-d, lna-e, lna-ed nor the"),
+        (["--train-only=lna"], "'lna' is neither one of adapters, language-embeddings, lna-d"),
         (["--train-only=fc1"], "these go from 'encoder.subsample.conv_layers.0' to 'decoder."),
         (["--train-only=("], "nor a regular expression"),
         (["--train-only=adapters"], "--train-only adapters: the model has none; add --adapter-dim"),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fairseq_gist.architectures.pretrained.folder import PretrainedFolder
 from fairseq_gist.architectures.routed.model import RoutedModel
-from fairseq_gist.architectures.routed.options import add_model_args
+from fairseq_gist.architectures.routed.options import add_model_args, embedded
 from fairseq_gist.errors import OptionError
 from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
 
@@ -56,7 +56,10 @@ class PretrainedModel(RoutedModel, FairseqEncoderDecoderModel):
         if languages is None:
             languages = languages_of_vocabulary(task.target_dictionary.symbols)
         key = getattr(task, "language_key", TARGET)
-        return cls.around(model, task.target_dictionary, languages, key, args)
+        built: PretrainedModel = embedded(
+            cls.around(model, task.target_dictionary, languages, key, args), args
+        )
+        return built
 
     @classmethod
     def note(cls, args: Any, task: Any, model: Any) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fairseq_gist.architectures.base import Architecture
 from fairseq_gist.architectures.routed.decoder import GistS2TDecoder, RoutedDecoder
 from fairseq_gist.architectures.routed.encoder import RoutedEncoder
+from fairseq_gist.architectures.routed.options import embedded
 from fairseq_gist.errors import OptionError
 from fairseq_gist.host.boundary import one_line_errors
 from fairseq_gist.host.modules import use_plain_layer_norms
@@ -41,6 +42,12 @@ class RoutedModel(nn.Module):
         super().__init__(encoder, decoder)
         self.routing = encoder.routing = decoder.routing
         use_plain_layer_norms(self)
+
+    @classmethod
+    def build_model(cls, args: Any, task: Any) -> RoutedModel:
+        """Build the model, with the language embeddings that options ask for."""
+        model: RoutedModel = embedded(super().build_model(args, task), args)
+        return model
 
     @classmethod
     def build_encoder(cls, args: Any) -> RoutedEncoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fairseq.modules.checkpoint_activations import checkpoint_wrapper
@@ -10,13 +11,16 @@ from torch import nn
 from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.adapters import attach_adapter
 from fairseq_gist.nn.checkpointing import checkpoint_routed
+from fairseq_gist.nn.language_embedding import attach_language_embedding
 from fairseq_gist.nn.routing import Routing
 
-__all__ = ["adapted", "add_model_args", "recomputed"]
+__all__ = ["adapted", "add_model_args", "embedded", "recomputed"]
+
+_STACKS = ("encoder", "decoder")
 
 
 def add_model_args(parser: Any) -> None:
-    """Add the options of adapters and activation checkpointing."""
+    """Add the options of adapters, language embeddings and activation checkpointing."""
     parser.add_argument(
         "--adapter-dim",
         type=int,
@@ -24,6 +28,12 @@ def add_model_args(parser: Any) -> None:
         metavar="N",
         help="put an adapter with N channels in between behind every encoder and decoder "
         "layer, one for each language (default: 0, none)",
+    )
+    parser.add_argument(
+        "--language-embedding",
+        metavar="STACKS",
+        help="add a learned vector for each language to what the first layer reads: of the "
+        "'encoder', the 'decoder' or 'encoder,decoder' (default: none)",
     )
     parser.add_argument(
         "--checkpoint-activations",
@@ -49,6 +59,26 @@ def adapted(layer: nn.Module, width: int, args: Any) -> nn.Module:
     if size:
         attach_adapter(layer, width, size)
     return layer
+
+
+def embedded(model: Any, args: Any) -> Any:
+    """Attach language embeddings to the first layers of the stacks that options name.
+
+    Raises:
+        OptionError: for what is no stack of layers.
+    """
+    wanted = getattr(args, "language_embedding", None)
+    for stack in [] if not wanted else str(wanted).split(","):
+        first = re.compile(rf"{re.escape(stack)}\.\w*layers\.0")
+        layers = [layer for path, layer in model.named_modules() if first.fullmatch(path)]
+        if not layers or stack not in _STACKS:
+            raise OptionError(
+                f"--language-embedding: expected {', '.join(_STACKS)} or both with a comma "
+                f"between, found '{wanted}'"
+            )
+        norms = (one for one in layers[0].modules() if isinstance(one, nn.LayerNorm))
+        attach_language_embedding(layers[0], next(norms).normalized_shape[0])
+    return model
 
 
 def recomputed(layer: nn.Module, routing: Routing, args: Any) -> nn.Module:
