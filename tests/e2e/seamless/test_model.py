@@ -191,3 +191,17 @@ def test_norms_and_attention_alone_can_be_trained(seamless_data, model_options, 
     assert ("decoder.layers.1.cross_attention.k_proj.weight" in trained) == ("d" in part[4:])
     assert ("encoder.layers.1.self_attn.linear_q.weight" in trained) == ("e" in part[4:])
     assert "decoder.layers.1.ffn.fc1.weight" not in trained
+
+
+def test_language_embeddings_leave_the_function_and_their_gradients_are_known(
+    seamless_data, model_options
+):
+    options = "--language-key=src", "--language-embedding=encoder,decoder"
+    _, plain, _ = build(seamless_data, options[0], model=model_options)
+    task, embedded, criterion = build(seamless_data, *options, model=model_options)
+    embedded.load_state_dict(plain.state_dict(), strict=True)
+    sample = batch_of(task, 12)
+    difference = (logits(embedded.eval(), sample) - logits(plain.eval(), sample)).abs().max().item()
+    assert difference == 0.0, f"logits differ by {difference}"
+    worst = compare_with_oracle(task, embedded, criterion, sample, r".+\.language_embedding")
+    assert worst < 1e-5, f"largest relative difference {worst}"
