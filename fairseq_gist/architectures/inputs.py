@@ -42,6 +42,18 @@ class Inputs(abc.ABC):
     def length(self, path: str) -> int:
         """Return how many frames the audio at ``path`` has."""
 
+    def frames(self, rows: int, width: int) -> int:
+        """Return how many frames of a hundredth of a second features `[rows, width]` are."""
+        return rows
+
+    def is_heard(self, path: str) -> bool:
+        """Whether the audio at ``path`` is long enough for features of one frame.
+
+        Raises:
+            DataError: when it can't be read.
+        """
+        return self.length(path) > 0
+
     def prefix(self, source: str, target: str) -> Sequence[str]:
         """Return the symbols that begin the translation of one language into another.
 

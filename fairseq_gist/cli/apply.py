@@ -6,6 +6,7 @@ import argparse
 import logging
 
 from fairseq_gist.cli.trust import add_trust_option
+from fairseq_gist.errors import PlanError
 from fairseq_gist.files.outputs import CHECKPOINT, add_force_option, check_output
 from fairseq_gist.host.checkpoints import (
     read_checkpoint,
@@ -55,14 +56,27 @@ def run(args: argparse.Namespace) -> None:
     plan = SharingPlan.load(args.plan)
     content = read_checkpoint(args.checkpoint, args.trust_checkpoint)
     before = plan_in_state(content["model"])
+    settings = gist_settings(content, args.checkpoint)
+    _check_languages(plan, settings, args.checkpoint)
     languages = plan.languages if before is None else before.languages
     model = model_from(content, args.checkpoint, languages)
     plan = with_adapters(model, plan)
     apply_plan(model, plan, model.routing)
-    settings = gist_settings(content, args.checkpoint)
     key = args.language_key or getattr(settings, "language_key", None)
     if key not in (None, TARGET):  # what the vocabulary doesn't tell
         settings.language_key, settings.languages = key, ",".join(plan.languages)
     result = with_model_settings(without_optimizer(content), settings)
     write_checkpoint({**result, "model": model.state_dict()}, args.output)
     logger.info(f"{args.output}: {count_parameters(model):,} parameters, {plan!r}")
+
+
+def _check_languages(plan: SharingPlan, settings: argparse.Namespace, path: str) -> None:
+    """Raise PlanError where a checkpoint says its languages, and the plan is for others."""
+    from fairseq_gist.cli.checkpoint_models import languages_said
+
+    known = languages_said(settings)
+    if known and list(plan.languages) != known:
+        raise PlanError(
+            f"the plan is for languages {', '.join(plan.languages)}, and the model of {path} has "
+            f"{', '.join(known)}"
+        )

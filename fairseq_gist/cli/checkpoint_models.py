@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from argparse import Namespace
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from fairseq_gist.architectures import Architecture, all_architectures, of_settings
 from fairseq_gist.architectures.base import PREFIX
@@ -12,7 +12,7 @@ from fairseq_gist.cli.arch_models import stand_in_task
 from fairseq_gist.errors import CheckpointError, GistError, shortened
 from fairseq_gist.host.checkpoints import model_settings
 
-__all__ = ["architecture_in", "gist_settings", "model_from"]
+__all__ = ["architecture_in", "gist_settings", "languages_said", "model_from"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,12 @@ def gist_settings(content: Dict[str, Any], path: str) -> Namespace:
     settings.arch = arch if arch.startswith(PREFIX) else f"{PREFIX}{arch}"
     settings._name = name  # noqa: SLF001
     return settings
+
+
+def languages_said(settings: Namespace) -> List[str]:
+    """Return the languages that a checkpoint's settings name, in order; none where it has none."""
+    named = getattr(settings, "languages", None)
+    return sorted(one for one in named.split(",") if one) if isinstance(named, str) else []
 
 
 def model_from(

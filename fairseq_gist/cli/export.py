@@ -14,6 +14,7 @@ from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import CheckpointError
 from fairseq_gist.files.outputs import add_force_option
 from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
+from fairseq_gist.languages.codes import is_code
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the stock model that one language has inside a checkpoint."""
     from fairseq_gist.cli.checkpoint_models import architecture_in
+    from fairseq_gist.surgery.plan_buffer import plan_in_state
     from fairseq_gist.surgery.state import export_state
 
     content = read_checkpoint(args.checkpoint, args.trust_checkpoint)
@@ -60,6 +62,9 @@ def run(args: argparse.Namespace) -> None:
             f"{args.checkpoint}: a {architecture.model_name} can't be exported; translate with it "
             "as it is (fairseq-generate --user-dir fairseq_gist --task gist_speech_to_text)"
         )
+    if plan_in_state(content["model"]) is None:
+        _check_language(args.language, settings, args.checkpoint)
+        logger.info(f"{args.checkpoint} was never split: its model is that of every language")
     export = Export(
         state=export_state(content["model"], args.language),
         content=content,
@@ -73,6 +78,20 @@ def run(args: argparse.Namespace) -> None:
     logger.info(
         f"{args.output}: the model of '{args.language}', {load(architecture.exporter)(export)}"
     )
+
+
+def _check_language(language: str, settings: argparse.Namespace, path: str) -> None:
+    """Raise CheckpointError for a language that a model without a plan can't have."""
+    from fairseq_gist.cli.checkpoint_models import languages_said
+
+    known = languages_said(settings)
+    if known and language not in known:
+        raise CheckpointError(f"{path} has no language '{language}'; it has {', '.join(known)}")
+    if not known and not is_code(language):
+        raise CheckpointError(
+            f"--language: '{language}' is no code of a language; {path} was never split, and "
+            "doesn't say which it has"
+        )
 
 
 def _added_by_task() -> Set[str]:

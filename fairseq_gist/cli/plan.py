@@ -8,7 +8,7 @@ from typing import Optional
 from fairseq_gist.architectures import recognise
 from fairseq_gist.cli.policy_arguments import add_policy_arguments, chosen_policy
 from fairseq_gist.cli.unit_sources import UnitSource, add_source_arguments, read_source
-from fairseq_gist.errors import OptionError
+from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.files.outputs import PLAN, add_force_option, check_output
 from fairseq_gist.policies import find_policies
 from fairseq_gist.policies.situation import Situation
@@ -93,6 +93,19 @@ def _within(path: Optional[str], source: UnitSource) -> Optional[SharingPlan]:
     if path is None:
         return source.within
     plan = SharingPlan.load(path)
+    _check_within(path, plan, source)
     if source.within is not None:
         plan.check_refines(source.within)
     return plan
+
+
+def _check_within(path: str, plan: SharingPlan, source: UnitSource) -> None:
+    """Raise PlanError for a plan of another model; statistics may be of some of its units only."""
+    known = source.shape.divided(plan.divisions).units
+    strange = [name for name in plan.units if name not in known]
+    is_other = recognise(plan.units) is not recognise(source.shape.units)
+    if strange and (is_other or source.statistics is None):
+        raise PlanError(
+            f"--within {path} names '{strange[0]}', which is no unit of the model "
+            f"({len(strange)} of {len(plan.units)}); was the plan made for another architecture?"
+        )

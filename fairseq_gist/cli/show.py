@@ -8,6 +8,7 @@ from pathlib import Path
 from fairseq_gist.architectures import recognise
 from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import PlanError
+from fairseq_gist.files.outputs import PLAN, STATISTICS, kind_of
 from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
@@ -28,7 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print a table of units x groups, with parameter counts."""
-    if Path(args.file).suffix == ".json":
+    file = Path(args.file)
+    kind = kind_of(file) if file.is_file() else None
+    if kind == STATISTICS:
+        raise PlanError(
+            f"{file} is gradient statistics, which have no plan: 'fairseq-gist plan' decides by "
+            "them, and 'fairseq-gist report' draws them"
+        )
+    if kind == PLAN or file.suffix == ".json":
         plan = SharingPlan.load(args.file)
     else:
         plan = _from_checkpoint(args.file, args.trust_checkpoint)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fairseq_gist.architectures.inputs import Inputs
 from fairseq_gist.data.known_rows import KNOWN_ROWS, KnownRows
+from fairseq_gist.data.lengths import differs
 from fairseq_gist.errors import DataError, shortened
 from fairseq_gist.sound.stored import filterbanks_at
 
@@ -101,20 +102,36 @@ class LanguageDataset(SpeechToTextDataset):
     def _get_source_audio(self, index: Any) -> Tensor:
         if self._source is not None:
             return self._source
+        rows = np.atleast_1d(index)
         if self.inputs is not None:
-            paths = [self.audio_paths[one] for one in np.atleast_1d(index)]
-            return torch.cat(
-                [self.inputs.features(path, self.feature_transforms) for path in paths]
-            )
+            own = [self.inputs.features(self.audio_paths[r], self.feature_transforms) for r in rows]
+            for row, of_row in zip(rows, own):
+                self._check_length(row, self.inputs.frames(*of_row.shape))
+            return torch.cat(own)
         if self.cfg.use_audio_input or getattr(self, "waveform_transforms", None) is not None:
             waveform: Tensor = super()._get_source_audio(index)
             return waveform
         # fairseq's own way to features of audio needs torchaudio, and takes any rate for 16 kHz
-        found = [filterbanks_at(self.audio_paths[one]) for one in np.atleast_1d(index)]
+        found = [filterbanks_at(self.audio_paths[row]) for row in rows]
+        for row, features in zip(rows, found):
+            self._check_length(row, len(features))
         features = found[0] if len(found) == 1 else np.concatenate(found)
         if self.feature_transforms is not None:
             features = self.feature_transforms(features)
         return torch.from_numpy(features).float()
+
+    def _check_length(self, row: int, found: int) -> None:
+        """Raise DataError where audio isn't as long as the manifest says, by which it is batched.
+
+        Args:
+            row: of the audio.
+            found: its frames of a hundredth of a second.
+        """
+        said = int(self.n_frames[row])
+        if found and differs(said, found):
+            raise DataError(
+                f"n_frames is {said}, but it has {found} frames, and batches are made by n_frames"
+            )
 
     def collater(self, samples: List[LanguageItem], return_order: bool = False) -> Dict[str, Any]:
         """Collate rows, the longest audio first, and add ``net_input["lang_ids"]``, `[batch]`."""

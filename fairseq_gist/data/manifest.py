@@ -11,6 +11,7 @@ from fairseq.data.audio.data_cfg import S2TDataConfig
 
 from fairseq_gist.architectures.inputs import Inputs
 from fairseq_gist.data.dataset import LanguageDataset
+from fairseq_gist.data.lengths import check_lengths, heard
 from fairseq_gist.data.multiway import MultiwayDataset
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.errors import DataError, shortened
@@ -25,6 +26,7 @@ from fairseq_gist.languages.rows import (
     row_languages,
     target_languages,
 )
+from fairseq_gist.sound.stored import is_heard as filterbank_is_heard
 
 __all__ = ["ManifestReader", "languages_in"]
 
@@ -125,12 +127,21 @@ class ManifestReader:
         targets = self._targets_of(rows, name, languages, manifest)
         prefixes = self._prefixes(rows, targets, manifest)
         audio_root = Path(self.config.audio_root)
+        paths = [(audio_root / row["audio"]).as_posix() for row in rows]
+        if not self.config.use_audio_input:  # of which n_frames are samples
+            check_lengths(rows, paths, manifest, self._frames_of)
+            is_heard = filterbank_is_heard if self.inputs is None else self.inputs.is_heard
+            kept = heard(rows, paths, manifest, is_heard)
+            rows, paths = [rows[i] for i in kept], [paths[i] for i in kept]
+            targets = [targets[i] for i in kept]
+            languages = [languages[i] for i in kept] if languages else languages
+            prefixes = None if prefixes is None else [prefixes[i] for i in kept]
         try:
             return LanguageDataset(
                 split=name,
                 is_train_split=is_train,
                 cfg=self.config,
-                audio_paths=[(audio_root / row["audio"]).as_posix() for row in rows],
+                audio_paths=paths,
                 n_frames=[int(row["n_frames"]) for row in rows],
                 src_texts=[row.get("src_text", "") for row in rows],
                 tgt_texts=[row["tgt_text"] for row in rows],
@@ -151,6 +162,9 @@ class ManifestReader:
                 f"{manifest}: expected the columns id, audio, n_frames (a number) and tgt_text in "
                 f"every line, found {', '.join(map(repr, rows[0]))} ({error!r})"
             ) from None
+
+    def _frames_of(self, rows: int, width: int) -> int:
+        return rows if self.inputs is None else self.inputs.frames(rows, width)
 
     def _languages_of(self, rows: Any, name: str, manifest: str) -> List[str]:
         if not self.languages:

@@ -3,6 +3,7 @@
 from fairseq_gist.files.names import unused_name
 from fairseq_gist.files.reading import (
     iter_lines,
+    missing,
     read_json,
     read_lines,
     read_object,
@@ -13,6 +14,7 @@ from fairseq_gist.files.replacing import replacing, replacing_folder
 
 __all__ = [
     "iter_lines",
+    "missing",
     "read_json",
     "read_lines",
     "read_object",

@@ -15,6 +15,8 @@ from fairseq_gist.files.replacing import check_ordinary
 
 __all__ = [
     "CHECKPOINT",
+    "DAMAGED",
+    "OTHER",
     "PLAN",
     "SCORES",
     "STATISTICS",
@@ -22,9 +24,12 @@ __all__ = [
     "add_force_option",
     "check_folder",
     "check_output",
+    "kind_of",
 ]
 
 CHECKPOINT = "a checkpoint"
+DAMAGED = "a damaged archive"
+OTHER = "another file"
 STATISTICS = "gradient statistics"
 PLAN = "a sharing plan"
 SCORES = "scores"
@@ -102,14 +107,14 @@ def _check_loss(
                 f"{option} {path}: that is an input, and would become {kind}; name another file"
                 f"{way_out}"
             )
-    found = _kind_of(path)
+    found = kind_of(path)
     if found not in (None, kind):
         raise OptionError(
             f"{option} {path}: that is {found}, and would become {kind}; name another file{way_out}"
         )
 
 
-def _kind_of(path: Path) -> Optional[str]:
+def kind_of(path: Path) -> Optional[str]:
     """Return what is in a file; None for an empty one."""
     with path.open("rb") as file:
         start = file.read(4096)
@@ -123,7 +128,7 @@ def _kind_of(path: Path) -> Optional[str]:
         return TABLE
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return _kind_of_object(path)
-    return "another file"
+    return OTHER
 
 
 def _kind_of_archive(path: Path) -> str:
@@ -131,7 +136,7 @@ def _kind_of_archive(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-        return "a damaged archive"
+        return DAMAGED
     if any(name.endswith("data.pkl") for name in names):
         return CHECKPOINT
     return STATISTICS if "schema.npy" in names else "another archive"
@@ -139,11 +144,11 @@ def _kind_of_archive(path: Path) -> str:
 
 def _kind_of_object(path: Path) -> str:
     if path.stat().st_size > _LARGEST_TEXT:
-        return "another file"
+        return OTHER
     try:
         keys = set(json.loads(path.read_bytes()))
     except (ValueError, RecursionError):
-        return "another file"
+        return OTHER
     if {"languages", "units"} <= keys:
         return PLAN
-    return SCORES if "systems" in keys else "another file"
+    return SCORES if "systems" in keys else OTHER

@@ -7,7 +7,20 @@ from typing import Any, Dict, Iterator, List, Union
 
 from fairseq_gist.errors import DataError
 
-__all__ = ["iter_lines", "read_json", "read_lines", "read_object", "read_table", "read_text"]
+__all__ = [
+    "iter_lines",
+    "missing",
+    "read_json",
+    "read_lines",
+    "read_object",
+    "read_table",
+    "read_text",
+]
+
+
+def missing(path: Union[str, Path]) -> str:
+    """Return what is in the place of a file that isn't there: nothing, or something else."""
+    return "a folder, expected a file" if Path(path).is_dir() else "no such file"
 
 
 def read_text(path: Union[str, Path]) -> str:
@@ -89,7 +102,7 @@ def read_object(path: Union[str, Path], expected: str) -> Dict[str, Any]:
 def _lines(path: Union[str, Path]) -> Iterator[str]:
     """Go through the lines of a file with their ends."""
     if not Path(path).is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: {missing(path)}")
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

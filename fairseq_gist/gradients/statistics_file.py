@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_gist.errors import StatisticsError, shortened
-from fairseq_gist.files import replacing
+from fairseq_gist.files import missing, replacing
 
 __all__ = ["SCHEMA", "read_arrays", "write_arrays"]
 
@@ -35,7 +35,9 @@ def read_arrays(path: Union[str, Path]) -> Dict[str, NDArray[Any]]:
     Raises:
         StatisticsError: when the file can't be read or is not of a known layout.
     """
-    if Path(path).is_file() and not zipfile.is_zipfile(path):
+    if not Path(path).is_file():
+        raise StatisticsError(f"cannot read gradient statistics {path}: {missing(path)}")
+    if not zipfile.is_zipfile(path):
         # of such a file numpy says that it is pickled, and how to load that regardless
         raise StatisticsError(
             f"cannot read gradient statistics {path}: expected an .npz archive, found another "

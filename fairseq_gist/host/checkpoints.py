@@ -46,6 +46,11 @@ def read_checkpoint(path: str, trusted: bool = False) -> Dict[str, Any]:
         CheckpointError: when the file is missing or no fairseq checkpoint.
     """
     if not Path(path).is_file():
+        if Path(path).is_dir():
+            there = ", ".join(sorted(one.name for one in Path(path).glob("*.pt"))[:3])
+            raise CheckpointError(
+                f"{path} is a folder, expected a checkpoint{there and f', such as its {there}'}"
+            )
         raise CheckpointError(f"there is no checkpoint {path}")
     content, left_out = plain_content(load_file(path, trusted), path)
     for place in left_out:

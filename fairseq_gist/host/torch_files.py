@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import pickle
+from pathlib import Path
 from typing import Any, BinaryIO, Dict, List, Sequence, Tuple
 
 from fairseq_gist.errors import CheckpointError, shortened
+from fairseq_gist.files.outputs import CHECKPOINT, DAMAGED, OTHER, kind_of
 
 __all__ = ["TRUST_FLAG", "load_file"]
 
@@ -51,9 +53,22 @@ def load_file(path: str, trusted: bool = False, trust_by: str = TRUST_FLAG) -> A
                 f"{trust_by} loads it all the same"
             ) from None
         raise CheckpointError(
-            f"{path} is no checkpoint that torch can read, or a damaged one: {_reason(error)}"
+            f"{path} is no checkpoint that torch can read, or a damaged one: "
+            f"{_kind(path) or _reason(error)}"
         ) from error
     return plain_content(content, path)[0]
+
+
+def _kind(path: str) -> str:
+    """Return what a file is that can be told without torch; empty where it may be a checkpoint."""
+    found = kind_of(Path(path))
+    if found is None:
+        return "the file is empty"
+    if found == DAMAGED:
+        return "its archive is cut off, or was changed"
+    if found == OTHER:
+        return "it begins like no file that torch writes"
+    return "" if found == CHECKPOINT else f"it is {found}"
 
 
 def _reason(error: Exception) -> str:

@@ -65,6 +65,15 @@ def check_trainer(trainer: Trainer, *, divides: bool = False) -> None:
         "--fp16: its master copy is one flat tensor that can't be split; add "
         "--fp16-no-flatten-grads": flat and not cfg.common.memory_efficient_fp16,
         "--ddp-backend fully_sharded: sharded parameters can't be split": trainer.is_fsdp,
+        "--ddp-backend slowmo: its own averages of the parameters can't be split": (
+            cfg.distributed_training.ddp_backend == "slowmo"
+        ),
+        "--pipeline-model-parallel: a model in pieces on several devices can't be rewritten": (
+            cfg.distributed_training.pipeline_model_parallel
+        ),
+        "--quantization-config-path: it replaces the same modules by its own": (
+            getattr(trainer, "quantizer", None) is not None
+        ),
         "--use-bmuf: its own copies of the parameters can't be split": cfg.optimization.use_bmuf,
         "--zero-sharding: sharded optimizer state can't be carried over": (
             cfg.distributed_training.zero_sharding != "none"

@@ -9,7 +9,7 @@ from fairseq_gist.errors import OptionError, PlanError, StatisticsError
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.sharing.division import Division
 from fairseq_gist.sharing.plan import Partition, SharingPlan
-from fairseq_gist.sharing.shape import ModelShape, matching
+from fairseq_gist.sharing.shape import ModelShape, matches_none, matching
 
 __all__ = ["Situation"]
 
@@ -92,8 +92,8 @@ class Situation:
         chosen = matching(self.pattern, units)
         if not chosen:
             raise StatisticsError(
-                f"the gradient statistics are for other units: '{self.pattern}' matches none of "
-                f"the {len(units)} from '{units[0]}' to '{units[-1]}'"
+                "the gradient statistics are for other units: "
+                + matches_none(self.pattern, list(units))
             )
         return self.statistics.select(chosen)
 

@@ -7,6 +7,7 @@ plan must speak of and about which units are meant by a pattern is answered here
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -17,9 +18,14 @@ from fairseq_gist.sharing.division import OWN, SHARED, Division
 from fairseq_gist.sharing.low_rank import BASE, DIFFERENCE, Projection
 from fairseq_gist.sharing.plan import SharingPlan
 
-__all__ = ["BlockShape", "ModelShape", "Naming", "Place", "UnitShape", "matching"]
+__all__ = ["BlockShape", "ModelShape", "Naming", "Place", "UnitShape", "matches_none", "matching"]
 
 _PARTS = (SHARED, OWN, BASE, DIFFERENCE)
+
+_SIMILAR = 0.6
+"""Ratio, of difflib's, from which on a name may have been meant."""
+
+_ANY_BELOW = r"\..*"
 
 
 @dataclass(frozen=True)
@@ -246,9 +252,7 @@ class ModelShape:
         name = next(iter(matching(pattern, self.refused)), None)
         if name is not None:
             return f"'{name}' can't be split: {self.refused[name]}"
-        known = list(self.units)
-        ends = f", which go from '{known[0]}' to '{known[-1]}'" if known else ""
-        return f"'{pattern}' matches none of the {len(known)} units{ends}"
+        return matches_none(pattern, list(self.units))
 
     def divided(self, divisions: Mapping[str, Division]) -> ModelShape:
         """Return the shape of the model with the neurons of more blocks divided.
@@ -323,6 +327,25 @@ class ModelShape:
             sizes=sizes,
             shared_parameters=self.shared_parameters,
         )
+
+
+def matches_none(pattern: str, names: Sequence[str]) -> str:
+    """Return what to say where ``pattern`` matches none of ``names``: which there are, and how."""
+    ends = f", which go from '{names[0]}' to '{names[-1]}'" if names else ""
+    blocks = {
+        ".".join(parts[:depth]): depth < len(parts)
+        for name in names
+        for parts in [name.split(".")]
+        for depth in range(2, len(parts) + 1)
+        if not parts[depth - 1].isdigit()
+    }
+    written = re.sub(r"\\d|[^\w.]", "", pattern).strip(".")
+    stack, _, last = written.rpartition(".")
+    same = [name for name in blocks if name.split(".")[0] == written.split(".")[0]]
+    below = [name for name in same if name.rpartition(".")[0] == stack and last in name]
+    near = difflib.get_close_matches(written, below or same or blocks, 1, _SIMILAR)
+    hint = f"; try '{re.escape(near[0])}{_ANY_BELOW * blocks[near[0]]}'" if near else ""
+    return f"'{pattern}' matches none of the {len(names)} units{ends}{hint}"
 
 
 def matching(pattern: str, names: Iterable[str]) -> List[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_gist.errors import DataError
+from fairseq_gist.files import missing
 
 __all__ = ["SAMPLE_RATE", "Wave", "check_samples", "mono", "read_samples", "read_wave", "resample"]
 
@@ -43,7 +44,7 @@ def read_wave(path: Path) -> Wave:
     import soundfile
 
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: {missing(path)}")
     try:
         info = soundfile.info(str(path))
     except (RuntimeError, OSError) as error:

@@ -12,7 +12,7 @@ from fairseq_gist.architectures import Architecture, architecture_of
 from fairseq_gist.errors import OptionError
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.leaves import leaf_names, leaf_of
-from fairseq_gist.sharing.shape import matching
+from fairseq_gist.sharing.shape import matches_none, matching
 
 __all__ = [
     "Unit",
@@ -126,10 +126,7 @@ def _nothing_chosen(
     name = next(iter(matching(pattern, refused)), None)
     if name is not None:
         return f"--units: '{name}' can't be split: {refused[name]}"
-    return (
-        f"--units: '{pattern}' matches none of the {len(units)} units, which go from '{units[0]}' "
-        f"to '{units[-1]}'"
-    )
+    return f"--units: {matches_none(pattern, units)}"
 
 
 def no_units(model: nn.Module) -> Dict[str, str]:

@@ -43,7 +43,7 @@ from fairseq_gist.surgery.trainable import COPIES, train_copies, train_only
 from fairseq_gist.surgery.units import count_parameters, count_trained
 from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
 from fairseq_gist.tasks.model_inputs import ModelInputsTask
-from fairseq_gist.training.checks import warn_of_idle_options
+from fairseq_gist.training.checks import check_criterion, warn_of_idle_options
 from fairseq_gist.training.differentiation import Differentiation
 from fairseq_gist.training.options import moments
 
@@ -181,8 +181,11 @@ class GistSpeechToTextTask(ModelInputsTask):
             and not update_epoch_batch_itr
             and dataset.can_reuse_epoch_itr_across_epochs
         )
-        if reuse and dataset in self.dataset_to_epoch_iter:
-            return self.dataset_to_epoch_iter[dataset]
+        before = self.dataset_to_epoch_iter.get(dataset) if reuse else None
+        if (
+            before is not None and before.seed == seed
+        ):  # --update-ordered-indices-seed: each epoch's
+            return before
 
         def keep(indices: Any) -> Any:
             if max_positions is None:
@@ -225,6 +228,12 @@ class GistSpeechToTextTask(ModelInputsTask):
             if not from_checkpoint:
                 self._prepare_for_training(model)
             return model
+
+    def build_criterion(self, args: Any) -> Any:
+        """Build the criterion, if it can be had of what this task's batches are."""
+        with one_line_errors():
+            check_criterion(args, multiway=self.args.multiway_batches)
+        return super().build_criterion(args)
 
     def _prepare_for_training(self, model: Any) -> None:
         if self.args.sharing_plan:

@@ -24,6 +24,7 @@ from fairseq_gist.training.options import DifferentiationOptions, Moment, record
 __all__ = [
     "check_budgets",
     "check_copies_can_be_trained_alone",
+    "check_criterion",
     "check_encoder_is_trained",
     "check_languages",
     "check_not_again",
@@ -38,6 +39,30 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+
+def check_criterion(options: Any, *, multiway: bool) -> None:
+    """Raise OptionError for a criterion that would end the first update in a traceback.
+
+    Args:
+        options: the criterion's.
+        multiway: whether a batch is utterances with all their translations.
+    """
+    name = str(getattr(options, "_name", None))
+    if not name.endswith("_with_rdrop"):
+        return
+    if multiway:
+        raise OptionError(
+            f"--criterion {name} passes every row twice and can't with --multiway-batches, where "
+            "rows share one encoding; leave one of the two out"
+        )
+    prefix = getattr(options, "ignore_prefix_size", 0)
+    if prefix and getattr(options, "rdrop_alpha", 0) > 0:
+        raise OptionError(
+            f"--criterion {name}: fairseq's own compares the tokens that --ignore-prefix-size "
+            f"{prefix} leaves out with those that it keeps; it works for targets without a "
+            "language tag (--language-key src) and --ignore-prefix-size 0 only"
+        )
 
 
 def check_trained(model: nn.Module, units: Mapping[str, Unit]) -> None:

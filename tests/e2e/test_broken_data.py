@@ -46,10 +46,12 @@ def write(folder, header, rows):
     (folder / "broken.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def with_cell(folder, name, value):
+def with_cell(folder, name, value, n_frames=None):
     """Give the second row another cell; the zip's place in the form that it has."""
     header, rows = rows_of(folder)
     rows[1][header.index(name)] = value(rows[1][header.index(name)])
+    if n_frames is not None:
+        rows[1][header.index("n_frames")] = n_frames
     write(folder, header, rows)
     return rows[1][header.index("id")]
 
@@ -191,7 +193,7 @@ def test_a_folder_that_is_none_is_one_line(train, data, tmp_path, spoil, options
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_training_on_a_broken_row_ends_in_one_line(folder, tmp_path, repo_root, workers):
-    row = with_cell(folder, "audio", AUDIO["not a number"])
+    row = with_cell(folder, "audio", AUDIO["not a number"], n_frames="20")
     shutil.copy(folder / "broken.tsv", folder / "train_broken.tsv")
     program = "from fairseq_cli.train import cli_main; cli_main()"
     recipe = [one for one in RECIPE if not one.startswith(("--train-subset", "--num-workers"))]

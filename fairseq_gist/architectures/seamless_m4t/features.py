@@ -58,13 +58,33 @@ class SeamlessFeatures:
         content, rate = read_stored(path)
         if rate:
             return int(len(content) * 100 // rate)
-        return len(content) * (self.stride if content.shape[-1] == self.width else 1)
+        return self.frames(len(content), content.shape[-1])
+
+    def frames(self, rows: int, width: int) -> int:
+        """Return how many frames of a hundredth of a second features `[rows, width]` are."""
+        return rows * (self.stride if width == self.width else 1)
+
+    def is_heard(self, path: str) -> bool:
+        """Whether the audio, or the features, at ``path`` make one frame of the model's input.
+
+        Raises:
+            DataError: when they can't be read.
+        """
+        content, rate = read_stored(path)
+        if rate is None:
+            return self.frames(len(content), content.shape[-1]) >= self.stride
+        return len(content) * self._extractor.sampling_rate >= self._shortest * rate
+
+    @property
+    def _shortest(self) -> int:
+        """Samples, at the extractor's rate, that make one frame of the model's input."""
+        return _WINDOW + _STEP * (self.stride - 1)
 
     def _of_sound(self, samples: np.ndarray, rate: int, path: str) -> np.ndarray:
         check_samples(samples, rate, path)
         wanted = self._extractor.sampling_rate
         sound = resample(mono(samples), rate, wanted).astype(np.float32)
-        if len(sound) < _WINDOW + _STEP * (self.stride - 1):
+        if len(sound) < self._shortest:
             raise DataError(f"{path}: {len(sound)} samples at {wanted} Hz are too few for a frame")
         made = self._extractor(
             sound, sampling_rate=wanted, pad_to_multiple_of=None, return_tensors="np"

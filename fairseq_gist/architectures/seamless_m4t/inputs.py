@@ -48,3 +48,11 @@ class SeamlessInputs(Inputs):
     def length(self, path: str) -> int:
         """Return how many frames of a hundredth of a second the audio at ``path`` has."""
         return self._features.length(path)
+
+    def frames(self, rows: int, width: int) -> int:
+        """Return how many frames of a hundredth of a second features `[rows, width]` are."""
+        return self._features.frames(rows, width)
+
+    def is_heard(self, path: str) -> bool:
+        """Whether the audio at ``path`` is long enough for features of one frame."""
+        return self._features.is_heard(path)

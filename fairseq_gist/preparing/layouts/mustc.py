@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple
 
 from fairseq_gist.errors import DataError, shortened
-from fairseq_gist.files import read_lines, replacing
+from fairseq_gist.files import missing, read_lines, replacing
 from fairseq_gist.preparing.layouts.base import Layout, Segment
 from fairseq_gist.preparing.published import looks_like
 from fairseq_gist.preparing.segment_list import read_segment_list, yaml_text
@@ -72,7 +72,7 @@ class MustC(Layout):
         files = [self.listing(language, split), translation]
         for path in files:
             if not path.is_file():
-                raise DataError(f"{path}: no such file")
+                raise DataError(f"{path}: {missing(path)}")
         return [files[0], *([transcript] if transcript.is_file() else []), files[1]]
 
     def texts(self, language: str, split: str) -> List[Path]:

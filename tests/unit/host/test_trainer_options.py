@@ -15,7 +15,9 @@ def trainer_with(optimizer):
             common=Namespace(fp16=False, fp16_no_flatten_grads=False, memory_efficient_fp16=False),
             ema=Namespace(store_ema=False),
             optimization=Namespace(use_bmuf=False),
-            distributed_training=Namespace(zero_sharding="none"),
+            distributed_training=Namespace(
+                zero_sharding="none", ddp_backend="legacy_ddp", pipeline_model_parallel=False
+            ),
             optimizer=Namespace(_name=optimizer),
         ),
     )

@@ -5,7 +5,7 @@ import pytest
 from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.sharing.division import Division
 from fairseq_gist.sharing.plan import SharingPlan
-from fairseq_gist.sharing.shape import BlockShape, ModelShape, Place
+from fairseq_gist.sharing.shape import BlockShape, ModelShape, Place, matches_none
 
 LANGUAGES = ("de", "es", "fr")
 APART = [[one] for one in LANGUAGES]
@@ -111,3 +111,25 @@ def test_units_are_chosen_by_pattern_or_default():
         shape_of(refused={"odd": "it is odd"}).select("od+")
     with pytest.raises(OptionError, match="none of the model's 1 units is a projection of an enc"):
         shape_of({"encoder.norm": 4}, blocks=False).select(neurons=True)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hint"),
+    [
+        ("encoder.layers.*", r"; try 'encoder\.conformer_layers\..*'"),
+        (r"encoder\.conformer_layers", r"; try 'encoder\.conformer_layers\..*'"),
+        (r"decoder\.layers\.\d+\.attn\..*", r"; try 'decoder\.layers\.0\.self_attn\..*'"),
+        ("decoder.layer_norms", r"; try 'decoder\.layer_norm'"),
+        ("decoder.layers.9.fc1", r"; try 'decoder\.layers\.0\.fc1'"),
+        ("(a|b)+", ""),
+        ("", ""),
+    ],
+)
+def test_a_pattern_that_matches_nothing_hears_of_one_like_it(pattern, hint):
+    names = ["encoder.conformer_layers.0.ffn1.w_1", "encoder.conformer_layers.1.ffn1.w_1"]
+    names += ["decoder.layers.0.self_attn.q_proj", "decoder.layers.0.fc1", "decoder.layer_norm"]
+    told = matches_none(pattern, names)
+    assert told == (
+        f"'{pattern}' matches none of the 5 units, which go from 'encoder.conformer_layers.0."
+        f"ffn1.w_1' to 'decoder.layer_norm'{hint}"
+    )
