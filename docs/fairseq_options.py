@@ -291,7 +291,7 @@ def page() -> str:
     out += [
         "",
         "*Criterions.* `label_smoothed_cross_entropy`, this plugin's own and `..._with_ctc` work. R-drop",
-        "(`..._with_rdrop`) works for targets without a language tag; with `--ignore-prefix-size 1`, or with",
+        "(`..._with_rdrop`, as CTC in fairseq 0.12.3) works for targets without a language tag; with `--ignore-prefix-size 1`, or with",
         "`--multiway-batches`, it is refused. `cross_entropy` has no `--ignore-prefix-size`: fairseq's own",
         "error where targets have a tag.",
         "",

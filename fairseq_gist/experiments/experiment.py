@@ -40,6 +40,8 @@ class StepTemplate:
     """Files by which the step is known to be done."""
     removes: Tuple[str, ...] = ()
     """Patterns of files that aren't needed once it is done."""
+    leaves: Tuple[str, ...] = ()
+    """Patterns of files that it leaves beside; they go where it is done anew."""
     log: str = ""
     """Where the output of its commands goes; empty: a file of its own in ``{out}/logs``."""
     shows: str = ""

@@ -44,7 +44,16 @@ class Marks:
         return [[self._without_places(word) for word in command] for command in commands]
 
     def state(self, step: Step) -> State:
-        """Tell whether a step is done, or was done otherwise."""
+        """Tell whether a step is done, or was done otherwise.
+
+        Raises:
+            DataError: when a folder is in the place of a file that it makes.
+        """
+        for path in step.makes:
+            if Path(path).is_dir():
+                raise DataError(
+                    f"{path} is a folder, expected the file that '{step}' makes; remove it"
+                )
         mark = self._read(step)
         if mark is None:
             is_new = not self._folder.exists()
@@ -87,10 +96,10 @@ class Marks:
         return float(mark["seconds"]) if mark else 0.0
 
     def forget(self, step: Step) -> None:
-        """Remove the mark and all that the step made."""
+        """Remove the mark and all that the step made, or left beside."""
         for path in [*step.makes, str(self._path(step))]:
             Path(path).unlink(missing_ok=True)
-        remove_files(step)
+        _remove([*step.removes, *step.leaves])
 
     def _path(self, step: Step) -> Path:
         return self._folder / f"{step.key}.json"
@@ -151,7 +160,11 @@ class Marks:
 
 def remove_files(step: Step) -> None:
     """Remove the files that a step says aren't needed once it is done."""
-    for pattern in step.removes:
+    _remove(step.removes)
+
+
+def _remove(patterns: Sequence[str]) -> None:
+    for pattern in patterns:
         folder, name = Path(pattern).parent, Path(pattern).name
         for path in folder.glob(name):
             path.unlink()

@@ -27,6 +27,9 @@ from fairseq_gist.experiments.templates import Scope, combinations
 
 __all__ = ["experiment_of"]
 
+OWN_FOLDERS = ("done", "logs")
+"""Of an experiment: marks and output of its steps."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 _KEYS = (
@@ -129,6 +132,11 @@ def _systems(document: Document, scope: Scope, steps: Mapping[str, StepTemplate]
             if not _NAME.fullmatch(name):
                 raise DataError(
                     f"systems: '{name}' can't be the name of a system and of its folder"
+                )
+            if name.lower() in OWN_FOLDERS:
+                raise DataError(
+                    f"systems: '{name}' can't be the name of a system: every experiment has a "
+                    "folder of that name for itself"
                 )
             values = {
                 key: value for key, value in own.items() if key not in ("steps", "goals", "options")

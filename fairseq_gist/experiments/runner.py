@@ -128,9 +128,11 @@ class Runner:
                 status = self._processes.run(command, Path(step.log), step.shows)
                 if status:
                     raise GistError(f"{step} failed with {status}, see {step.log}")
-            missing = [path for path in step.makes if not Path(path).exists()]
+            missing = [path for path in step.makes if not Path(path).is_file()]
             if missing:
-                raise GistError(f"{step} ended without {', '.join(missing)}, see {step.log}")
+                raise GistError(
+                    f"{step} ended without the file {', '.join(missing)}, see {step.log}"
+                )
             is_done = True
         finally:
             self._marks.end(step, time.monotonic() - started, is_done)

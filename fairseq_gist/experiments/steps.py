@@ -44,6 +44,7 @@ class Step:
     needs: Tuple[str, ...]
     makes: Tuple[str, ...]
     removes: Tuple[str, ...]
+    leaves: Tuple[str, ...]
     log: str
     shows: str
 
@@ -180,6 +181,7 @@ def _steps(template: StepTemplate, scope: Scope, folder: str, run: Optional[Run]
             needs=_paths(own, template.needs),
             makes=_paths(own, template.makes),
             removes=_paths(own, template.removes),
+            leaves=_paths(own, template.leaves),
             log=own.text(template.log or f"{{out}}/logs/{folder}/{key}.log"),
             shows=template.shows,
         )

@@ -100,6 +100,11 @@ def test_changes_that_cannot_work_are_refused(toy, change, message):
             "[steps.more]\nmakes = 3\n",
             "steps.more.makes: expected text, or a list of texts, found 3",
         ),
+        (
+            "[systems.done]\nwidth = 3\n",
+            "systems: 'done' can't be the name of a system: every experiment has a folder",
+        ),
+        ("[systems.Logs]\nwidth = 3\n", "systems: 'Logs' can't be the name of a system"),
         ("[steps.more]\nper = 'week'\n", "steps.more.per: expected run, seed or experiment"),
         ("[steps.more]\nshows = '('\n", "steps.more.shows: no regular expression"),
         ("[[tables]]\nname = 'x'\n", r"tables\[0\]: has no 'title'"),

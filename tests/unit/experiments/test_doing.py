@@ -91,6 +91,28 @@ def test_other_settings_are_refused_or_made_again(toy):
     assert records(toy)["wide", 1]["figures"]["size"] == 35
 
 
+def test_what_a_step_left_beside_goes_with_it(toy):
+    beside = """"sh -c 'touch {folder}/beside.{updates}'"]\nleaves = "{folder}/beside.*"\n"""
+    toy.file.write_text(TOML.replace('"touch {folder}/left"]\n', beside))
+    toy.do(only=["base"])
+    assert [path.name for path in (toy.out / "base-1").glob("beside*")] == ["beside.2"]
+    toy.do("updates=3", again=True, only=["base"])
+    assert [path.name for path in (toy.out / "base-1").glob("beside*")] == ["beside.3"]
+
+
+def test_a_folder_in_the_place_of_a_file_is_not_what_a_step_made(toy):
+    toy.do(only=["base"])
+    (toy.out / "scores" / "base-1.json").unlink()
+    (toy.out / "scores" / "base-1.json").mkdir()
+    for again in (False, True):
+        with pytest.raises(
+            GistError, match="base-1.json is a folder, expected the file that 'base, seed 1: score'"
+        ):
+            toy.do(only=["base"], again=again)
+    (toy.out / "scores" / "base-1.json").rmdir()
+    assert toy.do(only=["base"]) == ["base, seed 1: score"]
+
+
 def test_commands_that_differ_in_much_are_said_by_where_it_begins(toy):
     toy.do(only=["base"])
     toy.file.write_text(
@@ -145,7 +167,7 @@ def test_a_failure_stops_all_or_what_needs_it(toy):
 
 def test_a_step_that_makes_nothing_is_told(toy):
     toy.file.write_text(TOML.replace("echo data > {out}/data", "true"))
-    with pytest.raises(GistError, match="data ended without .*/out/data, see"):
+    with pytest.raises(GistError, match="data ended without the file .*/out/data, see"):
         toy.do()
 
 
