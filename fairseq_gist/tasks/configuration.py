@@ -8,6 +8,7 @@ from fairseq.dataclass import FairseqDataclass
 from omegaconf import II
 
 from fairseq_gist.architectures import all_architectures
+from fairseq_gist.combining.rules import all_rules
 from fairseq_gist.training.options import DifferentiationOptions
 
 __all__ = ["GistSpeechToTextConfig"]
@@ -84,6 +85,14 @@ class GistSpeechToTextConfig(
             "'language-embeddings'; 'copies', what groups of languages own, once they own "
             "something; 'lna-d', 'lna-e' or 'lna-ed', LayerNorm and attention of decoder, encoder "
             "or both; or a regular expression for the module paths to be trained"
+        },
+    )
+    gradient_surgery: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "in every batch, put the gradients of its languages together by a rule instead "
+            "of adding them up: "
+            + "; ".join(f"'{name}', {rule.summary}" for name, rule in all_rules().items())
         },
     )
     source_language: Optional[str] = field(

@@ -7,6 +7,7 @@ import logging
 from typing import Any, Dict, List, Optional, Sequence
 
 from fairseq.dataclass.utils import gen_parser_from_dataclass
+from fairseq.logging import metrics
 from fairseq.tasks import register_task
 
 import fairseq_gist.criterions.gist_label_smoothed_cross_entropy  # noqa: F401
@@ -45,6 +46,7 @@ from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
 from fairseq_gist.tasks.model_inputs import ModelInputsTask
 from fairseq_gist.training.checks import check_criterion, warn_of_idle_options
 from fairseq_gist.training.differentiation import Differentiation
+from fairseq_gist.training.gradient_surgery import GradientSurgery, check_gradient_surgery
 from fairseq_gist.training.options import moments
 
 __all__ = ["GistSpeechToTextTask"]
@@ -73,6 +75,7 @@ class GistSpeechToTextTask(ModelInputsTask):
             has_tags_of_others=inputs is not None,
         )
         self._differentiation: Optional[Differentiation] = None
+        self._gradient_surgery: Optional[GradientSurgery] = None
         self._trainer: Any = None
 
     @classmethod
@@ -262,6 +265,14 @@ class GistSpeechToTextTask(ModelInputsTask):
     def trainer_built(self, trainer: Any) -> None:
         """Take notice of the trainer (called by the hook)."""
         self._trainer = trainer
+        if self.args.gradient_surgery:
+            with one_line_errors():
+                routing = self._routing(trainer.get_model())
+                processes = host.processes_of(trainer).count
+                check_gradient_surgery(self.args, processes, routing)
+                self._gradient_surgery = GradientSurgery(
+                    self.args.gradient_surgery, routing, self.args.seed
+                )
         if self.args.differentiate_at:
             with one_line_errors():
                 host.check_distributed(trainer)
@@ -297,7 +308,7 @@ class GistSpeechToTextTask(ModelInputsTask):
                 f"{count_parameters(model):,} parameters are trained"
             )
         followed = self._differentiation
-        observe(optimizer, None if followed is None else followed.window)
+        observe(optimizer, self._gradient_surgery if followed is None else followed.window)
 
     def checkpoint_begins(self) -> None:
         """Get ready for a checkpoint (called by the hook, in every process)."""
@@ -316,6 +327,15 @@ class GistSpeechToTextTask(ModelInputsTask):
     ) -> Any:
         """Run forward and backward, gradients recorded where that is due."""
         sample = for_models(sample, [model])
+        surgery = self._gradient_surgery
+        if surgery is not None:
+            with surgery.of_batch(self._trainer.get_model(), update_num, ignore_grad):
+                done = super().train_step(
+                    sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
+                )
+            if surgery.conflicts is not None:
+                metrics.log_scalar("conflicts", surgery.conflicts, weight=1, round=3)
+            return done
         if self._differentiation is None:
             with one_line_errors():
                 self._check_trainer_is_known()
