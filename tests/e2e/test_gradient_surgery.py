@@ -87,8 +87,8 @@ def test_what_cannot_be(train, tmp_path, options, message):
 
 
 def test_the_log_has_the_share_of_conflicts(train, tmp_path, caplog):
-    caplog.set_level("INFO")
-    train(tmp_path, "--max-update=2", "--gradient-surgery=pcgrad", "--log-interval=1")
+    caplog.set_level("INFO", logger="fairseq.logging.progress_bar")
+    train(tmp_path, "--max-update=4", "--gradient-surgery=pcgrad")
     found = re.findall(r"conflicts=([0-9.]+)", caplog.text)
     assert found, caplog.text
     assert all(0 <= float(share) <= 1 for share in found)
