@@ -1,8 +1,10 @@
 """Debian packages are read without dpkg, and broken ones are one line."""
 
 import bz2
+import contextlib
 import gzip
 import lzma
+import random
 import sys
 
 import pytest
@@ -138,3 +140,31 @@ def test_a_package_without_a_description(tmp_path):
         Deb(path).control()
     with pytest.raises(DataError, match="no such file"):
         Deb(tmp_path / "other.deb")
+
+
+@pytest.mark.parametrize("end", [".xz", ".gz", ".zst"])
+def test_a_package_that_is_damaged_anywhere(tmp_path, end):
+    """Whatever byte is wrong: what is there is read, or one line says that it can't be."""
+    pack = {".xz": lzma.compress, ".gz": gzip.compress}.get(
+        end, zstandard.ZstdCompressor(write_checksum=True).compress
+    )
+    path = write_deb(tmp_path, "one", {"./usr/a.txt": b"one\n" * 50}, pack=pack, end=end)
+    whole, chance, said = path.read_bytes(), random.Random(1), []
+    for _ in range(60):
+        damaged = bytearray(whole)
+        damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        path.write_bytes(bytes(damaged))
+        with noting(said):
+            Deb(path).control()
+            everything(path)
+    assert len(said) >= 20
+    assert all(line.startswith(str(path)) for line in said)
+
+
+@contextlib.contextmanager
+def noting(said):
+    """Note what a DataError says; any other error is one of the test."""
+    try:
+        yield
+    except DataError as error:
+        said.append(str(error))
