@@ -21,7 +21,10 @@ EVERY = r"(en|de)coder\..*"
 LEAVES = r"(en|de)coder\.(?!embed_tokens).*"
 """All but the embedding, whose two modules have one weight and so one gradient."""
 LAST = r"encoder\.layers\.1\..*"
-WINDOWS = ["--whisper-window=full", "--whisper-silence=0.2"]
+WINDOWS = [
+    pytest.param("--whisper-window=full", marks=pytest.mark.slow),
+    "--whisper-silence=0.2",
+]
 
 
 @pytest.fixture
@@ -141,6 +144,7 @@ def test_keys_and_values_are_projected_once_a_source(translated, model_options):
     assert rows_seen(model.eval(), batch_of(task, 12, multiway=True), *projections) == [12, 12, 24]
 
 
+@pytest.mark.slow
 def test_recomputing_layers_changes_no_gradient(translated, model_options):
     losses, gradients = [], []
     for extra in ([], ["--checkpoint-activations"]):
@@ -158,6 +162,7 @@ def test_recomputing_layers_changes_no_gradient(translated, model_options):
         assert (gradient - recomputed[name]).abs().max().item() <= 1e-6 * scale, name
 
 
+@pytest.mark.slow
 def test_fresh_adapters_change_nothing_and_are_each_languages_own(translated, model_options):
     _, plain, _ = build_many(translated, model=model_options)
     task, model, _ = build_many(translated, "--adapter-dim=4", model=model_options)

@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 
+from fairseq_gist.architectures.whisper.names import state_for_transformers
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.host.checkpoints import read_checkpoint
@@ -17,7 +18,7 @@ from fairseq_gist.surgery.units import count_parameters
 from tests.e2e.conftest import assert_same_tensors
 from tests.e2e.helpers import batch_of
 from tests.e2e.test_checkpoints import fairseq, hypotheses
-from tests.e2e.whisper.conftest import DIFFERENTIATION
+from tests.e2e.whisper.conftest import DIFFERENTIATION, PREFIX
 from tests.e2e.whisper.helpers import (
     NEW_TOKENS,
     build_whisper,
@@ -46,6 +47,27 @@ def test_resuming_is_bit_exact(train_whisper, differentiated, tmp_path):
     expected, found = differentiated.load(), resumed.load()
     assert resumed.steps[-1].loss == differentiated.steps[-1].loss
     assert_same_tensors(expected["model"], found["model"])
+
+
+def test_whisper_as_it_is_becomes_a_checkpoint_at_a_learning_rate_of_nothing(
+    train, options, folder, tmp_path
+):
+    from transformers import WhisperForConditionalGeneration
+
+    changes = {**PREFIX, "--lr": "0", "--lr-scheduler": "fixed"}
+    run = train(
+        tmp_path,
+        *options,
+        "--max-update=1",
+        model=[],
+        replace_data=True,
+        recipe_changes=changes,
+        drop=["--warmup-updates"],
+    )
+    theirs = WhisperForConditionalGeneration.from_pretrained(str(folder)).state_dict()
+    ours = state_for_transformers(export_state(run.load()["model"], "de"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +184,7 @@ def test_the_report_shows_a_run(differentiated, tmp_path):
     assert gist(["report", str(differentiated.folder), "-o", str(tmp_path / "report")]) == 0
 
 
+@pytest.mark.slow
 def test_hidden_units_are_divided_in_training(train_whisper, model_options, whisper_data, tmp_path):
     """A plan with a division: the first loss stays, a resumed run is the same, exports load."""
     first, second = "encoder.layers.1.fc1", "encoder.layers.1.fc2"
@@ -184,7 +207,7 @@ def test_hidden_units_are_divided_in_training(train_whisper, model_options, whis
     assert count_parameters(model) == parameters_in_state(whole.load()["model"])
 
 
-@pytest.mark.parametrize("source", ["train", "dev"])
+@pytest.mark.parametrize("source", ["train", pytest.param("dev", marks=pytest.mark.slow)])
 def test_gdps_decides_on_hidden_units(train_whisper, tmp_path, source):
     run = train_whisper(
         tmp_path,
