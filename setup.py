@@ -79,6 +79,7 @@ setup(
         "whisper": [f"transformers>=5.24,<6; {MODERN}"],
         "corpora": ["num2words", "espeakng-loader", "G722", "zstandard"],
         "report": ["matplotlib", "Jinja2"],
+        "language-id": ["py3langid"],
         "dev": [
             "pytest>=7",
             "pytest-cov",
