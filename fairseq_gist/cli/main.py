@@ -23,6 +23,7 @@ COMMANDS = {
     "average": "average checkpoints that follow one plan",
     "export": "write one language's model as a stock fairseq checkpoint",
     "score": "score fairseq-generate outputs and write the comparison table",
+    "losses": "write what a training log says of held-out data, best and last, as JSON",
     "experiment": "train, translate, score and compare many systems, as one file describes it",
     "report": "draw similarity, plans, training and results on one page",
 }

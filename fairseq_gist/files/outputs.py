@@ -16,6 +16,7 @@ from fairseq_gist.files.replacing import check_ordinary
 __all__ = [
     "CHECKPOINT",
     "DAMAGED",
+    "LOSSES",
     "OTHER",
     "PLAN",
     "SCORES",
@@ -33,6 +34,7 @@ OTHER = "another file"
 STATISTICS = "gradient statistics"
 PLAN = "a sharing plan"
 SCORES = "scores"
+LOSSES = "losses of a run"
 TABLE = "a table of scores"
 
 _FORCE = "--force"
@@ -151,4 +153,6 @@ def _kind_of_object(path: Path) -> str:
         return OTHER
     if {"languages", "units"} <= keys:
         return PLAN
+    if {"by", "subsets"} <= keys:
+        return LOSSES
     return SCORES if "systems" in keys else OTHER
