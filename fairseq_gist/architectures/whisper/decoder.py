@@ -39,6 +39,9 @@ class GistWhisperDecoder(PretrainedDecoder):
         args: options of the model; None for none.
     """
 
+    suppressed: Tensor
+    suppressed_first: Tensor
+
     def __init__(
         self,
         decoder: Any,
@@ -53,7 +56,12 @@ class GistWhisperDecoder(PretrainedDecoder):
         super().__init__(dictionary)
         self.know(routing, dictionary, language_key)
         self.config = decoder.config
-        self.suppressed, self.suppressed_first = list(suppressed), list(suppressed_first)
+        always, first = (
+            torch.tensor(list(one), dtype=torch.long)
+            for one in (suppressed, [*suppressed, *suppressed_first])
+        )
+        self.register_buffer("suppressed", always, persistent=False)
+        self.register_buffer("suppressed_first", first, persistent=False)
         self.embed_tokens = plain_embedding(decoder.embed_tokens)
         self.embed_positions = plain_embedding(decoder.embed_positions)
         self.layers = decoder.layers
@@ -77,13 +85,11 @@ class GistWhisperDecoder(PretrainedDecoder):
             extra[SUPPRESSED] = self._suppressed_after(prev_output_tokens.size(1))
         return logits, extra
 
-    def _suppressed_after(self, tokens: int) -> Sequence[int]:
+    def _suppressed_after(self, tokens: int) -> Optional[Tensor]:
         """Return what may not follow so many tokens, the end of a text before it among them."""
         if tokens <= PROMPT_SIZE:
-            return ()
-        if tokens == PROMPT_SIZE + 1:
-            return [*self.suppressed, *self.suppressed_first]
-        return self.suppressed
+            return None
+        return self.suppressed_first if tokens == PROMPT_SIZE + 1 else self.suppressed
 
     def decode(
         self, tokens: Tensor, encoded: Tensor, padding: Optional[Tensor], cache: Any

@@ -86,7 +86,7 @@ class GistWhisper(PretrainedModel):
         """
         probabilities = super().get_normalized_probs(net_output, log_probs, sample)
         suppressed = (net_output[1] or {}).get(SUPPRESSED)
-        if suppressed:
+        if suppressed is not None:
             probabilities[..., suppressed] = float("-inf") if log_probs else 0.0
         return probabilities
 

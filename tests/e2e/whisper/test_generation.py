@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import torch
 
 from tests.e2e.helpers import batch_of
 from tests.e2e.whisper.helpers import (
@@ -74,10 +75,11 @@ def test_search_takes_no_symbol_that_the_folder_suppresses(parts, theirs):
     hypotheses = [one for row in by_fairseq(model, dictionary, sample, 5) for one in row]
     assert not set(settings.suppress_tokens) & {token for one in hypotheses for token in one}
     assert not first & {one[0] for one in hypotheses}
-    model.decoder.suppressed, kept = [], model.decoder.suppressed
-    model.decoder.suppressed_first, kept_first = [], model.decoder.suppressed_first
+    decoder, nothing = model.decoder, torch.zeros(0, dtype=torch.long)
+    kept = decoder.suppressed, decoder.suppressed_first
+    decoder.suppressed = decoder.suppressed_first = nothing
     try:
         free = [one for row in by_fairseq(model, dictionary, sample, 5) for one in row]
     finally:
-        model.decoder.suppressed, model.decoder.suppressed_first = kept, kept_first
+        decoder.suppressed, decoder.suppressed_first = kept
     assert free != hypotheses

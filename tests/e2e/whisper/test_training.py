@@ -152,7 +152,7 @@ def test_a_checkpoint_keeps_its_window_unless_told(differentiated, whisper_data,
     task, _, _ = build_whisper(whisper_data, "--whisper-silence=0.5", model=model_options)
     models, _ = checkpoint_utils.load_model_ensemble([str(differentiated.checkpoint)], task=task)
     assert models[0].encoder.silence == 50
-    assert models[0].decoder.suppressed
+    assert len(models[0].decoder.suppressed) > 50
 
 
 def test_a_recorded_plan_can_be_applied_shown_and_averaged(
