@@ -55,8 +55,11 @@ def build(out: Path, options: PeopleOptions, workers: int) -> Dict[str, Any]:
         return finished
     packages = find(options.packages, names, options.any_version)
     wanted = {**options.plain(), "packages": _plain(packages)}
+    before = make.unfinished()
+    if before is not None:
+        _check_same(make, before, options, packages)
+    contents = read(packages, options.spoken())  # first: a damaged package leaves nothing behind
     make.begin({**wanted, "fairseq_gist": __version__})
-    contents = read(packages, options.spoken())
     heard = decode_all(contents.recordings, make.work / "wav", workers)
     targets = ("en",) if options.is_many_to_one else FROM_CZECH
     utterances, dropped = sift(heard, contents.phrases, targets)
@@ -86,16 +89,29 @@ def _finished(
     """What a finished corpus of these options says, or None where there is one to make."""
     found = make.record({"splits": dict, "packages": dict, "dropped": dict})
     if found is not None:
-        make.check_same(found, options.plain())
-        if options.packages.is_dir():
-            packages = find(options.packages, names, options.any_version)
-            make.check_same(found, {"packages": _plain(packages)})
+        there = [name for name in names if any(options.packages.glob(f"{name}_*.deb"))]
+        packages = find(options.packages, there, options.any_version) if there else []
+        _check_same(make, found, options, packages)
         make.sweep()
         return found
     out = make.folder
     if not make.is_begun and out.exists() and any(p != make.work for p in out.iterdir()):
         raise DataError(f"{out}: holds other files; expected a new folder or a corpus of this kind")
     return None
+
+
+def _check_same(
+    make: Making, found: Mapping[str, Any], options: PeopleOptions, packages: Sequence[Package]
+) -> None:
+    """Raise DataError unless a record is that of a corpus of these options and packages."""
+    make.check_same(found, options.plain())
+    made_from = found.get("packages")
+    for one in packages:
+        if not isinstance(made_from, dict) or made_from.get(one.name) != _plain([one])[one.name]:
+            raise DataError(
+                f"{make.folder}: {make.made} with another {one.name} than {one.path}; "
+                f"{make.way_out}"
+            )
 
 
 def _plain(packages: Sequence[Package]) -> Dict[str, Dict[str, str]]:

@@ -189,13 +189,19 @@ def test_the_same_packages_give_the_same_bytes(into_english, packages, tmp_path)
     assert digests(tmp_path / "again") == digests(into_english)
 
 
-def test_a_build_that_was_interrupted_goes_on(czech, packages, tmp_path, monkeypatch):
+def test_a_build_that_was_interrupted_goes_on(czech, packages, tmp_path, monkeypatch, capsys):
     out = tmp_path / "czech"
     with monkeypatch.context() as broken:
         broken.setattr("fairseq_gist.corpora.people.build.write_card", _interrupt)
         assert build(out, packages, "--direction=one-to-many") == 130
+    capsys.readouterr()
     assert (out / ".work").is_dir()
     assert not (out / "corpus.json").exists()
+    other = tmp_path / "other"
+    shutil.copytree(packages, other)
+    packing.write_deb(other, "fillets-ng-data-cs", {"./x": b""})
+    line = refused(capsys, out, other, "--direction=one-to-many")
+    assert "made with another fillets-ng-data-cs than" in line
     monkeypatch.setattr("fairseq_gist.corpora.people.recordings.decode", _interrupt)  # all there
     assert build(out, packages, "--direction=one-to-many") == 0
     assert digests(out) == digests(czech)
@@ -241,13 +247,18 @@ def test_a_finished_corpus_is_left_alone(into_english, packages, tmp_path, caplo
     with caplog.at_level("INFO"):
         assert build(into_english, packages) == 0
         assert build(into_english, tmp_path / "gone") == 0  # the packages aren't needed any more
+        assert build(into_english, tmp_path) == 0
     assert digests(into_english) == before
     line = refused(capsys, into_english, packages, "--size=small")
     assert "made with size full, wanted small" in line
     other = tmp_path / "other"
     shutil.copytree(packages, other)
     packing.write_deb(other, "fillets-ng-data-nl", {"./x": b""})
-    assert "made with packages" in refused(capsys, into_english, other)
+    line = refused(capsys, into_english, other)
+    assert (
+        f"made with another fillets-ng-data-nl than {other / 'fillets-ng-data-nl_9.9_all.deb'}"
+        in line
+    )
 
 
 # ------------------------------------------------------------------------------------ preparation
@@ -310,8 +321,9 @@ def test_a_package_that_is_cut_off_or_another(packages, tmp_path, capsys):
     line = refused(capsys, tmp_path / "out", bad, "--direction=one-to-many")
     assert "no text and no speech in it" in line
     packing.write_deb(bad, "fillets-ng-data-cs", {"./../x": b""})
-    line = refused(capsys, tmp_path / "out2", bad, "--direction=one-to-many")
+    line = refused(capsys, tmp_path / "out", bad, "--direction=one-to-many")
     assert "'./../x' in it leads outside" in line
+    assert not (tmp_path / "out").exists()  # with whole packages it can be made now
     shutil.copy(path, bad / "fillets-ng-data-cs_1_all.deb")
     line = refused(capsys, tmp_path / "out", bad, "--direction=one-to-many")
     assert "expected one version of fillets-ng-data-cs" in line
