@@ -66,10 +66,11 @@ def chapters_of(contents: Sequence[Content], units: Sequence[str] = ()) -> List[
         OptionError: when one of ``units`` is no regular expression.
     """
     chapters: List[Chapter] = []
+    shown: Dict[str, str] = {}
     for content in contents:
         prefix = f"{content.name}: " if len(contents) > 1 else ""
         if _speaks_of("statistics", content, contents):
-            chapters += _similarity(content, prefix, units)
+            chapters += _similarity(content, prefix, units, shown)
         if _speaks_of("plans", content, contents):
             chapters.append(_plans(content, prefix))
         if _speaks_of("logs", content, contents):
@@ -83,7 +84,17 @@ def _speaks_of(kind: str, content: Content, contents: Sequence[Content]) -> bool
     return bool(getattr(content, kind)) or (nobody_has and content is contents[0])
 
 
-def _similarity(content: Content, prefix: str, units: Sequence[str]) -> List[Chapter]:
+def _similarity(
+    content: Content, prefix: str, units: Sequence[str], shown: Dict[str, str]
+) -> List[Chapter]:
+    """Return a chapter for each of a run's statistics.
+
+    Args:
+        content: of the run.
+        prefix: of the titles.
+        units: see :func:`chapters_of`.
+        shown: titles of chapters by the signature of their statistics; equal ones are shown once.
+    """
     title = f"{prefix}Similarity of gradients"
     if not content.statistics:
         why = (
@@ -93,9 +104,14 @@ def _similarity(content: Content, prefix: str, units: Sequence[str]) -> List[Cha
         return [Chapter(title, [], [], [Missing("Similarity by layer, kind and language", why)])]
     chapters = []
     for label, statistics in content.statistics.items():
+        own = f"{title}, {label}" if len(content.statistics) > 1 else title
+        before = shown.setdefault(statistics.signature, own)
+        if before != own:
+            same = Answer("What do the gradients say?", f"The same: these are those of '{before}'.")
+            chapters.append(Chapter(own, [same], [], []))
+            continue
         similarity = Similarity(label, statistics)
         made = figures_for(SIMILARITY, SimilaritySeen(similarity, units))
-        own = f"{title}, {label}" if len(content.statistics) > 1 else title
         chapters.append(_chapter(own, answers_of_similarity(similarity), made))
     return chapters
 

@@ -17,6 +17,7 @@ from fairseq_gist.files.outputs import check_folder
 from fairseq_gist.report.chapters import Chapter
 from fairseq_gist.report.figure import Figure, Missing
 from fairseq_gist.report.style import drawing, letters_without_font
+from fairseq_gist.report.words import GLOSSARY
 
 __all__ = ["PAGE", "check_target", "grouped", "write_report"]
 
@@ -123,6 +124,7 @@ def write_report(
             lead=lead,
             chapters=pages,
             notes=notes,
+            words=GLOSSARY,
             generator=f"fairseq-gist {__version__}",
         )
         (target / PAGE).write_text(html, encoding="utf-8")

@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import itertools
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -343,6 +344,26 @@ def fails(capsys, *argv):
     error = capsys.readouterr().err.strip()
     assert "\n" not in error
     return error
+
+
+def test_equal_statistics_are_shown_once(run, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    assert main(["report", str(run), str(other), "-o", str(tmp_path / "both")]) == 0
+    page = (tmp_path / "both" / "index.html").read_text(encoding="utf-8")
+    assert page.count("The same: these are those of") == 1
+    make(run, tmp_path / "one")
+    one, both = (
+        {path.name for path in (tmp_path / folder / "figures").glob("layers*.csv")}
+        for folder in ("one", "both")
+    )
+    assert len(one) == len(both) == 1
+
+
+def test_the_words_of_the_page_are_explained_on_it(run, tmp_path):
+    page = make(run, tmp_path / "page")
+    for word in ("unit", "chunk", "delta", "conflict"):
+        assert f"<dt>{word}</dt><dd>" in page
 
 
 def test_what_is_wrong_is_said_and_nothing_written(run, tmp_path, capsys):
