@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import sys
-from typing import Any, Iterator, Type
+from typing import Any, Iterator, Tuple, Type
 
 from fairseq_gist.errors import GistError, shortened
 
@@ -20,6 +20,14 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 _MARK = "gist_shows"
+_PLAIN: Tuple[Tuple[Type[Exception], str, str], ...] = (
+    (OSError, "Model file not found: ", "--path: there is no checkpoint {}"),
+    (AssertionError, "--path required", "--path: name the checkpoint to translate with"),
+    (AssertionError, "Must specify batch size", ""),
+    (ValueError, "--finetune-from-model ", ""),
+    (ValueError, "Seed must be between", "--seed: expected a number between{}"),
+)
+"""Errors of fairseq and numpy: kind, how they begin, and what is said with the rest; as it is."""
 _LONGEST = 1000
 """Characters of an error's line: names and lists in it may be of any length."""
 
@@ -45,18 +53,20 @@ def one_line_errors() -> Iterator[None]:
 def show_own_errors_in_one_line() -> None:
     """Have an error of ours that nobody has caught shown as its message; others as ever.
 
-    Batches are loaded where nothing of ours stands round: in fairseq's threads, and in torch's
-    worker processes, which wrap what went wrong in them. A second call does nothing more.
+    So are the few of fairseq's own that say what a user has to know, such as a checkpoint that
+    isn't there. Batches are loaded where nothing of ours stands round: in fairseq's threads, and in
+    torch's worker processes, which wrap what went wrong in them. A second call does nothing more.
     """
     before = sys.excepthook
     if getattr(before, _MARK, False):
         return
 
     def show(kind: Type[BaseException], error: BaseException, trace: Any) -> None:
-        if not isinstance(error, GistError) or shows_tracebacks():
+        plain = _of_fairseq(error)
+        if shows_tracebacks() or not (plain or isinstance(error, GistError)):
             before(kind, error, trace)
             return
-        told = str(error)
+        told = plain or str(error)
         if told.startswith("Caught "):  # by torch, in a worker; its traceback is in the message
             told = told.rpartition(f"{kind.__name__}: ")[2]
         sys.stdout.flush()
@@ -64,6 +74,17 @@ def show_own_errors_in_one_line() -> None:
 
     setattr(show, _MARK, True)
     sys.excepthook = show
+
+
+def _of_fairseq(error: BaseException) -> str:
+    """Return what an error of fairseq's own says to a user; empty for one that needs its trace."""
+    told = str(error)
+    if isinstance(error, IsADirectoryError):
+        return f"{error.filename} is a folder, expected a file"
+    for kind, start, says in _PLAIN:
+        if isinstance(error, kind) and told.startswith(start):
+            return says.format(told[len(start) :]) if says else told
+    return ""
 
 
 def in_one_line(error: BaseException) -> str:

@@ -6,6 +6,7 @@ which int64 survives exactly.
 
 from __future__ import annotations
 
+import json
 from typing import Mapping, Optional
 
 import torch
@@ -33,7 +34,24 @@ def decode_plan(buffer: Tensor) -> SharingPlan:
             f"{buffer.dtype} of shape {shortened(tuple(buffer.shape))}; it is damaged"
         )
     text = bytes(buffer.to("cpu", torch.long).clamp(0, 255).tolist()).decode("utf-8", "replace")
-    return SharingPlan.from_json(text, source="the checkpoint's sharing plan")
+    source = "the checkpoint's sharing plan"
+    try:
+        return SharingPlan.from_json(text, source=source)
+    except PlanError as error:
+        if _is_json(text):
+            raise
+        raise PlanError(
+            f"{error}: the file was changed, or another script has averaged checkpoints of "
+            "different plans, which 'fairseq-gist average' refuses"
+        ) from None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def plan_of(model: nn.Module) -> Optional[SharingPlan]:

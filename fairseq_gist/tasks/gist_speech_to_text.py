@@ -26,11 +26,12 @@ from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.data.sampling import temperature_of
 from fairseq_gist.errors import OptionError, SurgeryError
 from fairseq_gist.host import trainer as host
-from fairseq_gist.host.boundary import one_line_errors
+from fairseq_gist.host.boundary import one_line_errors, show_own_errors_in_one_line
 from fairseq_gist.host.checkpoints import allow_own_checkpoints
 from fairseq_gist.host.fairseq_reading import read_checkpoints_as_we_do
 from fairseq_gist.host.install import install
 from fairseq_gist.host.optimizer import observe, step_was_taken
+from fairseq_gist.host.warned import leave_out_hydra_warnings
 from fairseq_gist.languages.rows import LANGUAGE_TAG
 from fairseq_gist.nn.grouped import fill_idle_gradients
 from fairseq_gist.nn.routing import LanguageBatch
@@ -56,6 +57,9 @@ logger = logging.getLogger(__name__)
 # part of registering: fairseq-validate reads the checkpoint before it sets up any task
 allow_own_checkpoints()
 read_checkpoints_as_we_do()
+# and errors and warnings come before that as well
+show_own_errors_in_one_line()
+leave_out_hydra_warnings()
 
 
 @register_task("gist_speech_to_text", dataclass=GistSpeechToTextConfig)

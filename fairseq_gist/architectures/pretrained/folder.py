@@ -133,6 +133,11 @@ class PretrainedFolder:
     def _read_settings(self) -> Any:
         file = self.path / "config.json"
         if not file.is_file():
+            if (self.path / "adapter_config.json").is_file():
+                self.refuse(
+                    "it is an adapter (PEFT) for a model, not one itself; merge it into its model "
+                    "(merge_and_unload, then save_pretrained) and name that folder"
+                )
             found = "a folder without config.json" if self.path.is_dir() else "no folder"
             self.refuse(f"found {found}; {self.hint}")
         settings = read_json(file, "the configuration of a model")

@@ -59,6 +59,8 @@ def test_a_folder_that_has_no_model_or_is_none(seamless_data, tmp_path):
     options = ["--arch=gist_seamless_m4t", f"--seamless-path={tmp_path}"]
     assert "found a folder without config.json" in refused(seamless_data, *options)
     assert "none: found no folder" in refused(seamless_data, f"{options[1]}/none", options[0])
+    (tmp_path / "adapter_config.json").write_text("{}")
+    assert "it is an adapter (PEFT) for a model, not one" in refused(seamless_data, *options)
 
 
 def test_a_folder_without_its_weights_tokenizer_or_feature_extractor(seamless_data, copy):

@@ -2,12 +2,13 @@
 
 import ast
 import logging
+import sys
 
 import pytest
 
 from fairseq_gist.cli.main import main
 from fairseq_gist.errors import DataError, GistError
-from fairseq_gist.host.boundary import one_line_errors
+from fairseq_gist.host.boundary import one_line_errors, show_own_errors_in_one_line
 
 
 def fail():
@@ -30,6 +31,35 @@ def test_a_level_of_the_environment_asks_for_the_traceback(caplog, monkeypatch, 
     assert "in fail" in caplog.text
     with pytest.raises((OSError, GistError)):
         main(["show", str(tmp_path / "no.json")])
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (DataError("a row"), "a row"),
+        (OSError("Model file not found: a.pt"), "--path: there is no checkpoint a.pt"),
+        (IsADirectoryError(21, "Is a directory", "runs"), "runs is a folder, expected a file"),
+        (AssertionError("--path required for generation!"), "--path: name the checkpoint to tr"),
+        (ValueError("--finetune-from-model a.pt does not exist"), "--finetune-from-model a.pt do"),
+        (ValueError("Seed must be between 0 and 2**32 - 1"), "--seed: expected a number between"),
+        (ValueError("Seed"), None),
+        (OSError("another"), None),
+        (RuntimeError("Model file not found: a.pt"), None),
+    ],
+)
+def test_what_a_user_has_to_know_is_one_line(monkeypatch, capsys, error, line):
+    seen = []
+    monkeypatch.setattr(sys, "excepthook", lambda *args: seen.append(args))
+    show_own_errors_in_one_line()
+    sys.excepthook(type(error), error, None)
+    told = capsys.readouterr().err
+    if line is None:
+        assert told == ""
+        assert seen == [(type(error), error, None)]
+    else:
+        assert told.startswith(f"fairseq-gist: error: {line}")
+        assert len(told.splitlines()) == 1
+        assert not seen
 
 
 @pytest.fixture

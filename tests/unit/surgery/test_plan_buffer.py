@@ -15,6 +15,15 @@ def test_bytes_survive_as_any_kind_of_number():
         assert decode_plan(encode_plan(PLAN).to(kind)) == PLAN
 
 
+def test_an_average_of_two_plans_is_called_so():
+    """As fairseq's own script makes it, which sums integers and divides."""
+    other = SharingPlan(["de", "fr"], {"a": [["de", "fr"]]})
+    one, two = encode_plan(PLAN), encode_plan(other)
+    length = min(len(one), len(two))
+    with pytest.raises(PlanError, match="another script has averaged checkpoints of different pl"):
+        decode_plan((one[:length] + two[:length]) // 2)
+
+
 @pytest.mark.parametrize(
     "buffer",
     [

@@ -1,0 +1,13 @@
+"""Warnings that are nobody's who trains: how fairseq asks hydra for its settings."""
+
+from __future__ import annotations
+
+import warnings
+
+__all__ = ["leave_out_hydra_warnings"]
+
+
+def leave_out_hydra_warnings() -> None:
+    """Leave out what a newer hydra says of how fairseq calls it: a page at each start."""
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"hydra\.")
+    warnings.filterwarnings("ignore", "\n?'config' is validated against", UserWarning)
