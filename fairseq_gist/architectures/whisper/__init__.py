@@ -13,8 +13,11 @@ WINDOWS = SHORT, FULL = ("short", "full")
 PROMPTS = AUTO, TARGET_ALONE = ("auto", "target")
 """What a translation begins with."""
 
-SILENCE = 1.0
-"""Seconds behind an utterance, where the window is short and nothing else is said."""
+SILENCE = 8.0
+"""Seconds behind an utterance, where the window is short and nothing else is said.
+
+With less, Whisper as it is repeats itself (``docs/whisper.md``).
+"""
 
 
 @dataclass

@@ -148,7 +148,7 @@ def test_a_checkpoint_keeps_its_window_unless_told(differentiated, whisper_data,
     from fairseq import checkpoint_utils
 
     settings = read_checkpoint(str(differentiated.checkpoint))["cfg"]["model"]
-    assert (settings.whisper_window, settings.whisper_silence) == ("short", 1.0)
+    assert (settings.whisper_window, settings.whisper_silence) == ("short", 8.0)
     task, _, _ = build_whisper(whisper_data, "--whisper-silence=0.5", model=model_options)
     models, _ = checkpoint_utils.load_model_ensemble([str(differentiated.checkpoint)], task=task)
     assert models[0].encoder.silence == 50
