@@ -21,6 +21,7 @@ from fairseq_gist.experiments.runner import Runner
 from fairseq_gist.experiments.steps import Matrix, Run
 from fairseq_gist.experiments.tables import score_command
 from fairseq_gist.experiments.templates import combinations
+from fairseq_gist.experiments.tuning import tuned
 from fairseq_gist.experiments.work import check_work, chosen_runs, find_work
 from fairseq_gist.files import read_text, replacing
 
@@ -45,6 +46,8 @@ class Choices(NamedTuple):
 def dry_run(experiment: Experiment, how: Choices) -> str:
     """Return the commands that are left to be run, as a shell would have them; write nothing."""
     _check_jobs(how)
+    now = tuned(experiment)
+    experiment = now.experiment
     matrix = Matrix(experiment)
     marks = _marks(experiment)
     runs = chosen_runs(matrix, how.only)
@@ -59,6 +62,8 @@ def dry_run(experiment: Experiment, how: Choices) -> str:
     for closing in experiment.closing:
         for title, words, _ in _closing_commands(experiment, closing, is_dry=True):
             lines += ["", f"== {title}", shlex.join(words)]
+    if now.undecided:
+        lines += ["", f"# then, as the trials above say: {', '.join(now.undecided)}"]
     return "\n".join(lines)
 
 
@@ -75,6 +80,21 @@ def conduct(experiment: Experiment, how: Choices, say: Say, show: Say) -> None:
         GistError: when something can't work, or a step fails.
     """
     _check_jobs(how)
+    now = tuned(experiment)
+    while True:
+        for chosen in now.chosen:
+            say(f"chosen by trials: {chosen}")
+        shown: List[str] = []
+        _conduct(now.experiment, how, say, shown.append)
+        after = tuned(experiment)
+        if after.undecided == now.undecided:  # no table is shown before
+            for text in shown:
+                show(text)
+            return
+        now = after
+
+
+def _conduct(experiment: Experiment, how: Choices, say: Say, show: Say) -> None:
     matrix = Matrix(experiment)
     marks = _marks(experiment)
     runs = chosen_runs(matrix, how.only)

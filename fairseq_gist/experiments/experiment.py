@@ -19,6 +19,7 @@ __all__ = [
     "StepTemplate",
     "System",
     "Table",
+    "Tuning",
     "Twins",
 ]
 
@@ -149,6 +150,20 @@ class Costs:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """How settings of systems are chosen by trials, where systems have some to tune."""
+
+    file: str = ""
+    """Of a trial's figure."""
+    figure: str = ""
+    """Its place in the JSON file, such as ``subsets.dev.last.loss_average``."""
+    goals: Tuple[str, ...] = ()
+    """The steps for whose sake a trial is there."""
+    lowest: bool = True
+    """Whether the lowest is best."""
+
+
+@dataclass(frozen=True)
 class System:
     """A system: a row of the tables."""
 
@@ -161,6 +176,12 @@ class System:
     goals: Tuple[str, ...]
     values: Mapping[str, Any]
     options: Mapping[str, str]
+    tune: Mapping[str, str] = field(default_factory=dict)
+    """Setting -> list: its value is chosen from these by trials with the first seed."""
+    trial_of: str = ""
+    """The system whose trial it is."""
+    waits: bool = False
+    """Whether its trials aren't done: it has no runs yet."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +201,7 @@ class Experiment:
     systems: Tuple[System, ...]
     steps: Mapping[str, StepTemplate]
     results: Results
+    tuning: Tuning
     comparisons: Comparisons
     twins: Tuple[Twins, ...]
     remarks: Tuple[Remark, ...]

@@ -120,6 +120,7 @@ _system = _table(
         "like": _text,
         "each": _table_of(_text),
         "options": _table_of(_text),
+        "tune": _table_of(_text),
     },
     others=_setting,
 )
@@ -139,6 +140,7 @@ _whole = {
     "kinds": _table_of(_system),
     "systems": _table_of(_system),
     "results": _any_table,
+    "tuning": _any_table,
     "comparisons": _table({"baseline": _text, "pairs": _any_list}),
     "costs": _any_table,
     "twins": _tables,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any, List, Mapping, Sequence, Tuple
@@ -20,12 +21,16 @@ from fairseq_gist.experiments.experiment import (
     StepTemplate,
     System,
     Table,
+    Tuning,
     Twins,
 )
 from fairseq_gist.experiments.fields import from_table
 from fairseq_gist.experiments.templates import Scope, combinations
 
 __all__ = ["experiment_of"]
+
+_OF_A_SYSTEM = ("steps", "goals", "options", "tune")
+"""What a system's table has beside other values of settings."""
 
 OWN_FOLDERS = ("done", "logs")
 """Of an experiment: marks and output of its steps."""
@@ -34,8 +39,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 _KEYS = (
     "title", "out", "always", "only", "settings", "required", "at_least", "options", "defaults",
-    "kinds", "systems", "steps", "results", "comparisons", "twins", "remarks", "checks", "tables",
-    "closing", "costs", "environment",
+    "kinds", "systems", "steps", "results", "tuning", "comparisons", "twins",
+    "remarks", "checks", "tables", "closing", "costs", "environment",
 )  # fmt: skip
 
 
@@ -82,6 +87,7 @@ def experiment_of(document: Document, name: str, out: str = "") -> Experiment:
         systems=systems,
         steps=steps,
         results=from_table(Results, document.get("results", {}), "results"),
+        tuning=_tuning(document, systems, steps),
         comparisons=comparisons,
         twins=_each(Twins, document, "twins"),
         remarks=_each(Remark, document, "remarks"),
@@ -138,11 +144,10 @@ def _systems(document: Document, scope: Scope, steps: Mapping[str, StepTemplate]
                     f"systems: '{name}' can't be the name of a system: every experiment has a "
                     "folder of that name for itself"
                 )
-            values = {
-                key: value for key, value in own.items() if key not in ("steps", "goals", "options")
-            }
+            values = {key: value for key, value in own.items() if key not in _OF_A_SYSTEM}
             made, goals = tuple(own["steps"]), tuple(own["goals"])
-            found.append(System(name, origin, items, made, goals, values, own.get("options", {})))
+            options, tune = own.get("options", {}), own.get("tune", {})
+            found.append(System(name, origin, items, made, goals, values, options, tune))
     names = [system.name for system in found]
     for name in names:
         if names.count(name) > 1:
@@ -173,7 +178,7 @@ def _check_system(
     where = f"systems.{origin}"
     settings, options = document.get("settings", {}), document.get("options", {})
     for key in own:
-        if key not in ("steps", "goals", "options") and key not in settings:
+        if key not in _OF_A_SYSTEM and key not in settings:
             raise DataError(f"{where}: expected one of the settings, found '{key}'")
     for key in own.get("options", {}):
         if key not in options:
@@ -184,9 +189,26 @@ def _check_system(
                 raise DataError(
                     f"{where}.{key}: expected some of {', '.join(steps)}, found '{step}'"
                 )
-    for name in each.values():
+    named = [("each", name) for name in each.values()]
+    named += [("tune", name) for name in itertools.chain(*own.get("tune", {}).items())]
+    for key, name in named:
         if name not in settings:
-            raise DataError(f"{where}.each: expected the name of a setting, found '{name}'")
+            raise DataError(f"{where}.{key}: expected the name of a setting, found '{name}'")
+
+
+def _tuning(
+    document: Document, systems: Sequence[System], steps: Mapping[str, StepTemplate]
+) -> Tuning:
+    tuning = from_table(Tuning, document.get("tuning", {}), "tuning")
+    first = next((system.name for system in systems if system.tune), None)
+    if first is not None:
+        for key in ("file", "figure", "goals"):
+            if not getattr(tuning, key):
+                raise DataError(f"tuning: has no '{key}', and system '{first}' is tuned")
+    for goal in tuning.goals:
+        if goal not in steps:
+            raise DataError(f"tuning.goals: expected some of {', '.join(steps)}, found '{goal}'")
+    return tuning
 
 
 def _known(names: Sequence[Any], systems: Sequence[str], what: str) -> Tuple[str, ...]:

@@ -91,8 +91,12 @@ class Records:
         return lines[:-1] if self._is_cut else lines
 
     def _figures(self, run: Run) -> Mapping[str, Any]:
+        experiment = self._matrix.experiment
+        if experiment.system(run.system).trial_of:
+            file = Path(self._matrix.scope_of(run).text(experiment.tuning.file))
+            return {"trial": json_value(file, experiment.tuning.figure)}
         path = Path(self._matrix.result_of(run))
-        figures = self._matrix.experiment.results.figures
+        figures = experiment.results.figures
         return {name: json_value(path, place) for name, place in figures.items()}
 
     def _seconds(self, run: Run) -> float:

@@ -72,8 +72,11 @@ class Matrix:
             Run(system.name, seed)
             for seed in experiment.seeds
             for system in experiment.systems
-            if seed == experiment.seeds[0]
-            or system.name in (*experiment.seeded, *experiment.always)
+            if not system.waits
+            and (
+                seed == experiment.seeds[0]
+                or system.name in (*experiment.seeded, *experiment.always)  # no trial is
+            )
         ]
         self.steps: Dict[str, Step] = {}
         self._producers: Dict[str, Step] = {}

@@ -38,7 +38,8 @@ def score_command(
     systems = [
         system.name
         for system in experiment.systems
-        if all(Run(system.name, s) in made and is_there(Run(system.name, s)) for s in seeds)
+        if not system.trial_of
+        and all(Run(system.name, s) in made and is_there(Run(system.name, s)) for s in seeds)
     ]
     if not systems:
         return None

@@ -39,12 +39,14 @@ def chosen_runs(matrix: Matrix, only: Sequence[str]) -> List[Run]:
         OptionError: for a system that there isn't.
     """
     experiment = matrix.experiment
-    names = [system.name for system in experiment.systems]
+    names = [system.trial_of or system.name for system in experiment.systems]
+    names = list(dict.fromkeys(names))
     for name in only:
         if name not in names:
             raise OptionError(f"--only: expected some of {', '.join(names)}, found '{name}'")
     wanted = {*(only or experiment.only or names), *experiment.always}
-    return [run for run in matrix.runs if run.system in wanted]
+    trial_of = {system.name: system.trial_of for system in experiment.systems}
+    return [run for run in matrix.runs if {run.system, trial_of[run.system]} & wanted]
 
 
 def find_work(matrix: Matrix, runs: Sequence[Run], marks: Marks, again: bool = False) -> Work:
