@@ -246,3 +246,26 @@ def test_gdps_decides_on_hidden_units_of_ffn2(train, options, tmp_path, source):
     out = tmp_path / "es"
     assert gist(["export", str(run.checkpoint), "--language", "es", "-o", str(out)]) == 0
     assert (out / "model.safetensors").is_file()
+
+
+def test_sounds_in_files_of_their_own_are_trained_on(train, model_options, tmp_path, caplog):
+    """A clip of 10 ms is left out and counted; every other one, whatever it is, is heard."""
+    noise = np.random.default_rng(1)
+    lines = ["id\taudio\tn_frames\ttgt_text\tsrc_lang\ttgt_lang"]
+    for number, (kind, rate) in enumerate([("wav", 16000), ("flac", 44100), ("wav", 8000)] * 2):
+        for language in ("de", "es"):
+            name = f"{language}_{number}.{kind}"
+            soundfile.write(str(tmp_path / name), 0.1 * noise.standard_normal(rate), rate)
+            lines.append(f"{name}\t{name}\t98\t{TEXTS[0]}\t{language}\teng")
+    soundfile.write(str(tmp_path / "click.wav"), 0.1 * noise.standard_normal(160), 16000)
+    lines.append(f"click\tclick.wav\t1\t{TEXTS[0]}\tde\teng")
+    (tmp_path / "config_st.yaml").write_text(f"audio_root: {tmp_path}\n")
+    for name in ("train", "dev"):
+        (tmp_path / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run = train(
+        tmp_path / "run", str(tmp_path), "--language-key=src", *model_options, "--max-epoch=1",
+        "--max-tokens=600", model=[], replace_data=True,
+    )  # fmt: skip
+    assert run.checkpoint.is_file()
+    told = f"{tmp_path}/train.tsv: left out 1 of 13 rows, whose audio is too short for a frame"
+    assert f"{told}; the first is 'click' in line 14" in caplog.text
