@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 
+from fairseq_gist.errors import RoutingError
 from fairseq_gist.nn.adapters import is_in_adapter
 from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.surgery.apply import apply_plan
@@ -174,3 +175,21 @@ def test_fresh_adapters_change_nothing_and_are_each_languages_own(translated, mo
     split = {name for name, groups in plan.units.items() if len(groups) == 2}
     assert split == {name for name in plan.units if is_in_adapter(name)}
     assert {"encoder.layers.0.adapter.down", "decoder.layers.1.adapter.up"} <= split
+
+
+def test_recognition_beside_translation_into_english_needs_the_targets_tag(
+    translated, model_options, tmp_path
+):
+    """Otherwise a translation begins with the tag of what is spoken, another row's language."""
+    for name in ("train", "dev"):
+        text = (translated / f"{name}.tsv").read_text(encoding="utf-8")
+        text = text.replace("\tru\tes\n", "\tru\tru\n")
+        (tmp_path / f"{name}.tsv").write_text(text, encoding="utf-8")
+    (tmp_path / "config_st.yaml").write_text((translated / "config_st.yaml").read_text())
+    task, model, _ = build_many(tmp_path, model=model_options)
+    assert task.languages == ["en", "ru"]
+    with pytest.raises(RoutingError, match="its target begins with the tag of 'ru'"):
+        model(**batch_of(task, 2)["net_input"])
+    own = [*model_options, "--whisper-prompt=target"]
+    task, model, _ = build_many(tmp_path, model=own)
+    model(**batch_of(task, 2)["net_input"])
