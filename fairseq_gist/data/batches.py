@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from fairseq.data import data_utils, iterators
 
 from fairseq_gist.data.generator import generator_state
 from fairseq_gist.data.rows import RowDataset
+from fairseq_gist.errors import DataError
+from fairseq_gist.host.boundary import one_line_errors
 
 __all__ = ["epoch_batches"]
+
+_SHARDS = "gist_processes"
+"""Entry of an iterator's state with the number of processes that its place is counted in."""
+
+
+class _EpochBatches(iterators.EpochBatchIterator):  # type: ignore[misc]
+    """fairseq's iterator, which has its place in the epoch in any number of processes."""
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Return the place, and in how many processes it is."""
+        return {**super().state_dict(), _SHARDS: self.num_shards}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on at a place.
+
+        Raises:
+            DataError: when there is no such place in this number of processes.
+        """
+        own = dict(state_dict)
+        count, place = own.get(_SHARDS, self.num_shards), own.get("iterations_in_epoch", 0)
+        with one_line_errors():
+            if place * count % self.num_shards:
+                raise DataError(
+                    f"the checkpoint is {place} batches a process into its epoch, in {count} "
+                    f"process{'es' * (count > 1)}, and these {place * count} can't be divided among "
+                    f"{self.num_shards}: go on with as many as before, or from a checkpoint at the "
+                    "end of an epoch"
+                )
+        own["iterations_in_epoch"] = place * count // self.num_shards
+        super().load_state_dict(own)
 
 
 def epoch_batches(
@@ -54,7 +86,7 @@ def epoch_batches(
             )
         return dataset.with_epoch(composed, current_epoch)
 
-    return iterators.EpochBatchIterator(
+    return _EpochBatches(
         dataset=dataset,
         collate_fn=dataset.collater,
         batch_sampler=batches,

@@ -10,7 +10,7 @@ from typing import Iterator, List, Union
 from fairseq_gist.errors import OptionError, StorageError
 from fairseq_gist.files.temporary import new_file_beside, new_folder_beside, remove_left_over
 
-__all__ = ["check_ordinary", "replacing", "replacing_folder", "reserve"]
+__all__ = ["check_ordinary", "replacing", "replacing_folder", "reserve", "told_of_full_disk"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TORCHS = ("inline_container", "PytorchStreamWriter")
@@ -37,13 +37,30 @@ def replacing(path: Union[str, Path], needs: int = 0) -> Iterator[Path]:
     remove_left_over(path)
     temporary = new_file_beside(path)
     try:
-        yield temporary.path
-        os.replace(temporary.path, path)
-    except Exception as error:
-        _explain(error, path, needs or _written(temporary.path), bool(needs))
-        raise
+        with told_of_full_disk(path, needs, temporary.path):
+            yield temporary.path
+            os.replace(temporary.path, path)
     finally:
         temporary.release()
+
+
+@contextlib.contextmanager
+def told_of_full_disk(path: Path, needs: int, temporary: Path) -> Iterator[None]:
+    """Say so where an error in the block comes of a disk that is full; raise others as they are.
+
+    Args:
+        path: of the file that is to be.
+        needs: bytes that it will have; 0 where that isn't known.
+        temporary: where it is written.
+
+    Raises:
+        StorageError: when there is no room for it.
+    """
+    try:
+        yield
+    except Exception as error:
+        _explain(error, path, needs or _written(temporary), bool(needs))
+        raise
 
 
 @contextlib.contextmanager

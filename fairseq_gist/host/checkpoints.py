@@ -10,7 +10,7 @@ from typing import Any, Dict, Mapping
 from fairseq_gist.errors import CheckpointError, shortened
 from fairseq_gist.files import replacing
 from fairseq_gist.files.replacing import reserve
-from fairseq_gist.host.torch_files import load_file, plain_content
+from fairseq_gist.host.torch_files import load_file, plain_content, size_on_disk
 
 __all__ = [
     "allow_own_checkpoints",
@@ -22,9 +22,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-_FRAME = 400
-"""Bytes that a file takes for a tensor beside its numbers."""
 
 
 def allow_own_checkpoints() -> None:
@@ -98,27 +95,10 @@ def write_checkpoint(content: Dict[str, Any], path: str) -> None:
     """Write a checkpoint, whole or not at all, of which torch loads everything by default."""
     import torch
 
-    size = _size(content)
+    size = size_on_disk(content)
     with replacing(path, size) as temporary:
         reserve(temporary, size)
         torch.save(content, temporary)
-
-
-def _size(content: Any) -> int:
-    """Return about how many bytes a file of nested containers has, each tensor once."""
-    import torch
-
-    storages: Dict[int, int] = {}
-    todo = [content]
-    while todo:
-        value = todo.pop()
-        if torch.is_tensor(value):
-            storages[value.data_ptr()] = value.numel() * value.element_size()
-        elif isinstance(value, dict):
-            todo += value.values()
-        elif isinstance(value, (list, tuple)):
-            todo += value
-    return sum(storages.values()) + _FRAME * (1 + len(storages))
 
 
 def model_settings(content: Dict[str, Any], path: str) -> Namespace:

@@ -4,7 +4,7 @@ Methods of ``Trainer`` are wrapped when such a task is set up: ``__init__``, bec
 its tasks nothing of the trainer and takes bf16 for a TPU's, ``_build_optimizer``, because the
 trainer builds its optimizer anew when it loads a checkpoint, ``consolidate_optimizer``, with which
 saving begins in every process, and ``load_checkpoint``, so that a run that was killed while it
-wrote its last checkpoint goes on from another.
+wrote its last checkpoint goes on from another, and one that had ended makes no further update.
 Two functions of the training loop are wrapped when a trainer is built whose task has
 ``averages_validation_subsets``: ``validate``, so that what follows from validation follows from all
 subsets, and ``get_valid_stats``, which logs the best value so far. Tasks that don't ask see no
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import logging
 import sys
 from types import ModuleType
 from typing import Any, Callable, List, Optional, Sequence
@@ -27,6 +28,8 @@ from fairseq_gist.host.recovery import whole_checkpoint
 from fairseq_gist.host.validation import average_of_subsets, log_average
 
 __all__ = ["REQUIRED_OF_TRAINER", "REQUIRED_OF_TRAINING", "wrap_trainer"]
+
+logger = logging.getLogger(__name__)
 
 MARK = "gist_wrapped"
 """Attribute of a class or module of fairseq's whose functions are wrapped.
@@ -66,7 +69,7 @@ def wrap_trainer() -> None:
     _wrap("__init__", before=_leave_tpu, after=_tell_trainer)
     _wrap("_build_optimizer", before=_forget_wrapper, after=_tell_optimizer)
     _wrap("consolidate_optimizer", before=_tell_saving)
-    _resume_from_whole_checkpoints()
+    _resume_as_if_never_killed()
     setattr(Trainer, MARK, True)
 
 
@@ -98,7 +101,7 @@ def _wrap(
     setattr(Trainer, name, wrapped)
 
 
-def _resume_from_whole_checkpoints() -> None:
+def _resume_as_if_never_killed() -> None:
     load = Trainer.load_checkpoint
 
     @functools.wraps(load)
@@ -107,9 +110,23 @@ def _resume_from_whole_checkpoints() -> None:
             with one_line_errors():
                 is_first = self.is_data_parallel_master
                 filename = whole_checkpoint(filename, self.checkpoint_suffix, tells=is_first)
-        return load(self, filename, *args, **kwargs)
+        result = load(self, filename, *args, **kwargs)
+        if hasattr(self.task, "trainer_built") and result is not None:
+            _stay_ended(self, filename)
+        return result
 
     Trainer.load_checkpoint = wrapped
+
+
+def _stay_ended(trainer: Trainer, filename: str) -> None:
+    """Train nothing where a checkpoint has all updates: fairseq looks after the next one only."""
+    options, done = trainer.cfg.optimization, trainer.get_num_updates()
+    if options.max_update and done >= options.max_update:
+        logger.info(
+            f"{filename} is of update {done}, and --max-update is {options.max_update}: nothing is "
+            "left to train"
+        )
+        options.max_epoch = -1  # which the training loop asks for once a checkpoint is loaded
 
 
 def _tell(trainer: Trainer, event: str, *args: Any) -> None:

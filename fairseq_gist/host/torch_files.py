@@ -10,10 +10,13 @@ from typing import Any, BinaryIO, Dict, List, Sequence, Tuple
 from fairseq_gist.errors import CheckpointError, shortened
 from fairseq_gist.files.outputs import CHECKPOINT, DAMAGED, OTHER, kind_of
 
-__all__ = ["TRUST_FLAG", "load_file"]
+__all__ = ["TRUST_FLAG", "load_file", "plain_content", "size_on_disk"]
 
 TRUST_FLAG = "--trust-checkpoint"
 """Of the commands that read a checkpoint: has it import and run whatever it names."""
+
+_FRAME = 400
+"""Bytes that a file takes for a tensor beside its numbers."""
 
 
 def load_file(path: str, trusted: bool = False, trust_by: str = TRUST_FLAG) -> Any:
@@ -140,3 +143,20 @@ def plain_content(content: Any, path: str) -> Tuple[Any, List[str]]:
         return make_plain(content)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
+
+
+def size_on_disk(content: Any) -> int:
+    """Return about how many bytes a file of nested containers has, each tensor once."""
+    import torch
+
+    storages: Dict[int, int] = {}
+    todo = [content]
+    while todo:
+        value = todo.pop()
+        if torch.is_tensor(value):
+            storages[value.data_ptr()] = value.numel() * value.element_size()
+        elif isinstance(value, dict):
+            todo += value.values()
+        elif isinstance(value, (list, tuple)):
+            todo += value
+    return sum(storages.values()) + _FRAME * (1 + len(storages))

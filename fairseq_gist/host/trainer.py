@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping, NamedTuple
 
+import torch
 from fairseq.distributed import utils as distributed_utils
 from torch import Tensor
 from torch.optim import Optimizer
 
-from fairseq_gist.errors import OptionError
+from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.host.context import MeasuringContext, Processes
 from fairseq_gist.host.optimizer import carry_scaler, loss_scale, masters_of
 from fairseq_gist.host.protocols import Trainer
@@ -16,6 +17,7 @@ from fairseq_gist.host.protocols import Trainer
 __all__ = [
     "OptimizerState",
     "check_distributed",
+    "check_same_plan",
     "check_trainer",
     "measuring_context",
     "optimizer_state",
@@ -47,6 +49,33 @@ def same_on_all_processes(trainer: Trainer, text: str) -> str:
         text, src_rank=0, group=trainer.data_parallel_process_group, dist_device=trainer.device
     )
     return sent
+
+
+def check_same_plan(trainer: Trainer, plan: str) -> None:
+    """Compare what the processes of a run begin with; each of them has to call this.
+
+    Args:
+        trainer: fairseq's.
+        plan: what this process has.
+
+    Raises:
+        PlanError: in every process, when one has another than the first.
+    """
+    if trainer.data_parallel_world_size == 1:
+        return
+    first = same_on_all_processes(trainer, plan)
+    processes = processes_of(trainer)
+    differs = torch.zeros(processes.count, device=trainer.device)
+    differs[processes.index] = float(plan != first)
+    if processes.add_up is not None:
+        differs = processes.add_up(differs)
+    others = [str(index) for index, value in enumerate(differs.tolist()) if value]
+    if others:
+        raise PlanError(
+            f"process {', '.join(others)} of {processes.count} (counted from 0) has another sharing "
+            f"plan than process 0, whose is {first}; this one has {plan}: give all of them the same "
+            "files (--sharing-plan, checkpoints)"
+        )
 
 
 def check_trainer(trainer: Trainer, *, divides: bool = False) -> None:

@@ -28,6 +28,7 @@ from fairseq_gist.errors import OptionError, SurgeryError
 from fairseq_gist.host import trainer as host
 from fairseq_gist.host.boundary import one_line_errors, show_own_errors_in_one_line
 from fairseq_gist.host.checkpoints import allow_own_checkpoints
+from fairseq_gist.host.distributed import end_together
 from fairseq_gist.host.fairseq_reading import read_checkpoints_as_we_do
 from fairseq_gist.host.install import install
 from fairseq_gist.host.optimizer import observe, step_was_taken
@@ -54,9 +55,11 @@ __all__ = ["GistSpeechToTextTask"]
 
 logger = logging.getLogger(__name__)
 
-# part of registering: fairseq-validate reads the checkpoint before it sets up any task
+# part of registering: fairseq-validate reads the checkpoint before it sets up any task, and the
+# processes of a run find each other before
 allow_own_checkpoints()
 read_checkpoints_as_we_do()
+end_together()
 # and errors and warnings come before that as well
 show_own_errors_in_one_line()
 leave_out_hydra_warnings()
@@ -269,6 +272,8 @@ class GistSpeechToTextTask(ModelInputsTask):
     def trainer_built(self, trainer: Any) -> None:
         """Take notice of the trainer (called by the hook)."""
         self._trainer = trainer
+        with one_line_errors():
+            host.check_same_plan(trainer, self._plan_signature())
         if self.args.gradient_surgery:
             with one_line_errors():
                 routing = self._routing(trainer.get_model())
@@ -286,6 +291,10 @@ class GistSpeechToTextTask(ModelInputsTask):
         else:
             warn_of_idle_options(self.args)
 
+    def _plan_signature(self) -> str:
+        plan = plan_of(self._trainer.get_model())
+        return "none" if plan is None else plan.signature
+
     def _check_trainer_is_known(self) -> None:
         if self.args.differentiate_at:
             raise SurgeryError(
@@ -297,8 +306,9 @@ class GistSpeechToTextTask(ModelInputsTask):
         """Follow an optimizer that the trainer has built (called by the hook)."""
         model = self._trainer.get_model()
         plan = plan_of(model)
-        if plan is not None and not plan.is_shared:
-            with one_line_errors():
+        with one_line_errors():
+            host.check_same_plan(self._trainer, self._plan_signature())
+            if plan is not None and not plan.is_shared:
                 host.check_distributed(self._trainer)
         if self.args.train_only == COPIES and plan is None and not self.args.differentiate_at:
             with one_line_errors():

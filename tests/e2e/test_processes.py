@@ -1,16 +1,14 @@
-"""Two processes against one that takes their batches in turn."""
+"""Several processes against one that takes their batches in turn."""
 
 import shutil
-import socket
-import subprocess
-import sys
 
 import pytest
 from fairseq import checkpoint_utils
 
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.surgery.plan_buffer import plan_in_state
-from tests.e2e.conftest import RECIPE, SMALL_MODEL, assert_same_tensors
+from tests.e2e.conftest import assert_same_tensors
+from tests.e2e.ranks import as_rank, free_port, start, train_as, training, wait
 
 OPTIONS = [
     "--max-update=9",
@@ -22,70 +20,51 @@ OPTIONS = [
     "--activation-dropout=0",
     "--save-interval-updates=4",
 ]
+HELD_OUT = [
+    "--max-update=3",
+    "--differentiate-at=2",
+    "--gradients-from=multiway",
+    *OPTIONS[3:7],
+]
 
 
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return probe.getsockname()[1]
+def _train_as(count, data, folder, *options, **where):
+    """Train in ``count`` processes; return what they print."""
+    ended = train_as(count, data, folder, *options, **where)
+    for one in ended:
+        assert one.status == 0, one.output[-3000:]
+    return [one.output for one in ended]
 
 
-def _as_one_and_as_two(train, data, folder, repo_root, *options):
-    """Train in this process with two batches an update, and in two with one each."""
-    one = train(
-        folder / "one", "--update-freq=2", *options,
+def _as_one_and_as_several(count, data, folder, options, **where):
+    """Train as one process with ``count`` batches an update, and in ``count`` with one each."""
+    one, several = folder / "one", folder / "several"
+    _train_as(
+        1, data, one, f"--update-freq={count}", *options,
         f"--save-gradient-statistics={folder / 'one.npz'}",
     )  # fmt: skip
-    outputs = _as_two(
-        data, folder / "two", repo_root, *options,
-        f"--save-gradient-statistics={folder / 'two.npz'}",
+    outputs = _train_as(
+        count, data, several, *options,
+        f"--save-gradient-statistics={folder / 'several.npz'}", **where,
     )  # fmt: skip
-    return one, outputs
-
-
-def _as_two(data, folder, repo_root, *options):
-    """Train in two processes; return what they print."""
-    port = _free_port()
-    program = "from fairseq_cli.train import cli_main; cli_main()"
-    ranks = [
-        subprocess.Popen(
-            [
-                sys.executable, "-W", "ignore", "-c", program, str(data),
-                "--user-dir", str(repo_root / "fairseq_gist"), "--task=gist_speech_to_text",
-                "--criterion=gist_label_smoothed_cross_entropy", *SMALL_MODEL, *RECIPE, *options,
-                "--distributed-no-spawn", f"--distributed-rank={rank}",
-                "--distributed-world-size=2", "--distributed-backend=gloo",
-                f"--distributed-init-method=tcp://localhost:{port}",
-                "--ddp-backend=legacy_ddp", f"--save-dir={folder}",
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    outputs = [rank.communicate(timeout=300)[0] for rank in ranks]
-    for rank, output in zip(ranks, outputs):
-        assert rank.returncode == 0, output[-3000:]
-    return outputs
+    return one, several, outputs
 
 
 def _assert_same_statistics(folder):
-    single, double = (GradientStatistics.load(folder / f"{name}.npz") for name in ("one", "two"))
-    assert (single.probe_tokens == double.probe_tokens).all()
-    scale = abs(single.gram).max()
-    difference = abs(single.gram - double.gram).max() / scale
+    one, several = (GradientStatistics.load(folder / f"{name}.npz") for name in ("one", "several"))
+    assert (one.probe_tokens == several.probe_tokens).all()
+    scale = abs(one.gram).max()
+    difference = abs(one.gram - several.gram).max() / scale
     assert difference < 1e-4, f"inner products differ by {difference} of the largest"
 
 
-@pytest.mark.slow
-def test_two_processes_decide_and_train_like_one(train, data, tmp_path, repo_root):
-    one, _ = _as_one_and_as_two(train, data, tmp_path, repo_root, *OPTIONS)
-    _assert_same_statistics(tmp_path)
-    states = [
-        checkpoint_utils.load_checkpoint_to_cpu(str(path))["model"]
-        for path in (one.checkpoint, tmp_path / "two" / "checkpoint_last.pt")
-    ]
+def _model(folder):
+    return checkpoint_utils.load_checkpoint_to_cpu(str(folder / "checkpoint_last.pt"))["model"]
+
+
+def _assert_same_models(one, several):
+    states = _model(one), _model(several)
+    assert not plan_in_state(states[0]).is_shared
     assert plan_in_state(states[0]) == plan_in_state(states[1])
     for key, tensor in states[0].items():
         if key.endswith("_float_tensor"):  # fairseq 0.12.2 saves it, and never initialises it
@@ -94,39 +73,144 @@ def test_two_processes_decide_and_train_like_one(train, data, tmp_path, repo_roo
         assert worst < 1e-3, f"{key} differs by {worst}"
 
 
+C10D = ["--find-unused-parameters"]
+MULTIWAY = ["--multiway-batches"]
+ABSENT = [  # a process has one language a batch; in an epoch all of them come
+    "--homogeneous-batches",
+    "--max-update=14",
+    "--differentiate-at=13",
+    "--gradient-window=12",
+]
+
+
 @pytest.mark.slow
-def test_two_processes_share_held_out_data(train, data, tmp_path, repo_root):
-    """Each measures its part, once; both decide on the whole."""
-    held_out = ["--max-update=3", "--differentiate-at=2", "--gradients-from=multiway"]
-    _, outputs = _as_one_and_as_two(
-        train, data, tmp_path, repo_root, *held_out, "--gradient-chunks=4", *OPTIONS[4:7]
+@pytest.mark.parametrize(
+    ("count", "backend", "options"),
+    [
+        (2, "legacy_ddp", OPTIONS),
+        (4, "legacy_ddp", OPTIONS),
+        (2, "c10d", OPTIONS + C10D),
+        (4, "c10d", OPTIONS + C10D + ABSENT),
+        (2, "legacy_ddp", OPTIONS + ABSENT),
+        (2, "legacy_ddp", OPTIONS + MULTIWAY),
+        (2, "c10d", OPTIONS + C10D + MULTIWAY),
+        (2, "legacy_ddp", HELD_OUT),
+        (4, "legacy_ddp", HELD_OUT + MULTIWAY),
+        (2, "c10d", HELD_OUT + C10D),
+    ],
+    ids=[
+        "2", "4", "2, torch's", "4, torch's, absent languages", "2, absent languages",
+        "2, multi-way", "2, torch's, multi-way", "2, held out", "4, held out, multi-way",
+        "2, torch's, held out",
+    ],
+)  # fmt: skip
+def test_several_processes_decide_and_train_like_one(data, tmp_path, count, backend, options):
+    one, several, outputs = _as_one_and_as_several(
+        count, data, tmp_path, options, backend=backend
     )
     _assert_same_statistics(tmp_path)
-    assert sum("gradients on multiway" in output for output in outputs) == 1
+    _assert_same_models(one, several)
+    if options[:3] == HELD_OUT[:3]:  # each measures its part, once; the first shows how far
+        assert sum("gradients on multiway" in output for output in outputs) == 1
+
+
+SPLIT = ["--differentiate-at=6", "--gradient-window=4", "--gradient-chunks=4"]
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_as_two(train, data, tmp_path, repo_root):
+def test_two_processes_go_on_as_two(train, data, tmp_path):
     """In the middle of recording; a run of another number of processes is refused there."""
-    split = ["--differentiate-at=6", "--gradient-window=4", "--gradient-chunks=4"]
     whole, parted = tmp_path / "whole", tmp_path / "parted"
-    _as_two(data, whole, repo_root, "--max-update=8", *split)
-    _as_two(data, parted, repo_root, "--max-update=4", *split)
+    _train_as(2, data, whole, "--max-update=8", *SPLIT)
+    _train_as(2, data, parted, "--max-update=4", *SPLIT)
     shutil.copytree(parted, tmp_path / "one")
-    _as_two(data, parted, repo_root, "--max-update=8", *split)
-    own, other = (
-        checkpoint_utils.load_checkpoint_to_cpu(str(folder / "checkpoint_last.pt"))["model"]
-        for folder in (parted, whole)
-    )
-    assert not plan_in_state(own).is_shared
-    assert_same_tensors(own, other)
+    _train_as(2, data, parted, "--max-update=8", *SPLIT)
+    assert not plan_in_state(_model(parted)).is_shared
+    assert_same_tensors(_model(parted), _model(whole))
     with pytest.raises(SystemExit, match="recording .* in 2 processes, and .* another in 1"):
-        train(tmp_path / "one", "--max-update=8", *split)
+        train(tmp_path / "one", "--max-update=8", *SPLIT)
 
 
 @pytest.mark.slow
-def test_two_processes_start_from_a_checkpoint(differentiated, data, tmp_path, repo_root):
-    start = f"--finetune-from-model={differentiated.checkpoint}"
-    outputs = _as_two(data, tmp_path, repo_root, start, "--max-update=1", "--lr=1e-9")
-    tuned = checkpoint_utils.load_checkpoint_to_cpu(str(tmp_path / "checkpoint_last.pt"))["model"]
-    assert plan_in_state(tuned) == plan_in_state(differentiated.load()["model"]), outputs[0][-500:]
+@pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1)])
+def test_after_the_split_a_run_goes_on_in_another_number_of_processes(data, tmp_path, first, then):
+    """Its place in the epoch is the same, and so are its batches."""
+    options = ["--differentiate-at=6", *OPTIONS[2:7]]
+    batches = {1: ["--update-freq=2"], 2: []}
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    _train_as(then, data, whole, "--max-update=10", *options, *batches[then])
+    _train_as(first, data, parted, "--max-update=8", *options, *batches[first])
+    _train_as(then, data, parted, "--max-update=10", *options, *batches[then])
+    _assert_same_models(whole, parted)
+
+
+@pytest.mark.slow
+def test_a_place_that_two_processes_do_not_have_is_refused(train, data, tmp_path):
+    train(tmp_path, "--max-update=3")
+    for one in train_as(2, data, tmp_path, "--max-update=4"):
+        assert one.status == 1
+        assert "Traceback" not in one.output
+        assert (
+            "the checkpoint is 3 batches a process into its epoch, in 1 process, and these 3 can't "
+            "be divided among 2: go on with as many as before, or from a checkpoint at the end"
+        ) in one.output
+
+
+@pytest.mark.slow
+def test_two_processes_start_from_a_checkpoint(differentiated, data, tmp_path):
+    start_from = f"--finetune-from-model={differentiated.checkpoint}"
+    _train_as(2, data, tmp_path, start_from, "--max-update=1", "--lr=1e-9")
+    assert plan_in_state(_model(tmp_path)) == plan_in_state(differentiated.load()["model"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["--sharing-plan", "--load-checkpoint-on-all-dp-ranks"])
+def test_processes_with_different_plans_end(differentiated, data, tmp_path, way):
+    """Each reads a file of its own machine; one of them has another one there."""
+    plan = plan_in_state(differentiated.load()["model"])
+    unit = next(name for name, groups in plan.units.items() if len(groups) > 1)
+    other = plan.replaced(units={**plan.units, unit: [plan.languages]})
+    port, processes = free_port(), []
+    for rank, own in enumerate((plan, other)):
+        folder = tmp_path / str(rank)
+        folder.mkdir()
+        options = ["--max-update=9"]
+        if way == "--sharing-plan":
+            own.save(folder / "plan.json")
+            options += [f"--sharing-plan={folder / 'plan.json'}"]
+        else:
+            options += [way]
+            if rank == 0:
+                shutil.copy(differentiated.checkpoint, folder)
+            else:
+                _train_as(1, data, folder, "--max-update=1")
+        arguments = training(data, folder, *options)
+        processes.append(start([*arguments, *as_rank(rank, 2, port)]))
+    for one in wait(processes):
+        assert one.status == 1
+        assert "Traceback" not in one.output
+        assert "process 1 of 2 (counted from 0) has another sharing plan than process 0" in one.output
+
+
+@pytest.mark.slow
+def test_torchrun_makes_one_run(data, tmp_path):
+    """On CPUs, where fairseq would train once in every process."""
+    one, several = tmp_path / "one", tmp_path / "several"
+    options = [*OPTIONS, "--ddp-backend=legacy_ddp"]
+    _train_as(1, data, one, "--update-freq=2", *options)
+    launch = [
+        "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={free_port()}",
+        "-m", "fairseq_cli.train",
+    ]  # fmt: skip
+    [ended] = wait([start(training(data, several, *options), launch)])
+    assert ended.status == 0, ended.output[-3000:]
+    assert ended.output.count("update 6: differentiated") == 1
+    _assert_same_models(one, several)
+
+
+@pytest.mark.slow
+def test_more_processes_than_batches(data, tmp_path):
+    """One has nothing to do in every update."""
+    options = [*HELD_OUT, "--max-tokens=1000000", "--max-tokens-valid=1000000"]
+    one, several, _ = _as_one_and_as_several(2, data, tmp_path, options)
+    _assert_same_models(one, several)

@@ -1,0 +1,77 @@
+"""One of two processes is gone: the other one ends as well, soon, with a line that says so."""
+
+import re
+import time
+
+import pytest
+
+from tests.e2e.ranks import as_rank, free_port, start, training, wait
+
+LINE = re.compile(
+    r"fairseq-gist: error: process (\d) of 2 \(counted from 0\) has ended before the run has, and so "
+    r"this one ends; .*"
+)
+DIES = """
+import os, signal
+def die(*args, **kwargs):
+    print("dead at", __import__("time").time(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+RUN = "from fairseq_cli.train import cli_main; cli_main()"
+SECONDS = 60
+"""In which the other one has to end: ten, and what a busy machine takes."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dies", [0, 1])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "fairseq_cli.train.tasks.setup_task",  # right after the processes have found each other
+        "fairseq.trainer.Trainer.__init__",  # where torch sets up the group of the data
+        "fairseq.trainer.Trainer.get_train_iterator",
+        "fairseq.trainer.Trainer.train_step",
+        "fairseq.trainer.Trainer.consolidate_optimizer",  # a checkpoint begins
+    ],
+)
+def test_the_other_one_ends(data, tmp_path, where, dies):
+    module, _, name = where.rpartition(".")
+    program = f"{DIES}\nimport fairseq_cli.train, fairseq.trainer\n{module}.{name} = die\n{RUN}"
+    port, arguments = free_port(), training(data, tmp_path, "--max-update=2")
+    processes = [
+        start([*arguments, *as_rank(rank, 2, port)], ["-c", program if rank == dies else RUN])
+        for rank in range(2)
+    ]
+    ended = wait(processes, seconds=200)
+    over = time.time()
+    assert ended[dies].status == -9
+    [died] = re.findall(r"dead at ([\d.]+)", ended[dies].output)
+    assert over - float(died) < SECONDS
+    other = ended[1 - dies]
+    assert other.status == 1
+    assert "Traceback" not in other.output
+    assert LINE.fullmatch(other.output.splitlines()[-1]).group(1) == str(dies)
+
+
+@pytest.mark.slow
+def test_an_error_in_one_is_not_hidden(data, tmp_path):
+    """What it prints is its own; the other one says which to look at."""
+    port, arguments = free_port(), training(data, tmp_path, "--max-update=2")
+    processes = [
+        start([*arguments, "--sampling-temperature=-1"] + as_rank(0, 2, port)),
+        start([*arguments, *as_rank(1, 2, port)]),
+    ]
+    faulty, other = wait(processes, seconds=200)
+    assert "--sampling-temperature" in faulty.output.splitlines()[-1]
+    assert LINE.fullmatch(other.output.splitlines()[-1]).group(1) == "0"
+
+
+@pytest.mark.slow
+def test_who_is_not_found_is_told(data, tmp_path):
+    arguments = training(data, tmp_path, "--max-update=2")
+    nowhere = as_rank(1, 2, 1)
+    nowhere = [one.replace("localhost", "nowhere.invalid") for one in nowhere]
+    [ended] = wait([start([*arguments, *nowhere])], seconds=200)
+    assert ended.status == 1
+    assert "Traceback" not in ended.output
+    assert "process 1 of 2 hasn't found the others at tcp://nowhere.invalid:1: " in ended.output
