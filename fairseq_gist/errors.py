@@ -5,7 +5,7 @@ found. The command line prints that line and exits with 1; under ``fairseq-train
 the same.
 """
 
-from typing import Optional
+from typing import Iterator, Optional
 
 __all__ = [
     "CheckpointError",
@@ -17,7 +17,9 @@ __all__ = [
     "StatisticsError",
     "StorageError",
     "SurgeryError",
+    "causes_of",
     "shortened",
+    "was_interrupted",
 ]
 
 
@@ -83,3 +85,15 @@ def shortened(text: object, length: int = 60) -> str:
         shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
         line = "".join(shown)
     return line if len(line) <= length else f"{line[:length]}..."
+
+
+def causes_of(error: Optional[BaseException]) -> Iterator[BaseException]:
+    """Give an error, what it came of, what that came of, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """Return whether an error came of ctrl-C: libraries that are interrupted fail in their way."""
+    return any(isinstance(one, KeyboardInterrupt) for one in causes_of(error))

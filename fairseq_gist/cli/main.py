@@ -8,7 +8,7 @@ import sys
 from typing import List, Optional
 
 from fairseq_gist import __version__
-from fairseq_gist.errors import GistError
+from fairseq_gist.errors import GistError, was_interrupted
 from fairseq_gist.host.boundary import in_one_line, shows_tracebacks
 
 __all__ = ["COMMANDS", "main", "parser_of"]
@@ -70,14 +70,14 @@ def main(argv: Optional[List[str]] = None) -> int:
         if args.debug:
             logging.getLogger("fairseq_gist").setLevel(logging.DEBUG)
         return args.run(args) or 0
-    except (GistError, OSError) as error:
-        if shows_tracebacks():
+    except (Exception, KeyboardInterrupt) as error:
+        if was_interrupted(error):
+            print(f"fairseq-gist {command}: interrupted", file=sys.stderr)
+            return 130
+        if shows_tracebacks() or not isinstance(error, (GistError, OSError)):
             raise
         print(f"fairseq-gist {command}: error: {in_one_line(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"fairseq-gist {command}: interrupted", file=sys.stderr)
-        return 130
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ _SHARDS = "gist_processes"
 """Entry of an iterator's state with the number of processes that its place is counted in."""
 
 
-class _EpochBatches(iterators.EpochBatchIterator):  # type: ignore[misc]
+class _EpochBatches(iterators.EpochBatchIterator):
     """fairseq's iterator, which has its place in the epoch in any number of processes."""
 
     def state_dict(self) -> Dict[str, Any]:
@@ -31,14 +31,15 @@ class _EpochBatches(iterators.EpochBatchIterator):  # type: ignore[misc]
             DataError: when there is no such place in this number of processes.
         """
         own = dict(state_dict)
-        count, place = own.get(_SHARDS, self.num_shards), own.get("iterations_in_epoch", 0)
+        place = int(own.get("iterations_in_epoch") or 0)
+        count = int(own.get(_SHARDS) or self.num_shards)
         with one_line_errors():
             if place * count % self.num_shards:
                 raise DataError(
                     f"the checkpoint is {place} batches a process into its epoch, in {count} "
-                    f"process{'es' * (count > 1)}, and these {place * count} can't be divided among "
-                    f"{self.num_shards}: go on with as many as before, or from a checkpoint at the "
-                    "end of an epoch"
+                    f"process{'es' * (count > 1)}, and these {place * count} can't be divided "
+                    f"among {self.num_shards}: go on with as many as before, or from a checkpoint "
+                    "at the end of an epoch"
                 )
         own["iterations_in_epoch"] = place * count // self.num_shards
         super().load_state_dict(own)

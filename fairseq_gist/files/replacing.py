@@ -5,9 +5,9 @@ import errno
 import os
 import shutil
 from pathlib import Path
-from typing import Iterator, List, Union
+from typing import Iterator, Union
 
-from fairseq_gist.errors import OptionError, StorageError
+from fairseq_gist.errors import OptionError, StorageError, causes_of, was_interrupted
 from fairseq_gist.files.temporary import new_file_beside, new_folder_beside, remove_left_over
 
 __all__ = ["check_ordinary", "replacing", "replacing_folder", "reserve", "told_of_full_disk"]
@@ -108,10 +108,8 @@ def _explain(error: Exception, path: Path, size: int, is_known: bool) -> None:
         KeyboardInterrupt: where that was first.
         StorageError: where there is no room.
     """
-    chain: List[BaseException] = [error]
-    while chain[-1].__cause__ or chain[-1].__context__:
-        chain.append(chain[-1].__cause__ or chain[-1].__context__)  # type: ignore[arg-type]
-    if any(isinstance(one, KeyboardInterrupt) for one in chain):
+    chain = list(causes_of(error))
+    if was_interrupted(error):
         raise KeyboardInterrupt from error
     first = chain[-1]
     is_torchs = isinstance(first, RuntimeError) and any(word in str(first) for word in _TORCHS)

@@ -98,7 +98,8 @@ def write_checkpoint(content: Dict[str, Any], path: str) -> None:
     size = size_on_disk(content)
     with replacing(path, size) as temporary:
         reserve(temporary, size)
-        torch.save(content, temporary)
+        with open(temporary, "wb") as file:  # given a name, torch would write that into the file
+            torch.save(content, file)
 
 
 def model_settings(content: Dict[str, Any], path: str) -> Namespace:

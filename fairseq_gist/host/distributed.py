@@ -12,14 +12,14 @@ import functools
 import logging
 import os
 import threading
-from typing import Any, Iterator, Optional
+from typing import Any, Optional
 from urllib.parse import urlsplit
 
 import torch
 from fairseq.distributed import utils as distributed_utils
 from fairseq.tasks import TASK_REGISTRY
 
-from fairseq_gist.errors import GistError, shortened
+from fairseq_gist.errors import GistError, causes_of, shortened
 from fairseq_gist.host.boundary import one_line_errors
 from fairseq_gist.host.watch import Watch, lost_line
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 _MARK = "gist_ends_together"
 _LAUNCHED = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 """What torchrun has in the environment."""
-_IN_EXCHANGES = ("gloo", "nccl", "processgroup", "peer", "socket", "broken pipe", "tcpstore")
+_IN_EXCHANGES = ("gloo", "nccl", "processgroup", "connection", "peer", "socket", "broken pipe")
 """In what torch says where an exchange between processes fails."""
 _TO_BE_TOLD = 60.0
 """Seconds after which a process says what it waits for."""
@@ -64,8 +64,9 @@ def end_together() -> None:
             rank = distributed_init(cfg)
         except RuntimeError as error:  # of torch
             raise GistError(
-                f"process {options.distributed_rank} of {options.distributed_world_size} hasn't "
-                f"found the others at {options.distributed_init_method}: {shortened(error, 300)}"
+                f"process {options.distributed_rank} of {options.distributed_world_size} has no way "
+                f"to the others (--distributed-backend {options.distributed_backend}, at "
+                f"{options.distributed_init_method}): {shortened(error, 300)}"
             ) from error
         finally:
             waiting.cancel()
@@ -102,7 +103,9 @@ def _do_as_launched(cfg: Any) -> None:
     alone, and all of them write the same files.
     """
     options = cfg.distributed_training
-    if options.distributed_init_method is not None or any(one not in os.environ for one in _LAUNCHED):
+    if options.distributed_init_method is not None or any(
+        one not in os.environ for one in _LAUNCHED
+    ):
         return
     count = int(os.environ["WORLD_SIZE"])
     if count == 1:
@@ -147,16 +150,10 @@ def _first_host(method: Optional[str]) -> str:
 def _explain(error: BaseException) -> None:
     """Raise GistError where an error comes of another process that is gone."""
     is_own = isinstance(error, GistError)
-    if _watch is not None and not is_own and any(map(_is_of_an_exchange, _chain(error))):
+    if _watch is not None and not is_own and any(map(_is_of_an_exchange, causes_of(error))):
         lost = _watch.lost(5.0)
         if lost is not None:
             raise GistError(lost_line(lost, _watch.count)) from error
-
-
-def _chain(error: Optional[BaseException]) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _is_of_an_exchange(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""What fairseq writes of checkpoints: each file whole or not at all, and a full disk in one line."""
+"""What fairseq writes of checkpoints: files whole or not at all, and a full disk in one line."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def write_checkpoints_whole() -> None:
     checkpoint_utils.PathManager = _WholeCopies
 
 
-class _WholeCopies(checkpoint_utils.PathManager):  # type: ignore[misc]
+class _WholeCopies(checkpoint_utils.PathManager):
     """fairseq's way to files, but for how they are copied."""
 
     @staticmethod

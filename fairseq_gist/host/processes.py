@@ -37,7 +37,7 @@ def wrap_on_any_device() -> None:
     distributed_fairseq_model.DistributedDataParallel = _OnAnyDevice
 
 
-class _OnAnyDevice(DistributedDataParallel):  # type: ignore[misc]
+class _OnAnyDevice(DistributedDataParallel):
     def __init__(self, module: torch.nn.Module, *args: Any, **options: Any) -> None:
         if all(parameter.device.type == "cpu" for parameter in module.parameters()):
             options = {**options, "device_ids": None, "output_device": None}

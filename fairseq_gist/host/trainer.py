@@ -72,9 +72,9 @@ def check_same_plan(trainer: Trainer, plan: str) -> None:
     others = [str(index) for index, value in enumerate(differs.tolist()) if value]
     if others:
         raise PlanError(
-            f"process {', '.join(others)} of {processes.count} (counted from 0) has another sharing "
-            f"plan than process 0, whose is {first}; this one has {plan}: give all of them the same "
-            "files (--sharing-plan, checkpoints)"
+            f"process {', '.join(others)} of {processes.count} (counted from 0) has another "
+            f"sharing plan than process 0, whose is {first}; this one has {plan}: give all of them "
+            "the same files (--sharing-plan, checkpoints)"
         )
 
 

@@ -49,7 +49,8 @@ def main() -> None:
         code = work()
     finally:
         ending.is_over = True
-    print(f"killing: {ending.seen} file events, {time.monotonic() - begun:.2f} seconds")
+    seconds = time.monotonic() - begun
+    sys.stdout.write(f"killing: {ending.seen} file events, {seconds:.2f} seconds\n")
     raise SystemExit(code)
 
 

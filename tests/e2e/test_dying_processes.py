@@ -8,8 +8,8 @@ import pytest
 from tests.e2e.ranks import as_rank, free_port, start, training, wait
 
 LINE = re.compile(
-    r"fairseq-gist: error: process (\d) of 2 \(counted from 0\) has ended before the run has, and so "
-    r"this one ends; .*"
+    r"fairseq-gist: error: process (\d) of 2 \(counted from 0\) has ended before the run has, "
+    r"and so this one ends; .*"
 )
 DIES = """
 import os, signal
@@ -58,7 +58,7 @@ def test_an_error_in_one_is_not_hidden(data, tmp_path):
     """What it prints is its own; the other one says which to look at."""
     port, arguments = free_port(), training(data, tmp_path, "--max-update=2")
     processes = [
-        start([*arguments, "--sampling-temperature=-1"] + as_rank(0, 2, port)),
+        start([*arguments, "--sampling-temperature=-1", *as_rank(0, 2, port)]),
         start([*arguments, *as_rank(1, 2, port)]),
     ]
     faulty, other = wait(processes, seconds=200)
@@ -67,11 +67,14 @@ def test_an_error_in_one_is_not_hidden(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_who_is_not_found_is_told(data, tmp_path):
-    arguments = training(data, tmp_path, "--max-update=2")
-    nowhere = as_rank(1, 2, 1)
-    nowhere = [one.replace("localhost", "nowhere.invalid") for one in nowhere]
-    [ended] = wait([start([*arguments, *nowhere])], seconds=200)
-    assert ended.status == 1
-    assert "Traceback" not in ended.output
-    assert "process 1 of 2 hasn't found the others at tcp://nowhere.invalid:1: " in ended.output
+def test_a_backend_that_there_is_not_is_told(data, tmp_path):
+    """The one that fairseq has by default, which is for GPUs."""
+    port, arguments = free_port(), training(data, tmp_path, "--max-update=2")
+    of_gpus = [
+        [one.replace("backend=gloo", "backend=nccl") for one in as_rank(rank, 2, port)]
+        for rank in range(2)
+    ]
+    for rank, ended in enumerate(wait([start([*arguments, *own]) for own in of_gpus], 200)):
+        assert ended.status == 1
+        assert "Traceback" not in ended.output
+        assert f"process {rank} of 2 has no way to the others (--distributed-b" in ended.output

@@ -56,8 +56,9 @@ def test_a_checkpoint_without_room_ends_the_run_and_leaves_the_one_before(data, 
     for process in (first, *others):
         assert process.status == 1, process.output[-3000:]
         assert "Traceback" not in process.output
-    assert ".pt: not written, as the disk is full or a limit is reached: it needs " in (
-        first.output.splitlines()[-1]
+    assert (
+        ".pt: not written, as the disk is full or a limit is reached: it needs "
+        in (first.output.splitlines()[-1])
     )
     for process in others:
         assert "process 0 of 2 (counted from 0) has ended" in process.output.splitlines()[-1]

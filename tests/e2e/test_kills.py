@@ -1,5 +1,6 @@
 """Runs that are killed at random moments, and started again by the same command until they end."""
 
+import logging
 import os
 import random
 import re
@@ -13,8 +14,10 @@ from fairseq_gist.surgery.plan_buffer import plan_in_state
 from tests.e2e.conftest import assert_same_tensors
 from tests.e2e.ranks import as_rank, free_port, start, training, wait
 
+logger = logging.getLogger(__name__)
+
 KILLS = int(os.environ.get("KILLS", "3"))
-"""In each test. ``KILLS=30 pytest tests/e2e/test_kills.py`` is the long version."""
+"""In each test; ``KILLS=30 pytest tests/e2e/test_kills.py --log-cli-level=INFO`` says which."""
 
 OPTIONS = [
     "--max-update=14", "--differentiate-at=10", "--gradient-window=8", "--gradient-chunks=4",
@@ -74,7 +77,9 @@ def test_a_run_that_is_killed_ends_as_one_that_never_was(data, tmp_path, ranks):
     chance = random.Random(ranks)
     folder, was_killed, runs = tmp_path / "killed", 0, 0
     while was_killed < KILLS:
-        in_file = f"file:{chance.randint(1, int(events))}:{chance.choice([0, chance.random() / 200])}"
+        in_file = (
+            f"file:{chance.randint(1, int(events))}:{chance.choice([0, chance.random() / 200])}"
+        )
         at_time = f"seconds:{chance.uniform(0, float(seconds)):.3f}"
         moment, killed = chance.choice([in_file, at_time]), chance.randrange(ranks)
         if killed > 0:
@@ -83,7 +88,7 @@ def test_a_run_that_is_killed_ends_as_one_that_never_was(data, tmp_path, ranks):
         runs += 1
         is_over = all(one.status == 0 for one in ended)
         was_killed += ended[killed].status == -9
-        print(
+        logger.info(
             f"{moment} in process {killed}: statuses {[one.status for one in ended]}, "
             f"{sorted(path.name for path in folder.glob('*'))}"
         )
@@ -95,7 +100,7 @@ def test_a_run_that_is_killed_ends_as_one_that_never_was(data, tmp_path, ranks):
     ended = _run(ranks, data, folder)
     assert [one.status for one in ended] == [0] * ranks, ended[0].output[-3000:]
     _assert_same_end(folder, whole)
-    print(f"{was_killed} kills in {runs} runs: equal, difference 0.0")
+    logger.info(f"{was_killed} kills in {runs} runs: equal, difference 0.0")
 
 
 def _is_one_line(output):

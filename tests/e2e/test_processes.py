@@ -105,9 +105,7 @@ ABSENT = [  # a process has one language a batch; in an epoch all of them come
     ],
 )  # fmt: skip
 def test_several_processes_decide_and_train_like_one(data, tmp_path, count, backend, options):
-    one, several, outputs = _as_one_and_as_several(
-        count, data, tmp_path, options, backend=backend
-    )
+    one, several, outputs = _as_one_and_as_several(count, data, tmp_path, options, backend=backend)
     _assert_same_statistics(tmp_path)
     _assert_same_models(one, several)
     if options[:3] == HELD_OUT[:3]:  # each measures its part, once; the first shows how far
@@ -189,7 +187,9 @@ def test_processes_with_different_plans_end(differentiated, data, tmp_path, way)
     for one in wait(processes):
         assert one.status == 1
         assert "Traceback" not in one.output
-        assert "process 1 of 2 (counted from 0) has another sharing plan than process 0" in one.output
+        assert (
+            "process 1 of 2 (counted from 0) has another sharing plan than process 0" in one.output
+        )
 
 
 @pytest.mark.slow
