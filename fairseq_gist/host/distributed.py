@@ -64,8 +64,8 @@ def end_together() -> None:
             rank = distributed_init(cfg)
         except RuntimeError as error:  # of torch
             raise GistError(
-                f"process {options.distributed_rank} of {options.distributed_world_size} has no way "
-                f"to the others (--distributed-backend {options.distributed_backend}, at "
+                f"process {options.distributed_rank} of {options.distributed_world_size} has no "
+                f"way to the others (--distributed-backend {options.distributed_backend}, at "
                 f"{options.distributed_init_method}): {shortened(error, 300)}"
             ) from error
         finally:

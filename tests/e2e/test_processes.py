@@ -206,11 +206,3 @@ def test_torchrun_makes_one_run(data, tmp_path):
     assert ended.status == 0, ended.output[-3000:]
     assert ended.output.count("update 6: differentiated") == 1
     _assert_same_models(one, several)
-
-
-@pytest.mark.slow
-def test_more_processes_than_batches(data, tmp_path):
-    """One has nothing to do in every update."""
-    options = [*HELD_OUT, "--max-tokens=1000000", "--max-tokens-valid=1000000"]
-    one, several, _ = _as_one_and_as_several(2, data, tmp_path, options)
-    _assert_same_models(one, several)

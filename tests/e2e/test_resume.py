@@ -163,3 +163,11 @@ def test_where_no_other_checkpoint_is_whole_the_run_does_not_begin_anew(train, t
     with pytest.raises(SystemExit, match=r"mine.pt is damaged: it ends in the middle$"):
         train(tmp_path, "--max-update=2", asked)
     assert first.checkpoint.stat().st_size == 1000
+
+
+def test_a_run_that_has_ended_makes_no_further_update(train, tmp_path):
+    first = train(tmp_path, "--max-update=2")
+    before = first.checkpoint.read_bytes()
+    assert train(tmp_path, "--max-update=2").steps == []
+    assert first.checkpoint.read_bytes() == before
+    assert [step.update for step in train(tmp_path, "--max-update=3").steps] == [2]

@@ -398,3 +398,10 @@ def test_only_numbers_are_numbers(code):
     )
     with pytest.raises(pickle.UnpicklingError, match="is no kind of a number"):
         Unpickler(io.BytesIO(written)).load()
+
+
+def test_what_is_written_twice_has_the_same_bytes(tmp_path):
+    """Whatever the temporary file was called."""
+    for name in ("one.pt", "two.pt"):
+        write_checkpoint({"model": {"weight": torch.ones(3)}}, str(tmp_path / name))
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
