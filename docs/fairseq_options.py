@@ -95,10 +95,15 @@ SECTIONS: Dict[str, List[Row]] = {
     ],
     "Optimization": [
         _row(
-            "clip_norm, sentence_avg, update_freq, skip_remainder_batch, max_update, max_epoch",
+            "clip_norm, sentence_avg, update_freq, max_update, max_epoch",
             WORKS,
         ),
         _row("stop_time_hours", WORKS),
+        _row(
+            "skip_remainder_batch",
+            WORKS,
+            "in fairseq 0.12.3; 0.12.2 itself loses its place when it resumes in the middle of an epoch",
+        ),
         _row("debug_param_names", WORKS, "in fairseq 0.12.3 only"),
         _row("use_bmuf", REFUSED, "its own copies of the parameters can't be split"),
         _row(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fairseq
 import pytest
 import torch
 from fairseq.criterions import CRITERION_REGISTRY
@@ -112,8 +113,8 @@ TRIED = {
         "--required-batch-size-multiple=8",
         "--required-seq-len-multiple=2",
         "--data-buffer-size=2",
-        "--skip-remainder-batch",
     ],
+    "whole updates": ["--skip-remainder-batch"],
     "validation": [
         "--skip-invalid-size-inputs-valid-test",
         "--max-tokens-valid=500",
@@ -319,6 +320,8 @@ def test_some_that_work(run, tmp_path, name):
 @pytest.mark.filterwarnings("ignore:CUDA is not available or torch_xla:UserWarning")
 @pytest.mark.parametrize("name", [name for name in TRIED if name not in QUICK])
 def test_all_that_work(run, tmp_path, name):
+    if name == "whole updates" and fairseq.__version__ == "0.12.2":
+        pytest.skip("fairseq 0.12.2 itself loses its place in the epoch")
     if name in NO_HALF_ON_CPU:
         pytest.skip("torch 1.12 has no half-precision convolution on the CPU")
     _same_after_a_resume(run, tmp_path, *TRIED[name])
