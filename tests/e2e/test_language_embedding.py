@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from fairseq_gist.architectures import recognise
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.nn.language_embedding import LanguageEmbedding
@@ -97,7 +98,8 @@ def test_it_trains_alone_resumes_averages_and_translates(train, tmp_path, data, 
     vectors = {key: tensor for key, tensor in state.items() if ".language_embedding." in key}
     assert len(vectors) == 2 * LANGUAGES
     assert all(tensor.any() for tensor in vectors.values())
-    assert all(torch.equal(tensor, state[key]) for key, tensor in before.items())
+    own = filter(recognise(before).is_parameter, before)  # fairseq 0.12.2 has more than these
+    assert all(torch.equal(before[key], state[key]) for key in own)
     assert plan_in_state(state).is_default
     last = str(whole.checkpoint)
     assert gist(["average", last, last, "-o", str(tmp_path / "average.pt")]) == 0

@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 
+from fairseq_gist.architectures import recognise
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.nn.low_rank import Difference
 from fairseq_gist.policies import decide
@@ -163,7 +164,10 @@ def test_copies_alone_are_trained_resumed_averaged_and_exported(
     assert plan == SharingPlan.load(plan_file)
 
     first = torch.load(start, **WHOLE_FILE)["model"]
+    is_parameter = recognise(first).is_parameter  # fairseq 0.12.2 has more than these
     for key, tensor in first.items():
+        if not is_parameter(key):
+            continue
         unit, _, name = key.rpartition(".")
         own = state[f"{unit}.base.{name}" if unit in plan.low_rank else key]
         assert torch.equal(own, tensor), f"{key} is frozen and has changed"
