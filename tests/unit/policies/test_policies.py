@@ -57,13 +57,16 @@ def test_every_policy_is_found():
     gdps, lora = {"gdps", "gdps-random"}, {"lora", "lora-per-language"}
     heuristics = {n for n, policy in policies.items() if issubclass(policy, Heuristic)}
     assert len(heuristics) == 10
-    assert set(policies) == {*heuristics, "gradient", "bipartition", "random", *gdps, *lora}
+    gains = {"gain", "anti-gain"}
+    assert set(policies) == {
+        *heuristics, "gradient", "bipartition", "random", *gdps, *lora, *gains
+    }  # fmt: skip
     assert all(policy.name == name and policy.summary for name, policy in policies.items())
     reading = {name for name, policy in policies.items() if policy.needs_statistics}
-    assert reading == {"gradient", "bipartition", *gdps}
+    assert reading == {"gradient", "bipartition", *gdps, *gains}
     assert {n for n, policy in policies.items() if policy.needs_neurons} == gdps
     goes_on = {name for name, policy in policies.items() if policy.goes_on}
-    assert goes_on == {"gradient", "bipartition", "random", "shared"}
+    assert goes_on == {"gradient", "bipartition", "random", "shared", *gains}
     assert {n for n, policy in policies.items() if not policy.splits} == {"shared"}
 
 
@@ -72,9 +75,10 @@ def test_an_option_has_one_name_and_its_default_stands_once():
     assert options["linkage"].defaults == {"gradient": "single"}
     assert options["plan_seed"].defaults == {"gdps-random": 1, "random": 1}
     budget = options["size_budget"]
-    assert budget.defaults == {"bipartition": None, "gradient": "2.0", "random": "2.0"}
+    filling = ("gain", "anti-gain", "gradient", "random")
+    assert budget.defaults == {"bipartition": None, **dict.fromkeys(filling, "2.0")}
     assert budget.default is None
-    assert "default: none, for bipartition; 2.0, for gradient, random" in budget.help
+    assert f"default: none, for bipartition; 2.0, for {', '.join(filling)}" in budget.help
     assert all(option.kind in (str, int, float) for option in options.values())
 
 
@@ -197,7 +201,7 @@ def test_options_of_other_policies_are_refused():
 def test_units_and_languages_of_others_are_refused(statistics):
     with pytest.raises(StatisticsError, match="are for languages de, .*the model for de, xx"):
         decided("gradient", languages=["xx", "de"], statistics=statistics)
-    with pytest.raises(StatisticsError, match=r"for other units: 'encoder.*' .* 79 from"):
+    with pytest.raises(StatisticsError, match=r"for other units: 'encoder.*' .* 79 units"):
         decided("gradient", statistics=statistics, size_budget="2.0", units="encoder.*")
     with pytest.raises(OptionError, match=r"--units: 'nothing' matches none of the 82 units, whi"):
         decided("random", size_budget="2.0", units="nothing")
