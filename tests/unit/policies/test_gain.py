@@ -51,7 +51,7 @@ def test_gain_is_what_it_is_defined_to_be_and_joins_cost_what_they_take(seed):
     assert gain == pytest.approx(direct_gain(vectors, [[one] for one in order]))
     for merge in _merges(products, (list(range(len(order))),), 1):
         joined = [g for g in groups if merge.one in g or merge.other in g]
-        groups = [g for g in groups if g not in joined] + [sum(joined, [])]
+        groups = [g for g in groups if g not in joined] + [[*joined[0], *joined[1]]]
         after = gain_of(products, groups)
         assert after == pytest.approx(
             direct_gain(vectors, [[order[i] for i in group] for group in groups]), abs=1e-9
@@ -76,7 +76,7 @@ def test_each_merge_is_the_cheapest_there_is(seed):
         )
         assert merge.cost == pytest.approx(least, abs=1e-9)
         joined = [g for g in groups if merge.one in g or merge.other in g]
-        groups = [g for g in groups if g not in joined] + [sum(joined, [])]
+        groups = [g for g in groups if g not in joined] + [[*joined[0], *joined[1]]]
 
 
 @pytest.mark.parametrize(("chunks", "noise"), [(1, 0.0), (2, 0.0), (8, 0.03)])
