@@ -118,7 +118,7 @@ def test_a_plan_by_name_from_the_start(train, tmp_path, start):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--differentiate-by=best"], "--differentiate-by: expected one of bipartition, gdps"),
+        (["--differentiate-by=best"], "--differentiate-by: expected one of bipartition, gain"),
         (["--linkage=ward"], "--linkage: expected one of single, average, complete, found 'ward'"),
         (["--bipartition-splits=0"], "--bipartition-splits: expected 1 or more, found 0"),
         (["--bipartition-threshold=3"], "--bipartition-threshold: expected a distance from 0"),
