@@ -9,7 +9,7 @@ from fairseq_gist.errors import DataError
 from fairseq_gist.experiments.experiment import Experiment, StepTemplate, System
 from fairseq_gist.experiments.templates import Scope, combinations
 
-__all__ = ["Matrix", "Run", "Step"]
+__all__ = ["Matrix", "Run", "Step", "run_scope"]
 
 _FOR_ALL = "_all"  # no system's name begins like that
 
@@ -93,7 +93,7 @@ class Matrix:
 
     def scope_of(self, run: Run) -> Scope:
         """Return the scope of a run's texts."""
-        return _run_scope(self.experiment, self.experiment.system(run.system), run)
+        return run_scope(self.experiment, self.experiment.system(run.system), run)
 
     def result_of(self, run: Run) -> str:
         """Return the path of a run's scores."""
@@ -154,7 +154,7 @@ class Matrix:
                     yield from _steps(template, own, _seed_folder(seed), None)
         for run in self.runs:
             system = experiment.system(run.system)
-            own = _run_scope(experiment, system, run)
+            own = run_scope(experiment, system, run)
             for name in system.steps:
                 if experiment.steps[name].per == "run":
                     yield from _steps(experiment.steps[name], own, run.key, run)
@@ -164,7 +164,8 @@ def _seed_folder(seed: int) -> str:
     return f"_seed-{seed}"
 
 
-def _run_scope(experiment: Experiment, system: System, run: Run) -> Scope:
+def run_scope(experiment: Experiment, system: System, run: Run) -> Scope:
+    """Return the scope of a run's texts."""
     values = {**system.values, **system.items, "system": system.name, "seed": run.seed}
     return experiment.scope.child(str(run), values, system.options)
 

@@ -9,7 +9,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 from fairseq_gist.errors import DataError
 from fairseq_gist.experiments.experiment import Experiment, System
 from fairseq_gist.experiments.records import json_value
-from fairseq_gist.experiments.steps import Matrix, Run
+from fairseq_gist.experiments.steps import Run, run_scope
 from fairseq_gist.experiments.templates import combinations
 
 __all__ = ["Chosen", "Tuned", "tuned"]
@@ -62,7 +62,7 @@ def tuned(experiment: Experiment) -> Tuned:
             continue
         trials = _trials(experiment, system)
         systems += trials
-        own = _choose(replace(experiment, systems=tuple(trials)), system, trials)
+        own = _choose(experiment, system, trials)
         if own is None:
             undecided.append(system.name)
             systems.append(replace(system, waits=True))
@@ -92,9 +92,8 @@ def _trials(experiment: Experiment, system: System) -> List[System]:
 
 def _choose(experiment: Experiment, system: System, trials: List[System]) -> Optional[Chosen]:
     figures: Dict[str, float] = {}
-    matrix = Matrix(experiment)
     for trial in trials:
-        scope = matrix.scope_of(Run(trial.name, experiment.seeds[0]))
+        scope = run_scope(experiment, trial, Run(trial.name, experiment.seeds[0]))
         path = Path(scope.text(experiment.tuning.file))
         if not path.is_file():
             return None

@@ -6,18 +6,19 @@ import logging
 from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 from fairseq_gist.errors import OptionError
-from fairseq_gist.policies.copies import CopyKind
+from fairseq_gist.policies.base import Policy
+from fairseq_gist.policies.copies import CopyKind, kind_of_copies
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.budget import parse_budget
 
 __all__ = [
+    "FillsBudget",
     "Join",
     "agglomerate",
     "check_room",
     "indices_so_far",
     "room_for_all",
     "size_so_far",
-    "warn_of_room",
 ]
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,20 @@ class Join(NamedTuple):
     unit: str
     one: str
     other: str
+
+
+class FillsBudget(Policy):
+    """A policy that shares until a model fits its budget, made of copies of either kind."""
+
+    def check(self, situation: Situation) -> None:
+        """Say where the budget leaves nothing to decide.
+
+        Raises:
+            OptionError: where no unit can have copies of the kind.
+        """
+        copies = kind_of_copies(situation, self.options)
+        units = copies.splittable(situation.chosen())
+        _warn_of_room(situation, units, self.options.size_budget, copies)
 
 
 def agglomerate(
@@ -83,7 +98,9 @@ def room_for_all(situation: Situation, units: Sequence[str], budget: str, copies
     return _size_apart(situation, units, copies) <= limit
 
 
-def warn_of_room(situation: Situation, units: Sequence[str], budget: str, copies: CopyKind) -> None:
+def _warn_of_room(
+    situation: Situation, units: Sequence[str], budget: str, copies: CopyKind
+) -> None:
     """Say where a budget is so large that nothing is decided within it."""
     if not room_for_all(situation, units, budget, copies):
         return

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.agglomeration import (
+    FillsBudget,
     Join,
     agglomerate,
     indices_so_far,
     room_for_all,
-    warn_of_room,
 )
-from fairseq_gist.policies.base import Policy, SizeBudget
+from fairseq_gist.policies.base import SizeBudget
 from fairseq_gist.policies.copies import CopyKind, KindOfCopies, kind_of_copies
 from fairseq_gist.policies.similarity import is_debiased, trusted_products
 from fairseq_gist.policies.situation import Situation
@@ -49,7 +49,7 @@ class _Merge(NamedTuple):
     other: int
 
 
-class Gain(Policy):
+class Gain(FillsBudget):
     """Share where a split gains least for its parameters.
 
     Inner products are debiased where every language has two chunks or more; a distance that is then
@@ -68,16 +68,6 @@ class Gain(Policy):
     @dataclass(frozen=True)
     class Options(KindOfCopies, SizeBudget):
         """How large the model may become, and of what copies."""
-
-    def check(self, situation: Situation) -> None:
-        """Say where the budget leaves nothing to decide.
-
-        Raises:
-            OptionError: where no unit can have copies of the kind.
-        """
-        copies = kind_of_copies(situation, self.options)
-        units = copies.splittable(situation.chosen())
-        warn_of_room(situation, units, self.options.size_budget, copies)
 
     def decide(self, situation: Situation) -> SharingPlan:
         """Return the plan that keeps most of the gain within the budget.

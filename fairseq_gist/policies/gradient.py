@@ -20,13 +20,13 @@ import numpy as np
 
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.agglomeration import (
+    FillsBudget,
     Join,
     agglomerate,
     indices_so_far,
     room_for_all,
-    warn_of_room,
 )
-from fairseq_gist.policies.base import Policy, SizeBudget, option
+from fairseq_gist.policies.base import SizeBudget, option
 from fairseq_gist.policies.copies import KindOfCopies, kind_of_copies
 from fairseq_gist.policies.dendrogram import LINKAGES, merges
 from fairseq_gist.policies.similarity import is_debiased, trusted_cosines
@@ -36,7 +36,7 @@ from fairseq_gist.sharing.plan import SharingPlan
 __all__ = ["Gradient"]
 
 
-class Gradient(Policy):
+class Gradient(FillsBudget):
     """Share where gradients agree most, within the budget.
 
     Cosines are debiased where every language has two chunks or more. A pair whose cosine is not
@@ -59,16 +59,6 @@ class Gradient(Policy):
             "least similar ('complete') or all pairs on average ('average')",
             choices=LINKAGES,
         )
-
-    def check(self, situation: Situation) -> None:
-        """Say where the budget leaves nothing to decide.
-
-        Raises:
-            OptionError: where no unit can have copies of the kind.
-        """
-        copies = kind_of_copies(situation, self.options)
-        units = copies.splittable(situation.chosen())
-        warn_of_room(situation, units, self.options.size_budget, copies)
 
     def decide(self, situation: Situation) -> SharingPlan:
         """Return the plan that shares where gradients agree most and fits the budget.

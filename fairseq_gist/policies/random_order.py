@@ -16,13 +16,13 @@ from typing import List, Sequence, Tuple
 import numpy as np
 
 from fairseq_gist.policies.agglomeration import (
+    FillsBudget,
     Join,
     agglomerate,
     indices_so_far,
     room_for_all,
-    warn_of_room,
 )
-from fairseq_gist.policies.base import PlanSeed, Policy, SizeBudget
+from fairseq_gist.policies.base import PlanSeed, SizeBudget
 from fairseq_gist.policies.copies import KindOfCopies, kind_of_copies
 from fairseq_gist.policies.dendrogram import merges
 from fairseq_gist.policies.situation import Situation
@@ -31,7 +31,7 @@ from fairseq_gist.sharing.plan import SharingPlan
 __all__ = ["RandomOrder"]
 
 
-class RandomOrder(Policy):
+class RandomOrder(FillsBudget):
     """Join pairs of languages in a random order until the model fits the budget."""
 
     name = "random"
@@ -41,16 +41,6 @@ class RandomOrder(Policy):
     @dataclass(frozen=True)
     class Options(KindOfCopies, PlanSeed, SizeBudget):
         """How large the model may become, of what copies, and the seed of the order."""
-
-    def check(self, situation: Situation) -> None:
-        """Say where the budget leaves nothing to decide.
-
-        Raises:
-            OptionError: where no unit can have copies of the kind.
-        """
-        copies = kind_of_copies(situation, self.options)
-        units = copies.splittable(situation.chosen())
-        warn_of_room(situation, units, self.options.size_budget, copies)
 
     def decide(self, situation: Situation) -> SharingPlan:
         """Return the plan that joins pairs of languages in a random order and fits the budget.

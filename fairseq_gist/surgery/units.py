@@ -20,6 +20,7 @@ __all__ = [
     "count_trained",
     "find_units",
     "module_at",
+    "module_if_there",
     "no_units",
     "replace_module",
     "select_units",
@@ -56,6 +57,14 @@ def module_at(model: nn.Module, path: str) -> nn.Module:
     for name in path.split("."):
         model = getattr(model, name)
     return model
+
+
+def module_if_there(model: nn.Module, path: str) -> Optional[nn.Module]:
+    """Return the submodule at ``path``, None where there is none."""
+    try:
+        return module_at(model, path)
+    except AttributeError:
+        return None
 
 
 def replace_module(model: nn.Module, path: str, module: nn.Module) -> None:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, ClassVar, Dict, List, MutableMapping, Optional, Set, Tuple
+from typing import (
+    Any,
+    Callable,
+    ClassVar,
+    Dict,
+    List,
+    Mapping,
+    MutableMapping,
+    Optional,
+    Set,
+    Tuple,
+)
 
 from torch import Tensor, nn
 
@@ -11,7 +22,7 @@ from fairseq_gist.sharing.plan import Partition, SharingPlan
 from fairseq_gist.surgery.units import Unit
 from fairseq_gist.surgery.workbench import Workbench
 
-__all__ = ["Change", "Operation"]
+__all__ = ["Change", "Operation", "entries_at"]
 
 
 class Change:
@@ -94,3 +105,13 @@ class Operation:
     def extract(self, state: MutableMapping[str, Tensor], language: str) -> None:
         """Put into a state dict, in the place of what the groups have, what one language has."""
         raise NotImplementedError
+
+
+def entries_at(state: Mapping[str, Tensor], path: str) -> Dict[str, Tensor]:
+    """Return what a state dict has of the very module at ``path``."""
+    start = f"{path}."
+    return {
+        key[len(start) :]: tensor
+        for key, tensor in state.items()
+        if key.startswith(start) and "." not in key[len(start) :]
+    }

@@ -18,8 +18,8 @@ from fairseq_gist.nn.divided import DividedInput, DividedOutput
 from fairseq_gist.nn.leaves import Leaf, leaf_of
 from fairseq_gist.sharing.division import OWN, SHARED, Division
 from fairseq_gist.surgery.lineage import Lineage
-from fairseq_gist.surgery.operations.base import Change, Operation
-from fairseq_gist.surgery.units import Unit, module_at
+from fairseq_gist.surgery.operations.base import Change, Operation, entries_at
+from fairseq_gist.surgery.units import Unit, module_at, module_if_there
 from fairseq_gist.surgery.workbench import Workbench
 
 __all__ = ["OPERATION", "Divide", "divisible_blocks"]
@@ -82,7 +82,7 @@ class Divide(Operation):
         for path, is_first in self._projections:
             width = _neurons(model, path, is_first)
             if width is None:
-                module = _module(model, path)
+                module = module_if_there(model, path)
                 found = "nothing" if module is None else type(module).__name__
                 raise PlanError(
                     f"the plan divides the neurons of '{first}': expected a plain projection at "
@@ -126,7 +126,7 @@ class Divide(Operation):
     def expand(self, state: MutableMapping[str, Tensor], model: nn.Module) -> None:
         """Divide the entries of both projections; those that ``state`` lacks are left out."""
         for path, is_first in self._projections:
-            for cut in _cuts(_entries(state, path), self.division, is_first):
+            for cut in _cuts(entries_at(state, path), self.division, is_first):
                 tensor = state.pop(f"{path}.{cut.name}")
                 for part, positions in cut.positions.items():
                     state[f"{path}.{part}.{cut.name}"] = _take(tensor, cut, positions)
@@ -136,7 +136,7 @@ class Divide(Operation):
         order = torch.tensor(self.division.shared + self.division.own)
         for path, is_first in self._projections:
             dim = _dim(is_first)
-            pieces = {part: _entries(state, f"{path}.{part}") for part in (SHARED, OWN)}
+            pieces = {part: entries_at(state, f"{path}.{part}") for part in (SHARED, OWN)}
             self._check_pieces(path, pieces, dim)
             for part, entries in pieces.items():
                 for name in entries:
@@ -188,32 +188,15 @@ def divisible_blocks(model: nn.Module, units: Iterable[str]) -> Dict[str, Tuple[
 
 def _neurons(model: nn.Module, path: str, is_first: bool) -> Optional[int]:
     """Return how many neurons the module at ``path`` makes, if it is the first, or reads."""
-    module = _module(model, path)
+    module = module_if_there(model, path)
     leaf = None if module is None else leaf_of(module)
     if module is None or leaf is None:
         return None
     return leaf.neurons_made(module) if is_first else leaf.neurons_read(module)
 
 
-def _module(model: nn.Module, path: str) -> Optional[nn.Module]:
-    try:
-        return module_at(model, path)
-    except AttributeError:
-        return None
-
-
 def _parameters(module: nn.Module) -> Dict[str, Tensor]:
     return dict(module.named_parameters(recurse=False))
-
-
-def _entries(state: Mapping[str, Tensor], path: str) -> Dict[str, Tensor]:
-    """Return what a state dict has of the very module at ``path``."""
-    start = f"{path}."
-    return {
-        key[len(start) :]: tensor
-        for key, tensor in state.items()
-        if key.startswith(start) and "." not in key[len(start) :]
-    }
 
 
 def _dim(is_first: bool) -> int:

@@ -13,9 +13,9 @@ from fairseq_gist.errors import CheckpointError, PlanError
 from fairseq_gist.nn.adapters import is_in_adapter
 from fairseq_gist.nn.leaves import leaf_of
 from fairseq_gist.nn.low_rank import WithDifference, new_difference
-from fairseq_gist.sharing.low_rank import BASE, DIFFERENCE, Projection, low_rank_units
-from fairseq_gist.surgery.operations.base import Change, Operation
-from fairseq_gist.surgery.units import Unit, module_at
+from fairseq_gist.sharing.low_rank import Projection, low_rank_units
+from fairseq_gist.surgery.operations.base import Change, Operation, entries_at
+from fairseq_gist.surgery.units import Unit, module_at, module_if_there
 from fairseq_gist.surgery.workbench import Workbench
 
 __all__ = ["OPERATION", "AddDifference", "projection_of"]
@@ -58,7 +58,7 @@ class AddDifference(Operation):
                 f"the plan has low-rank differences to '{self.unit}', whose weight is tied to "
                 f"'{self.paths[1]}': these can't have any"
             )
-        module = _module(model, self.unit)
+        module = module_if_there(model, self.unit)
         own = None if module is None else projection_of(module)
         if own is None:
             found = "nothing" if module is None else type(module).__name__
@@ -97,25 +97,23 @@ class AddDifference(Operation):
 
     def expand(self, state: MutableMapping[str, Tensor], model: nn.Module) -> None:
         """Move the projection's entries, and add a difference that is none."""
-        start = f"{self.unit}."
-        own = [key for key in state if key.startswith(start) and "." not in key[len(start) :]]
-        if f"{start}weight" not in own:
+        own = entries_at(state, self.unit)
+        if "weight" not in own:
             raise CheckpointError(
                 f"the checkpoint has no weight of '{self.unit}', to which the plan has differences"
             )
-        difference = new_difference(state[f"{start}weight"], self.rank, self.unit)
-        for key in own:
-            state[f"{start}{BASE}.{key[len(start) :]}"] = state.pop(key)
-        for name, parameter in difference.named_parameters():
-            state[f"{start}{DIFFERENCE}.{name}"] = parameter.detach()
+        base, difference = low_rank_units(self.unit)
+        for name in own:
+            state[f"{base}.{name}"] = state.pop(f"{self.unit}.{name}")
+        new = new_difference(own["weight"], self.rank, self.unit)
+        for name, parameter in new.named_parameters():
+            state[f"{difference}.{name}"] = parameter.detach()
 
     def extract(self, state: MutableMapping[str, Tensor], language: str) -> None:
         """Add the difference to the projection's weight."""
-        start = f"{self.unit}.{BASE}."
-        pair = [state.pop(f"{self.unit}.{DIFFERENCE}.{name}", None) for name in ("down", "up")]
-        own = [key for key in state if key.startswith(start)]
-        weight = state.get(f"{start}weight")
-        down, up = pair
+        base, difference = low_rank_units(self.unit)
+        own, pair = entries_at(state, base), entries_at(state, difference)
+        weight, down, up = own.get("weight"), pair.get("down"), pair.get("up")
         if down is None or up is None or weight is None:
             raise CheckpointError(
                 f"the checkpoint's plan has low-rank differences to '{self.unit}', and of weight, "
@@ -126,8 +124,10 @@ class AddDifference(Operation):
                 f"the checkpoint's plan has differences of rank {self.rank} to '{self.unit}', and "
                 f"these are of {tuple(up.shape)} times {tuple(down.shape)}: it is damaged"
             )
-        for key in own:
-            state[f"{self.unit}.{key[len(start) :]}"] = state.pop(key)
+        for name in pair:
+            del state[f"{difference}.{name}"]
+        for name in own:
+            state[f"{self.unit}.{name}"] = state.pop(f"{base}.{name}")
         merged = weight.float() + up.float() @ down.float()
         state[f"{self.unit}.weight"] = merged.to(weight.dtype)
 
@@ -139,10 +139,3 @@ def projection_of(module: nn.Module) -> Optional[Projection]:
     """Return the widths of a module to which differences can be added, None for others."""
     leaf = leaf_of(module)
     return None if leaf is None else leaf.projection(module)
-
-
-def _module(model: nn.Module, path: str) -> Optional[nn.Module]:
-    try:
-        return module_at(model, path)
-    except AttributeError:
-        return None
