@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Iterator, NoReturn, Tuple
 
 from fairseq_gist.errors import OptionError
 from fairseq_gist.files import read_json
-from fairseq_gist.host.packages import require_transformers
+from fairseq_gist.host.transformers import require_transformers
 
 __all__ = ["PretrainedFolder"]
 

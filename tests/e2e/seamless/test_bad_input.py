@@ -154,7 +154,7 @@ def test_a_broken_torchaudio_is_recognised(tmp_path):
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: torchaudio\nVersion: 2.0\n")
     program = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from fairseq_gist.host.packages import require_transformers\n"
+        "from fairseq_gist.host.transformers import require_transformers\n"
         "require_transformers('SeamlessM4T', 'SeamlessM4TForSpeechToText', 'seamless')\n"
     )
     command = [sys.executable, "-W", "ignore", "-c", program]
