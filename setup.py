@@ -77,6 +77,9 @@ setup(
         ],
         # The same for Whisper, whose tokenizers are no SentencePiece models.
         "whisper": [f"transformers>=5.24,<6; {MODERN}"],
+        # COMET's model is read from its checkpoint: unbabel-comet asks for numpy < 2 and more that
+        # doesn't go together with what the others need, see docs/dependencies.md.
+        "comet": [f"transformers>=5.24,<6; {MODERN}"],
         "corpora": ["num2words", "espeakng-loader", "G722", "zstandard"],
         "report": ["matplotlib", "Jinja2"],
         "language-id": ["py3langid"],
