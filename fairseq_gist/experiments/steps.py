@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from fairseq_gist.errors import DataError
@@ -83,9 +83,12 @@ class Matrix:
         self._by_folder: Dict[str, List[Step]] = {}
         self._logs: Dict[str, int] = {}
         for step in self._all_steps():
+            known = self._known(step)
+            self._by_folder.setdefault(step.folder, []).append(known or step)
+            if known:
+                continue
             self.steps[step.key] = step
             self._logs[step.log] = self._logs.get(step.log, 0) + 1
-            self._by_folder.setdefault(step.folder, []).append(step)
             for path in step.makes:
                 other = self._producers.setdefault(path, step)
                 if other is not step:
@@ -142,6 +145,16 @@ class Matrix:
             self._visit(producer, found, (*trail, step.key))
         found[step.key] = step
 
+    def _known(self, step: Step) -> Optional[Step]:
+        """Return the step of another run that does the same to make the same files.
+
+        A system does so with the settings that one of its trials has.
+        """
+        other = self._producers.get(step.makes[0]) if step.makes else None
+        if other and replace(other, key=step.key, run=step.run, log=step.log) == step:
+            return other
+        return None
+
     def _all_steps(self) -> Iterable[Step]:
         experiment, scope = self.experiment, self.experiment.scope
         templates = experiment.steps.values()
@@ -166,7 +179,13 @@ def _seed_folder(seed: int) -> str:
 
 def run_scope(experiment: Experiment, system: System, run: Run) -> Scope:
     """Return the scope of a run's texts."""
-    values = {**system.values, **system.items, "system": system.name, "seed": run.seed}
+    values = {
+        **system.values,
+        **system.items,
+        "system": system.name,
+        "whose": system.trial_of or system.name,
+        "seed": run.seed,
+    }
     return experiment.scope.child(str(run), values, system.options)
 
 

@@ -54,6 +54,19 @@ def test_trials_come_first_and_the_best_is_taken_for_every_seed(toy):
     assert toy.do() == []
 
 
+def test_what_a_trial_has_made_is_not_made_again(tmp_path):
+    text = TUNED.replace("{out}/{system}-{seed}", "{out}/{whose}-{rate}-{seed}")
+    text = text.replace("{out}/base-{seed}/model", "{out}/base-0.5-{seed}/model")
+    toy = Toy(tmp_path, text.replace("--width {width}", "--width {width} --rate {rate}"))
+    done = toy.do()
+    assert [step for step in done if step.startswith("wide, ")] == [
+        "wide, seed 1: score", "wide, seed 2: train", "wide, seed 2: score",
+    ]  # fmt: skip
+    assert (toy.out / "wide-2-1" / "model").read_text().count("--width") == 1
+    assert records(toy)["wide", 1]["figures"]["width"] == 7
+    assert toy.do() == []
+
+
 def test_what_is_at_an_end_of_the_grid_is_told(toy):
     toy.do("width=1", "rates=3,4,5")
     line = next(line for line in toy.said if line.startswith("chosen by trials"))
