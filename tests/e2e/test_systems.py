@@ -36,6 +36,7 @@ SYSTEMS = {
     "bilingual": [],
     **{name: _by(name) for name in HEURISTICS if name != "shared"},
     "shared": _by("shared", *HELD_OUT),
+    "families": _by("families", "--language-groups=de,es+fr"),
     "random": _by("random", BUDGET, "--plan-seed=3"),
     **{
         f"gradient {linkage}": _by("gradient", BUDGET, f"--linkage={linkage}", *HELD_OUT)
@@ -118,7 +119,7 @@ def test_a_plan_by_name_from_the_start(train, tmp_path, start):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--differentiate-by=best"], "--differentiate-by: expected one of bipartition, gain"),
+        (["--differentiate-by=best"], "--differentiate-by: expected one of bipartition, families"),
         (["--linkage=ward"], "--linkage: expected one of single, average, complete, found 'ward'"),
         (["--bipartition-splits=0"], "--bipartition-splits: expected 1 or more, found 0"),
         (["--bipartition-threshold=3"], "--bipartition-threshold: expected a distance from 0"),

@@ -59,7 +59,7 @@ def test_every_policy_is_found():
     assert len(heuristics) == 10
     gains = {"gain", "anti-gain"}
     assert set(policies) == {
-        *heuristics, "gradient", "bipartition", "random", *gdps, *lora, *gains
+        *heuristics, "gradient", "bipartition", "random", "families", *gdps, *lora, *gains
     }  # fmt: skip
     assert all(policy.name == name and policy.summary for name, policy in policies.items())
     reading = {name for name, policy in policies.items() if policy.needs_statistics}
