@@ -12,15 +12,17 @@ __all__ = ["CORPUS", "Cldr"]
 
 
 class Cldr(Corpus):
-    """English and eight languages, in either direction."""
+    """English and up to sixteen languages, in either direction."""
 
     name = "cldr"
-    summary = "phrases of the Unicode CLDR in nine languages, spoken by eSpeak NG"
+    summary = "phrases of the Unicode CLDR in nine languages or more, spoken by eSpeak NG"
     Options = CldrOptions
     example = """\
 example:
   fairseq-gist corpus cldr runs/cldr --size small
   fairseq-gist prepare runs/cldr --vocab-size 600
+
+  fairseq-gist corpus cldr runs/slavic --languages cs,pl,ru,sk,uk --sizes sk=150,uk=150
 
   fairseq-gist corpus cldr runs/into-english --direction many-to-one --sizes ro=300,ru=150
   fairseq-gist prepare runs/into-english --target en --vocab-size 300
@@ -42,14 +44,12 @@ needs: pip install "fairseq-gist[corpora]"
             "voice(s)"
             for split, found in record["splits"].items()
         ]
-        if "sources" not in record:
-            return [*lines, f"text and speech in {len(record['targets'])} languages"]
-        counts = record["splits"]["train"]["utterances_in"]
-        spoken = ", ".join(f"{language} {count}" for language, count in counts.items())
-        return [
-            *lines,
-            f"speech in {len(counts)} languages, of training {spoken} utterances",
-        ]
+        counts = record["splits"]["train"].get("utterances_in", {})
+        each = ", ".join(f"{language} {count}" for language, count in counts.items())
+        share = f", of training {each} utterances" if each else ""
+        if "sources" in record:
+            return [*lines, f"speech in {len(record['sources'])} languages{share}"]
+        return [*lines, f"text and speech in {len(record['targets'])} languages{share}"]
 
 
 CORPUS = Cldr()

@@ -1,6 +1,6 @@
 """The corpus "cldr": phrases of the Unicode CLDR, spoken by eSpeak NG, in the MuST-C layout.
 
-English is spoken and translated into eight languages, or these are spoken and translated into
+English is spoken and translated into other languages, or these are spoken and translated into
 English. Splits are made by phrase and by voice: what is heard in dev and test was never heard in
 training, and neither was who says it. The same seed gives the same bytes, whatever the number
 of workers: each talk is spoken in a process of its own. A build that was interrupted goes on
@@ -13,7 +13,7 @@ import dataclasses
 import logging
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
@@ -22,7 +22,7 @@ from fairseq_gist.corpora.audio import link_audio
 from fairseq_gist.corpora.base import making
 from fairseq_gist.corpora.cldr import speech
 from fairseq_gist.corpora.cldr.casting import english_talks, talks_in
-from fairseq_gist.corpora.cldr.options import CldrOptions, Size
+from fairseq_gist.corpora.cldr.options import UNSAID, CldrOptions
 from fairseq_gist.corpora.cldr.phrases import Phrase, choose
 from fairseq_gist.corpora.cldr.talks import SpokenTalk, speak_all
 from fairseq_gist.errors import DataError
@@ -33,6 +33,15 @@ from fairseq_gist.preparing.making import Making
 __all__ = ["build"]
 
 logger = logging.getLogger(__name__)
+
+Times = Dict[str, List[Tuple[float, float]]]
+"""Name of a talk -> offset and duration of its utterances, in seconds."""
+
+Utterance = Tuple[Phrase, Tuple[float, float]]
+"""A phrase, and its offset and duration in its talk."""
+
+Own = List[Tuple[SpokenTalk, List[Utterance]]]
+"""The talks that a language has something of, and what."""
 
 
 def build(out: Path, options: CldrOptions, workers: int) -> Dict[str, Any]:
@@ -54,23 +63,29 @@ def build(out: Path, options: CldrOptions, workers: int) -> Dict[str, Any]:
         logger.info("%s: already there, nothing to do", out)
         return finished
     plan, chosen = options.plan, options.chosen()
-    phrases = _split(plan, options.seed)
+    phrases = _split(options)
     layout = MustC(out, target="en" if options.is_many_to_one else None)
     if layout.is_many_to_one:
-        most = {language: options.sizes.get(language, plan.train) for language in chosen}
         talks = [
-            talk for one in chosen for talk in talks_in(one, phrases, plan, options.seed, most[one])
+            talk
+            for one in chosen
+            for talk in talks_in(one, phrases, plan, options.seed, options.phrases_in(one))
         ]
     else:
+        most = max(map(options.phrases_in, chosen))
+        phrases["train"] = phrases["train"][:most]
         talks = english_talks(phrases, plan, options.seed)
     libraries = {name: metadata.version(name) for name in ("babel", "num2words")}
     libraries["eSpeak NG"] = speech.version()
+    before = make.unfinished()
+    if before is not None:
+        make.check_same({**UNSAID, **before}, {**UNSAID, **options.plain()})
     make.begin({**options.plain(), "libraries": libraries, "fairseq_gist": __version__})
     times = speak_all(talks, make.work, workers)
+    own = {one: _own(talks, times, one, phrases["train"], options) for one in chosen}
     for language in tqdm(chosen, desc="writing languages", unit="language", disable=None):
-        own = [talk for talk in talks if talk.language in ("en", language)]
-        _write_language(layout, language, own, times, make.work)
-    record = _record(options, libraries, talks, times)
+        _write_language(layout, language, own[language], make.work)
+    record = _record(options, libraries, talks, times, own)
     make.finish(record)
     return record
 
@@ -79,7 +94,7 @@ def _finished(make: Making, options: CldrOptions) -> Optional[Dict[str, Any]]:
     """What a finished corpus of these options says, or None where there is one to make."""
     found = make.record({"splits": dict, "libraries": dict})
     if found is not None:
-        make.check_same(found, options.plain())
+        make.check_same({**UNSAID, **found}, {**UNSAID, **options.plain()})
         make.sweep()
         return found
     out = make.folder
@@ -88,9 +103,11 @@ def _finished(make: Making, options: CldrOptions) -> Optional[Dict[str, Any]]:
     return None
 
 
-def _split(plan: Size, seed: int) -> Dict[str, List[Phrase]]:
+def _split(options: CldrOptions) -> Dict[str, List[Phrase]]:
     """Phrases of every split; no English phrase is in two of them."""
-    phrases = choose(plan.train + plan.dev + plan.test, seed, plan.names)
+    plan = options.plan
+    count = plan.train + plan.dev + plan.test
+    phrases = choose(count, options.seed, plan.names, options.translated())
     return {
         "tst-COMMON": phrases[: plan.test],
         "dev": phrases[plan.test : plan.test + plan.dev],
@@ -98,18 +115,38 @@ def _split(plan: Size, seed: int) -> Dict[str, List[Phrase]]:
     }
 
 
-def _write_language(
-    layout: MustC,
-    language: str,
+def _own(
     talks: Sequence[SpokenTalk],
-    times: Dict[str, List[Tuple[float, float]]],
-    work: Path,
-) -> None:
-    segments: Dict[str, List[Segment]] = {}
+    times: Times,
+    language: str,
+    train: Sequence[Phrase],
+    options: CldrOptions,
+) -> Own:
+    """What a language has of the talks: of those in English, its first phrases of training.
+
+    Talks of which it has nothing are left out.
+    """
+    most = None if options.is_many_to_one else options.phrases_in(language)
+    taught = {phrase.english for phrase in train[:most]}
+    found = []
     for talk in talks:
+        if talk.language in ("en", language):
+            utterances = [
+                (phrase, time)
+                for phrase, time in zip(talk.phrases, times[talk.name])
+                if talk.split != "train" or phrase.english in taught
+            ]
+            if utterances:
+                found.append((talk, utterances))
+    return found
+
+
+def _write_language(layout: MustC, language: str, talks: Own, work: Path) -> None:
+    segments: Dict[str, List[Segment]] = {}
+    for talk, utterances in talks:
         link_audio(work / talk.wav, layout.wav(language, talk.split, talk.wav))
         rows = segments.setdefault(talk.split, [])
-        for phrase, (offset, duration) in zip(talk.phrases, times[talk.name]):
+        for phrase, (offset, duration) in utterances:
             source, target = map(phrase.text, layout.pair(language))
             speaker = f"spk.{talk.voice}"
             line = len(rows) + 1
@@ -122,7 +159,8 @@ def _record(
     options: CldrOptions,
     libraries: Dict[str, str],
     talks: Sequence[SpokenTalk],
-    times: Dict[str, List[Tuple[float, float]]],
+    times: Times,
+    own: Mapping[str, Own],
 ) -> Dict[str, Any]:
     splits: Dict[str, Any] = {}
     for split in ("train", "dev", "tst-COMMON"):
@@ -138,10 +176,10 @@ def _record(
             "seconds": round(seconds, 2),
             "voices": sorted({talk.voice for talk in mine}),
         }
-        if options.is_many_to_one:
+        if options.is_many_to_one or options.sizes:
             splits[split]["utterances_in"] = {
-                language: sum(len(talk.phrases) for talk in mine if talk.language == language)
-                for language in options.chosen()
+                language: sum(len(said) for talk, said in talks_of if talk.split == split)
+                for language, talks_of in own.items()
             }
     languages: Dict[str, Any] = {"source": "en", "targets": options.chosen()}
     if options.is_many_to_one:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Tuple
 
-from fairseq_gist.corpora.cldr.numbers import LANGUAGES
+from fairseq_gist.corpora.cldr.languages import ALL, LANGUAGES
 from fairseq_gist.errors import OptionError
 
-__all__ = ["DIRECTIONS", "MANY_TO_ONE", "ONE_TO_MANY", "SIZES", "CldrOptions", "Size"]
+__all__ = ["DIRECTIONS", "MANY_TO_ONE", "ONE_TO_MANY", "SIZES", "UNSAID", "CldrOptions", "Size"]
 
 ONE_TO_MANY, MANY_TO_ONE = DIRECTIONS = ("one-to-many", "many-to-one")
 
@@ -50,6 +50,13 @@ SIZES = {
 }
 """``tiny`` is for trying out the tools; nothing can be learned from it."""
 
+UNSAID: Dict[str, object] = {
+    "direction": ONE_TO_MANY,
+    "languages": list(LANGUAGES),
+    "sizes": {},
+}
+"""What a record means that doesn't say these."""
+
 
 @dataclass(frozen=True)
 class CldrOptions:
@@ -66,7 +73,7 @@ class CldrOptions:
     direction: str = field(
         default=ONE_TO_MANY,
         metadata={
-            "help": "one-to-many: English is spoken and translated into eight languages; "
+            "help": "one-to-many: English is spoken and translated into the languages; "
             "many-to-one: these are spoken and translated into English",
             "choices": DIRECTIONS,
         },
@@ -74,16 +81,15 @@ class CldrOptions:
     languages: Tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "languages that are spoken, of many-to-one",
+            "help": f"languages beside English, of {', '.join(ALL)}",
             "metavar": "XX,XX",
-            "unset": "all eight",
+            "unset": f"the eight of MuST-C, {', '.join(LANGUAGES)}",
         },
     )
     sizes: Mapping[str, int] = field(
         default_factory=dict,
         metadata={
-            "help": "phrases of training in these languages, of many-to-one, where they are to "
-            "have fewer",
+            "help": "phrases of training in these languages, where they are to have fewer",
             "metavar": "XX=N,XX=N",
             "unset": "all",
         },
@@ -97,19 +103,14 @@ class CldrOptions:
 
     @property
     def is_many_to_one(self) -> bool:
-        """Whether the eight languages are those that are spoken."""
+        """Whether the languages beside English are those that are spoken."""
         return self.direction == MANY_TO_ONE
 
     def validate(self) -> None:
         """Raise OptionError for what can't be."""
-        if not self.is_many_to_one and (self.languages or self.sizes):
-            raise OptionError(
-                f"--languages and --sizes are for --direction {MANY_TO_ONE}: English is spoken "
-                "once for all eight languages (fairseq-gist prepare --languages takes some of them)"
-            )
-        unknown = sorted({*self.languages, *self.sizes} - set(LANGUAGES))
+        unknown = sorted({*self.languages, *self.sizes} - set(ALL))
         if unknown:
-            raise OptionError(f"'{unknown[0]}' is none of the corpus's {', '.join(LANGUAGES)}")
+            raise OptionError(f"'{unknown[0]}' is none of the corpus's {', '.join(ALL)}")
         chosen, most = self.chosen(), self.plan.train
         for language, size in self.sizes.items():
             if language not in chosen:
@@ -126,9 +127,19 @@ class CldrOptions:
         """Return the languages beside English, in alphabetical order."""
         return sorted(set(self.languages) or set(LANGUAGES))
 
+    def translated(self) -> List[str]:
+        """Return the languages that every phrase has: the eight and those chosen beside them.
+
+        So the phrases of fewer languages than the eight are those of the eight.
+        """
+        return sorted({*LANGUAGES, *self.chosen()})
+
+    def phrases_in(self, language: str) -> int:
+        """Return how many phrases of training the language has, at most."""
+        return self.sizes.get(language, self.plan.train)
+
     def plain(self) -> Dict[str, object]:
         """Return what the corpus depends on, as its record has it."""
         found: Dict[str, object] = {"corpus": "cldr", "size": self.size, "seed": self.seed}
-        if self.is_many_to_one:
-            found.update(direction=self.direction, languages=self.chosen(), sizes=dict(self.sizes))
-        return found
+        own = {"direction": self.direction, "languages": self.chosen(), "sizes": dict(self.sizes)}
+        return {**found, **own} if self.is_many_to_one or own != UNSAID else found

@@ -1,8 +1,9 @@
-"""Phrases in English and eight languages, from the Unicode CLDR and numbers in words.
+"""Phrases in English and other languages, from the Unicode CLDR and numbers in words.
 
 Four kinds: full dates, counted units ("three hundred and twelve kilometers"), relative times
 ("in five weeks") and, for the larger corpus, names of territories, languages, scripts and
-currencies. Every phrase has all eight targets.
+currencies. Every phrase has targets in all languages, so which phrases there are depends on them:
+what one of them can't say as a native would write it is left out for all.
 """
 
 from __future__ import annotations
@@ -13,58 +14,13 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
-from fairseq_gist.corpora.cldr.numbers import LANGUAGES, agrees, in_words
+from fairseq_gist.corpora.cldr.cases import DECLINING, declines, instrumental
+from fairseq_gist.corpora.cldr.languages import LANGUAGES, LOCALES
+from fairseq_gist.corpora.cldr.numbers import agrees, in_words
+from fairseq_gist.corpora.cldr.units import PERIODS, UNITS, named
 from fairseq_gist.errors import DataError
 
 __all__ = ["Phrase", "choose", "date", "measure", "names", "normalise", "ordered", "relative"]
-
-_LOCALES = {"en": "en", **{language: language for language in LANGUAGES}, "pt": "pt_PT"}
-"""The CLDR locale of a language. ``pt`` would be Brazilian, but num2words' ``pt`` is European."""
-
-_FEMININE = dict.fromkeys(("es", "fr", "it", "pt", "ro", "ru"), "f")
-
-_UNITS: Dict[str, Mapping[str, str]] = {
-    "length-kilometer": {},
-    "length-meter": {},
-    "length-centimeter": {},
-    "length-millimeter": {},
-    "length-foot": {"ro": "n"},
-    "length-mile": {"es": "f", "it": "f", "pt": "f", "ro": "f", "ru": "f"},
-    "area-square-kilometer": {},
-    "area-square-meter": {},
-    "area-hectare": {"es": "f", "ro": "n"},
-    "volume-liter": {},
-    "volume-milliliter": {},
-    "volume-cubic-meter": {},
-    "mass-kilogram": {"ro": "n"},
-    "mass-gram": {"ro": "n"},
-    "mass-milligram": {"ro": "n"},
-    "duration-second": {"fr": "f", "ro": "f", "ru": "f"},
-    "duration-minute": {"fr": "f", "ro": "n", "ru": "f"},
-    "duration-week": _FEMININE,
-    "temperature-celsius": {"ro": "n"},
-    "power-watt": {},
-    "power-kilowatt": {},
-    "electric-volt": {},
-    "digital-megabyte": {},
-    "digital-gigabyte": {},
-    "speed-kilometer-per-hour": {},
-    "speed-meter-per-second": {},
-    "frequency-hertz": {},
-    "energy-calorie": _FEMININE,
-}
-"""CLDR's name of a unit -> its gender, where it isn't masculine or the number doesn't care."""
-
-_PERIODS: Dict[str, Tuple[int, Mapping[str, str]]] = {
-    "second": (1, {"fr": "f", "ro": "f", "ru": "f"}),
-    "minute": (60, {"fr": "f", "ro": "n", "ru": "f"}),
-    "hour": (3600, {"es": "f", "fr": "f", "it": "f", "pt": "f", "ro": "f"}),
-    "day": (86400, {"ro": "f"}),
-    "week": (7 * 86400, _FEMININE),
-    "month": (30 * 86400, {"ro": "f"}),
-    "year": (365 * 86400, {}),
-}
-"""A period of relative times -> its length as Babel counts it, in seconds, and its genders."""
 
 _FIRST_DAY, _LAST_DAY = datetime.date(1950, 1, 1), datetime.date(2049, 12, 31)
 
@@ -87,44 +43,45 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def date(day: datetime.date) -> Phrase:
+def date(day: datetime.date, languages: Sequence[str] = LANGUAGES) -> Phrase:
     """A full date: "Friday, March 5, 2021"."""
     from babel.dates import format_date
 
-    return _phrase("date", lambda tag: format_date(day, "full", locale=_LOCALES[tag]))
+    return _phrase("date", languages, lambda tag: format_date(day, "full", locale=LOCALES[tag]))
 
 
-def measure(number: int, unit: str) -> Phrase:
+def measure(number: int, unit: str, languages: Sequence[str] = LANGUAGES) -> Phrase:
     """A counted unit with its number in words; ``unit`` is a CLDR name (``length-meter``)."""
     from babel.units import format_unit
 
     def form(tag: str) -> str:
-        text = format_unit(number, unit, length="long", locale=_LOCALES[tag])
+        text = format_unit(number, unit, length="long", locale=LOCALES[tag])
         if unit in text:  # Babel's answer when the locale has no long form
             raise DataError(f"CLDR has no name of {unit} in {tag}")
-        return _spell(text, number, tag)
+        return _spell(text, number, in_words(number, tag), tag)
 
-    return _phrase("unit", form)
+    return _phrase("unit", languages, form)
 
 
-def relative(number: int, period: str) -> Phrase:
+def relative(number: int, period: str, languages: Sequence[str] = LANGUAGES) -> Phrase:
     """A relative time, past where ``number`` is negative: "in five weeks", "nine days ago"."""
     from babel.dates import format_timedelta
 
-    delta = datetime.timedelta(seconds=number * _PERIODS[period][0])
+    delta = datetime.timedelta(seconds=number * PERIODS[period][0])
 
     def form(tag: str) -> str:
         text = format_timedelta(
-            delta, granularity=period, threshold=1e9, add_direction=True, locale=_LOCALES[tag]
+            delta, granularity=period, threshold=1e9, add_direction=True, locale=LOCALES[tag]
         )
-        return _spell(text, abs(number), tag)
+        spell = instrumental if number < 0 and tag in DECLINING else in_words
+        return _spell(text, abs(number), spell(abs(number), tag), tag)
 
-    return _phrase("relative", form)
+    return _phrase("relative", languages, form)
 
 
-def names() -> List[Phrase]:
+def names(languages: Sequence[str] = LANGUAGES) -> List[Phrase]:
     """Names of territories, languages, scripts and currencies that have all translations."""
-    locales = {tag: _locale(name) for tag, name in _LOCALES.items()}
+    locales = {tag: _locale(LOCALES[tag]) for tag in ("en", *languages)}
     found: Dict[str, Phrase] = {}
     for kind in ("territories", "languages", "scripts", "currencies"):
         tables = {tag: getattr(locale, kind) for tag, locale in locales.items()}
@@ -137,25 +94,28 @@ def names() -> List[Phrase]:
     return list(found.values())
 
 
-def choose(count: int, seed: int, with_names: bool = False) -> List[Phrase]:
-    """``count`` phrases with distinct English, the same for the same seed, in its order.
+def choose(
+    count: int, seed: int, with_names: bool = False, languages: Sequence[str] = LANGUAGES
+) -> List[Phrase]:
+    """``count`` phrases with distinct English, the same for the same seed and languages, in order.
 
     Names, where wanted, are all taken; of the rest 45% are units (half of them with numbers
     above a hundred), up to 25% relative times (not more than 60% of those there are) and the
     remainder dates.
     """
-    chosen = names() if with_names else []
+    chosen = names(languages) if with_names else []
     if len(chosen) >= count:
         raise DataError(f"{len(chosen)} names leave no room in a corpus of {count} phrases")
     rest = count - len(chosen)
-    periods = list(_relative_times())
+    periods = list(_relative_times(languages))
     n_relative = min(rest // 4, len(periods) * 3 // 5)
     n_small = n_large = rest * 45 // 200
-    chosen += [relative(*key) for key in ordered(periods, seed)[:n_relative]]
-    chosen += [measure(*key) for key in ordered(list(_measures(2, 99)), seed)[:n_small]]
-    chosen += [measure(*key) for key in ordered(list(_measures(100, 999)), seed)[:n_large]]
+    small, large = _measures(2, 99, languages), _measures(100, 999, languages)
+    chosen += [relative(*key, languages) for key in ordered(periods, seed)[:n_relative]]
+    chosen += [measure(*key, languages) for key in ordered(list(small), seed)[:n_small]]
+    chosen += [measure(*key, languages) for key in ordered(list(large), seed)[:n_large]]
     n_dates = rest - n_relative - n_small - n_large
-    chosen += [date(day) for day in ordered(list(_days()), seed)[:n_dates]]
+    chosen += [date(day, languages) for day in ordered(list(_days()), seed)[:n_dates]]
     unique = {phrase.english: phrase for phrase in chosen}
     if len(unique) != count:
         raise DataError(f"wanted {count} distinct English phrases, found {len(unique)}")
@@ -167,18 +127,20 @@ def ordered(keys: Sequence[Any], seed: object) -> List[Any]:
     return sorted(keys, key=lambda key: hashlib.sha256(f"{seed}\t{key}".encode()).digest())
 
 
-def _relative_times() -> Iterator[Tuple[int, str]]:
-    for period, (_, genders) in _PERIODS.items():
+def _relative_times(languages: Sequence[str]) -> Iterator[Tuple[int, str]]:
+    declining = not set(DECLINING).isdisjoint(languages)
+    for period, (_, genders) in PERIODS.items():
         for number in range(2, 100):
-            if agrees(number, genders):
+            if agrees(number, genders, languages):
                 yield number, period
-                yield -number, period
+                if declines(number) or not declining:
+                    yield -number, period
 
 
-def _measures(smallest: int, largest: int) -> Iterator[Tuple[int, str]]:
-    for unit, genders in _UNITS.items():
+def _measures(smallest: int, largest: int, languages: Sequence[str]) -> Iterator[Tuple[int, str]]:
+    for unit, genders in UNITS.items():
         for number in range(smallest, largest + 1):
-            if agrees(number, genders):
+            if named(unit, languages) and agrees(number, genders, languages):
                 yield number, unit
 
 
@@ -189,14 +151,14 @@ def _days() -> Iterator[datetime.date]:
             yield day
 
 
-def _spell(text: str, number: int, tag: str) -> str:
+def _spell(text: str, number: int, words: str, tag: str) -> str:
     if text.count(str(number)) != 1:
         raise DataError(f"expected the number {number} once in CLDR's {text!r} ({tag})")
-    return text.replace(str(number), in_words(number, tag))
+    return text.replace(str(number), words)
 
 
-def _phrase(kind: str, form: Callable[[str], str]) -> Phrase:
-    return _translated(kind, {tag: form(tag) for tag in _LOCALES})
+def _phrase(kind: str, languages: Sequence[str], form: Callable[[str], str]) -> Phrase:
+    return _translated(kind, {tag: form(tag) for tag in ("en", *languages)})
 
 
 def _translated(kind: str, forms: Mapping[str, str]) -> Phrase:

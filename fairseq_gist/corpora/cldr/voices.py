@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Dict, Tuple
 
+from fairseq_gist.corpora.cldr.languages import ALL
 from fairseq_gist.errors import DataError
 
 __all__ = ["DEV", "TEST", "TRAIN", "voice_of"]
@@ -26,13 +27,10 @@ _ACCENTS: Dict[Tuple[str, str], str] = {
 }
 """Where another voice of the language speaks; Brazilian doesn't: the phrases are European."""
 
-_PLAIN = {"de": "de", "es": "es", "fr": "fr", "it": "it", "nl": "nl", "pt": "pt", "ro": "ro"}
-_PLAIN["ru"] = "ru"
-
 
 def voice_of(language: str, variant: str) -> str:
     """The name that eSpeak NG knows a language's voice by, with its variant."""
-    if language not in _PLAIN:
-        raise DataError(f"no voice for '{language}'; there are {', '.join(sorted(_PLAIN))}")
-    base = _ACCENTS.get((language, variant), _PLAIN[language])
+    if language not in ALL:
+        raise DataError(f"no voice for '{language}'; there are {', '.join(ALL)}")
+    base = _ACCENTS.get((language, variant), language)
     return f"{base}+{variant}" if variant else base
