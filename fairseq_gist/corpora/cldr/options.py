@@ -141,5 +141,9 @@ class CldrOptions:
     def plain(self) -> Dict[str, object]:
         """Return what the corpus depends on, as its record has it."""
         found: Dict[str, object] = {"corpus": "cldr", "size": self.size, "seed": self.seed}
-        own = {"direction": self.direction, "languages": self.chosen(), "sizes": dict(self.sizes)}
-        return {**found, **own} if self.is_many_to_one or own != UNSAID else found
+        own = {
+            "direction": self.direction,
+            "languages": self.chosen(),
+            "sizes": dict(sorted(self.sizes.items())),
+        }
+        return found if own == UNSAID else {**found, **own}

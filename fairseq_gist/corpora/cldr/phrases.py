@@ -110,10 +110,10 @@ def choose(
     periods = list(_relative_times(languages))
     n_relative = min(rest // 4, len(periods) * 3 // 5)
     n_small = n_large = rest * 45 // 200
-    small, large = _measures(2, 99, languages), _measures(100, 999, languages)
-    chosen += [relative(*key, languages) for key in ordered(periods, seed)[:n_relative]]
-    chosen += [measure(*key, languages) for key in ordered(list(small), seed)[:n_small]]
-    chosen += [measure(*key, languages) for key in ordered(list(large), seed)[:n_large]]
+    counted = ordered(list(_measures(2, 99, languages)), seed)[:n_small]
+    counted += ordered(list(_measures(100, 999, languages)), seed)[:n_large]
+    chosen += [relative(n, period, languages) for n, period in ordered(periods, seed)[:n_relative]]
+    chosen += [measure(n, unit, languages) for n, unit in counted]
     n_dates = rest - n_relative - n_small - n_large
     chosen += [date(day, languages) for day in ordered(list(_days()), seed)[:n_dates]]
     unique = {phrase.english: phrase for phrase in chosen}

@@ -16,8 +16,9 @@ pytest.importorskip("espeakng_loader")
 from fairseq_gist.cli.main import main
 from fairseq_gist.corpora.audio import link_audio
 from fairseq_gist.corpora.cldr import build as building
-from fairseq_gist.corpora.cldr import casting, numbers, phrases, speech
+from fairseq_gist.corpora.cldr import casting, numbers, phrases, speech, units
 from fairseq_gist.corpora.cldr.build import build
+from fairseq_gist.corpora.cldr.languages import LANGUAGES
 from fairseq_gist.corpora.cldr.options import SIZES, CldrOptions
 from fairseq_gist.errors import DataError
 from fairseq_gist.preparing.layouts.mustc import MustC
@@ -140,7 +141,7 @@ def test_dates_have_plain_spaces():
 
 
 def test_no_unit_is_nameless_anywhere_and_all_spaces_are_plain():
-    chosen = [phrases.measure(5, unit) for unit in phrases._UNITS]
+    chosen = [phrases.measure(5, unit) for unit in units.UNITS]
     chosen += phrases.choose(300, seed=3)
     for phrase in chosen:
         for text in (phrase.english, *phrase.targets.values()):
@@ -167,13 +168,13 @@ def test_names_have_every_translation_and_differ_somewhere():
     assert len(found) > 1000
     by_english = {phrase.english: phrase for phrase in found}
     assert by_english["Germany"].targets["it"] == "Germania"
-    assert all(set(phrase.targets) == set(numbers.LANGUAGES) for phrase in found)
+    assert all(set(phrase.targets) == set(LANGUAGES) for phrase in found)
 
 
 @pytest.mark.parametrize("size", ["small", "full"])
 def test_plans_keep_phrases_and_voices_of_the_splits_apart(size):
     plan = SIZES[size]
-    split = building._split(plan, seed=1)
+    split = building._split(CldrOptions(size, seed=1))
     english = {name: {p.english for p in chosen} for name, chosen in split.items()}
     assert {name: len(texts) for name, texts in english.items()} == {
         "train": plan.train,
@@ -229,7 +230,7 @@ def test_another_seed_says_something_else(tiny, tmp_path):
 
 def test_the_layout_is_that_of_mustc(tiny):
     layout = MustC(tiny)
-    assert layout.languages() == list(numbers.LANGUAGES)
+    assert layout.languages() == list(LANGUAGES)
     english = {}
     for language in layout.languages():
         for split, count in (("train", 40), ("dev", 8), ("tst-COMMON", 8)):

@@ -12,8 +12,10 @@ pytest.importorskip("espeakng_loader")
 
 from fairseq_gist.cli.main import main
 from fairseq_gist.corpora.cldr import build as building
-from fairseq_gist.corpora.cldr import casting, numbers, speech, voices
+from fairseq_gist.corpora.cldr import casting, speech, voices
 from fairseq_gist.corpora.cldr.build import build
+from fairseq_gist.corpora.cldr.languages import ALL
+from fairseq_gist.corpora.cldr.languages import LANGUAGES as EIGHT
 from fairseq_gist.corpora.cldr.options import SIZES, CldrOptions
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.preparing.alignment import Row
@@ -95,8 +97,8 @@ def test_the_record_says_how_much_of_each_language(tiny):
 @pytest.mark.parametrize("size", ["small", "full"])
 def test_what_is_heard_in_dev_and_test_is_heard_in_no_training(size):
     plan = SIZES[size]
-    phrases = building._split(plan, seed=1)
-    for language in numbers.LANGUAGES:
+    phrases = building._split(CldrOptions(size, seed=1))
+    for language in EIGHT:
         talks = casting.talks_in(language, phrases, plan, 1, plan.train)
         heard, speaking = {}, {}
         for talk in talks:
@@ -109,7 +111,7 @@ def test_what_is_heard_in_dev_and_test_is_heard_in_no_training(size):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("language", numbers.LANGUAGES)
+@pytest.mark.parametrize("language", ALL)
 def test_every_voice_is_there_and_is_one_of_its_own(language):
     variants = (*voices.TRAIN, voices.DEV, voices.TEST)
     names = [voices.voice_of(language, variant) for variant in variants]
@@ -120,9 +122,10 @@ def test_every_voice_is_there_and_is_one_of_its_own(language):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("one-to-many", ["de"], {}), "are for --direction many-to-one"),
-        (("one-to-many", [], {"de": 3}), "are for --direction many-to-one"),
-        (("many-to-one", ["xx"], {}), "'xx' is none of the corpus's de, es"),
+        (("one-to-many", ["de"], {"ru": 3}), "'ru' is none of --languages de"),
+        (("one-to-many", [], {"cs": 3}), "'cs' is none of --languages de, es"),
+        (("one-to-many", ["xx"], {}), "'xx' is none of the corpus's ca, cs, da, de, es"),
+        (("many-to-one", ["xx"], {}), "'xx' is none of the corpus's ca, cs, da, de, es"),
         (("many-to-one", ["de"], {"ru": 3}), "'ru' is none of --languages de"),
         (("many-to-one", [], {"ru": 41}), "expected 1 to 40 phrases.*found ru=41"),
         (("many-to-one", [], {"ru": 0}), "expected 1 to 40 phrases.*found ru=0"),
@@ -145,6 +148,8 @@ def test_sizes_that_are_none_are_refused(tmp_path, sizes, capsys):
 def test_another_direction_in_the_same_folder_is_refused(tiny):
     with pytest.raises(DataError, match="made with sizes {'ru': 12}, wanted {}"):
         build(tiny, CldrOptions("tiny", "many-to-one", LANGUAGES), workers=1)
+    with pytest.raises(DataError, match="made with direction many-to-one, wanted one-to-many"):
+        build(tiny, CldrOptions("tiny"), workers=1)
 
 
 # ----------------------------------------------------------------------------- the preparation
