@@ -28,6 +28,8 @@ _MENDED: Dict[str, Sequence[Tuple[str, str]]] = {
     "it": [(r"(?<=\w)tre$", "tré")],
     # hundre is neuter, and needs no number
     "nb": [("^en hundre", "hundre")],
+    # tjugoen kilometer: -ett after tens is for a few neuters alone
+    "sv": [(r"(?<=\w)ett$", "en")],
     # the apostrophe that the CLDR's own words have
     "uk": [("'", "\u02bc")],
 }
@@ -56,7 +58,7 @@ def agrees(number: int, genders: Mapping[str, str], languages: Sequence[str] = L
     ``genders`` maps a language to ``m``, ``f`` or ``n``; a language that isn't in it is
     masculine, or doesn't care. German and Dutch have no rule of gender here, but "hundertein"
     and "honderdeen" before a noun are disputed, so no number that ends in 01 is used at all.
-    Danish has one form ("enogtyve"), and Swedish one before any noun ("tjugoett dagar").
+    Danish has one form ("enogtyve").
     """
     if number % 100 == 1:
         return False
@@ -94,7 +96,7 @@ def _italian(number: int, gender: str) -> bool:
 
 
 def _norwegian(number: int, gender: str) -> bool:
-    return gender == "n" and _ends_in(number, 1)  # tjueen, tjueett
+    return gender == "n" and _ends_in(number, 1)  # tjueen, tjueett; Swedish tjugoen, tjugoett
 
 
 def _polish(number: int, gender: str) -> bool:
@@ -131,5 +133,6 @@ _DISAGREES: Dict[str, Callable[[int, str], bool]] = {
     "ro": _romanian,
     "ru": _russian,
     "sk": _czech,
+    "sv": _norwegian,
     "uk": _russian,
 }

@@ -13,7 +13,7 @@ def _genders(f: str = "", n: str = "") -> Mapping[str, str]:
 
 
 _FOOT = _genders(f="cs pl sk", n="ro")
-_GRAM = _genders(n="nb ro")
+_GRAM = _genders(n="nb ro sv")
 _BYTE = _genders(n="nb")
 _SECOND = _genders(f="cs fr pl ro ru sk uk", n="nb")
 _MINUTE = _genders(f="cs fr pl ru sk uk", n="nb ro")
@@ -28,7 +28,7 @@ UNITS: Dict[str, Mapping[str, str]] = {
     "length-mile": _genders(f="ca cs es it pl pt ro ru sk"),
     "area-square-kilometer": {},
     "area-square-meter": {},
-    "area-hectare": _genders(f="ca es", n="nb ro"),
+    "area-hectare": _genders(f="ca es", n="nb ro sv"),
     "volume-liter": {},
     "volume-milliliter": {},
     "volume-cubic-meter": {},
@@ -58,7 +58,7 @@ PERIODS: Dict[str, Tuple[int, Mapping[str, str]]] = {
     "day": (86400, _genders(f="ro", n="nb")),
     "week": (7 * 86400, _WEEK),
     "month": (30 * 86400, _genders(f="ro")),
-    "year": (365 * 86400, _genders(n="nb")),
+    "year": (365 * 86400, _genders(n="nb sv")),
 }
 """A period of relative times -> its length as Babel counts it, in seconds, and its genders."""
 

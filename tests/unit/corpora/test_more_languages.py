@@ -50,6 +50,8 @@ def uneven(tmp_path_factory):
         (222, "pl", "dwieście dwadzieścia dwa"),
         (345, "sk", "tristoštyridsaťpäť"),
         (112, "sv", "etthundratolv"),
+        (121, "sv", "etthundratjugoen"),
+        (100, "sv", "etthundra"),
         (95, "uk", "девʼяносто пʼять"),
     ],
 )
@@ -73,7 +75,8 @@ def test_numbers_in_words(number, language, words):
         (21, "da", "n", True),
         (21, "nb", "n", False),  # tjueett
         (21, "nb", "f", True),
-        (21, "sv", "n", True),
+        (21, "sv", "n", False),  # tjugoett år
+        (21, "sv", "m", True),
         (2, "pl", "f", False),  # dwie
         (21, "pl", "f", True),
         (21, "uk", "f", False),  # двадцять одна
