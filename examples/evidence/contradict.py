@@ -42,7 +42,6 @@ def make(corpus: Path, out: Path, real_of: Dict[str, str]) -> None:
 
     Raises:
         FileNotFoundError: when CORPUS lacks a language.
-        FileExistsError: when there is something at OUT.
     """
     for real in set(real_of.values()):
         if not (corpus / f"en-{real}").is_dir():
@@ -82,8 +81,8 @@ def main() -> int:
     parser.add_argument("--groups", nargs="+", required=True, metavar="REAL=CODE,CODE")
     args = parser.parse_args()
     try:
-        if args.out.exists():
-            raise FileExistsError(f"{args.out} is there already")
+        if args.out.exists() and any(args.out.iterdir()):
+            raise FileExistsError(f"{args.out}: expected nothing there, or an empty folder")
         make(args.corpus, args.out, groups_of(args.groups))
     except (OSError, ValueError) as error:
         print(f"contradict: error: {error}", file=sys.stderr)

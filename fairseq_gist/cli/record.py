@@ -15,6 +15,7 @@ from fairseq_gist.errors import OptionError
 from fairseq_gist.files.outputs import STATISTICS, add_force_option, check_output
 from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
 from fairseq_gist.languages.rows import LANGUAGE_KEYS
+from fairseq_gist.recording.metric import METRICS
 from fairseq_gist.recording.options import RecordingOptions, recording_problems
 from fairseq_gist.tasks.registration import register
 
@@ -61,6 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "'plan gdps'",
     )
     add_options(parser, RecordingOptions)
+    parser.add_argument(
+        "--metric",
+        choices=METRICS,
+        default=METRICS[0],
+        help="in which metric gradients are compared: 'plain'; 'adam', every product of two "
+        "entries divided by the root of their mean square, as Adam divides its steps; 'fisher', "
+        "multiplied by that mean square; 'inverse-fisher', divided by it; the mean squares are "
+        "those of the checkpoint's optimizer (default: %(default)s)",
+    )
     parser.add_argument("--cpu", action="store_true", help="don't use a GPU")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
     add_architecture_options(parser, "what the checkpoint was trained from")
@@ -84,6 +94,8 @@ def run(args: argparse.Namespace) -> None:
     architecture = architecture_in(settings, args.checkpoint)
     task = _task(args, options_of(architecture, args, settings, args.checkpoint))
     plan = plan_in_state(content["model"])
+    if plan is not None and args.metric != METRICS[0]:
+        raise OptionError("is for models that share everything; this one is split", "metric")
     task.model_languages.adopt(settings, () if plan is None else plan.languages)
     statistics = measure(
         _context(args, model_from(content, args.checkpoint, task.languages, task), task),
@@ -91,6 +103,8 @@ def run(args: argparse.Namespace) -> None:
         args.subset,
         options,
         neurons=args.neurons,
+        metric=args.metric,
+        optimizer=content.get("last_optimizer_state"),
         provenance={"checkpoint": args.checkpoint},
     )
     statistics.save(args.output)

@@ -17,6 +17,7 @@ from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.host.context import MeasuringContext
 from fairseq_gist.host.protocols import Task
 from fairseq_gist.recording.held_out import HeldOut
+from fairseq_gist.recording.metric import metric_weights
 from fairseq_gist.recording.options import RecordingOptions
 from fairseq_gist.recording.recorder import GradientRecorder
 from fairseq_gist.recording.tokens import tokens_per_language
@@ -36,6 +37,8 @@ def measure(
     options: RecordingOptions,
     *,
     neurons: bool = False,
+    metric: str = "plain",
+    optimizer: Any = None,
     provenance: Optional[Mapping[str, Any]] = None,
 ) -> GradientStatistics:
     """Return what the gradients of a model on ``subset`` say, spread evenly over the chunks.
@@ -50,12 +53,16 @@ def measure(
         subset: name of the data, multi-way aligned for a fair comparison.
         options: what is recorded, and how it is kept.
         neurons: whether single neurons of feed-forward blocks are recorded, too.
+        metric: in which inner products are taken, one of
+            :data:`~fairseq_gist.recording.metric.METRICS`.
+        optimizer: the state of Adam that it needs.
         provenance: where else the statistics come from.
 
     Raises:
         DataError: when there is no such subset, it has fewer batches than there are chunks, lacks a
             language, or has an utterance that is longer than a batch.
-        OptionError: when there are no such units, or their neurons can't be recorded.
+        OptionError: when there are no such units, their neurons can't be recorded, or the state of
+            the optimizer is none for the metric.
     """
     model, processes = context.model, context.processes
     held_out = HeldOut.read(task.reader(), subset)
@@ -63,6 +70,7 @@ def measure(
     held_out.check(subset, model.routing.languages, options.gradient_chunks, *limits)
     chunks = held_out.deal(options.gradient_chunks, *limits)
     units = units_to_record(model, options, neurons)
+    weights = metric_weights(metric, model, units, optimizer)
     recorder = GradientRecorder(
         model,
         units,
@@ -71,6 +79,7 @@ def measure(
         neurons=neurons,
         reduce=processes.add_up,
         is_scaled=context.loss_scale != 1.0,
+        weights=weights,
     )
     logger.info(f"measuring gradients per language on '{subset}': {recorder}")
     progress = tqdm(
@@ -85,9 +94,10 @@ def measure(
                 record_batch(recorder, context, task, batch)
             recorder.finish_update(context.loss_scale)
     recorder.gather()
+    named = {} if metric == "plain" else {"metric": metric}
     return recorder.statistics(
         shape_of(model).shared_parameters,
-        {"gradients_from": subset, **(provenance or {}), "chunks": recorder.chunks},
+        {"gradients_from": subset, **(provenance or {}), **named, "chunks": recorder.chunks},
     )
 
 

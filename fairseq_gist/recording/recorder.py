@@ -47,10 +47,11 @@ class GradientRecorder:
         neurons: whether the statistics have the single neurons of feed-forward blocks, too.
         reduce: sums a tensor over the processes of a distributed run.
         is_scaled: whether losses are multiplied by a scale for their backward passes.
+        weights: of a metric, see :func:`~fairseq_gist.recording.metric.metric_weights`.
 
     Raises:
-        OptionError: when neurons are wanted and none of the units are such a block, or gradients
-            aren't kept whole.
+        OptionError: when neurons or a metric are wanted and gradients aren't kept whole, or none of
+            the units are a block with neurons.
     """
 
     def __init__(
@@ -64,7 +65,10 @@ class GradientRecorder:
         neurons: bool = False,
         reduce: Optional[Reduce] = None,
         is_scaled: bool = False,
+        weights: Optional[Mapping[str, Tensor]] = None,
     ) -> None:
+        if weights and options.sketch_dim:
+            raise OptionError("--sketch-dim: another metric is for whole gradients; leave it out")
         if neurons and options.sketch_dim:
             raise OptionError(
                 "--sketch-dim: the gradients of single neurons are in whole gradients only; "
@@ -76,6 +80,7 @@ class GradientRecorder:
         self.chunks, self.updates_per_chunk = options.gradient_chunks, updates_per_chunk
         self.sketch_dim = options.sketch_dim
         self._reduce = reduce
+        self._weights = dict(weights or {})
         self._model_device = next(model.parameters()).device
         is_beside = options.statistics_device == "model"
         self._device = self._model_device if is_beside else torch.device("cpu")
@@ -245,10 +250,12 @@ class GradientRecorder:
 
         def probes(unit: str) -> List[Tensor]:
             absent = self._zeros(unit, self._device)
-            return [
+            own = [
                 self._sums[chunk].get(unit, absent)[language]
                 for chunk, language in zip(chunk_of, language_of)
             ]
+            weights = self._weights.get(unit)
+            return own if weights is None else [probe * weights.to(probe) for probe in own]
 
         gram = np.stack([gram_of(probes(unit), own_tokens) for unit in self.units])
         neurons = {}

@@ -1,0 +1,90 @@
+"""In which metric the gradients of two languages are compared.
+
+Plain inner products count a step of every parameter alike. An optimizer doesn't: Adam (Kingma & Ba,
+ICLR 2015) divides a step by the root of the gradient's mean square v, so that to first order a
+language's loss falls by the product of its gradient with another's, each entry divided by that
+root. v itself stands for the diagonal of the Fisher information, as in Kirkpatrick et al. (PNAS
+2017); divided by it, the product is the gain of a step by natural gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_gist.errors import OptionError
+from fairseq_gist.surgery.units import Unit, module_at
+
+__all__ = ["METRICS", "metric_weights"]
+
+METRICS = ("plain", "adam", "fisher", "inverse-fisher")
+"""What every entry of a product is multiplied by: 1, 1 / sqrt(v), v, 1 / v."""
+
+_DAMPING = 1e-3
+"""Added to v before it is divided by, in parts of the unit's mean: v can be next to nothing."""
+
+
+def metric_weights(
+    metric: str, model: nn.Module, units: Mapping[str, Unit], optimizer: Any
+) -> Dict[str, Tensor]:
+    """Return what every entry of a unit's gradient is multiplied by before products are taken.
+
+    That is the root of the entry's weight in the product; `[numbers]` a unit, in the order in which
+    :class:`~fairseq_gist.recording.recorder.GradientRecorder` keeps them.
+
+    Args:
+        metric: one of :data:`METRICS`.
+        model: whose units they are, everything shared.
+        units: by name.
+        optimizer: the state of Adam that a checkpoint of fairseq has.
+
+    Raises:
+        OptionError: when the checkpoint has no such state, or another model's.
+    """
+    if metric == "plain":
+        return {}
+    squares = _mean_squares(model, optimizer)
+    found = {}
+    for name, unit in units.items():
+        parts: List[Tensor] = []
+        seen = set()
+        for path in unit.paths:
+            for parameter in module_at(model, path).parameters(recurse=False):
+                if parameter not in seen:
+                    seen.add(parameter)
+                    parts.append(squares[parameter].flatten())
+        own = torch.cat(parts)
+        found[name] = _weights(metric, own).sqrt().float()
+    return found
+
+
+def _weights(metric: str, squares: Tensor) -> Tensor:
+    if metric == "fisher":
+        return squares
+    damped = squares + _DAMPING * squares.mean()
+    damped = damped.clamp_min(torch.finfo(torch.float64).tiny)
+    return 1 / damped if metric == "inverse-fisher" else 1 / damped.sqrt()
+
+
+def _mean_squares(model: nn.Module, optimizer: Any) -> Dict[nn.Parameter, Tensor]:
+    states = optimizer.get("state") if isinstance(optimizer, Mapping) else None
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    known = list(states.values()) if isinstance(states, Mapping) else []
+    if not known or not all(
+        isinstance(own, Mapping) and isinstance(own.get("exp_avg_sq"), Tensor) for own in known
+    ):
+        raise OptionError(
+            "expected a checkpoint with the state of Adam, found none; fairseq leaves it out with "
+            "--no-save-optimizer-state, and averages have none",
+            "metric",
+        )
+    shapes = [own["exp_avg_sq"].shape for own in known]
+    if shapes != [parameter.shape for parameter in parameters]:
+        raise OptionError(
+            f"expected the state of Adam for the model's {len(parameters)} parameters, found one "
+            f"for {len(known)} of other shapes: gradients in fp16, or some weren't trained",
+            "metric",
+        )
+    return {p: own["exp_avg_sq"].double() for p, own in zip(parameters, known)}
