@@ -4,7 +4,8 @@ Methods of ``Trainer`` are wrapped when such a task is set up: ``__init__``, bec
 its tasks nothing of the trainer and takes bf16 for a TPU's, ``_build_optimizer``, because the
 trainer builds its optimizer anew when it loads a checkpoint, ``consolidate_optimizer``, with which
 saving begins in every process, and ``load_checkpoint``, so that a run that was killed while it
-wrote its last checkpoint goes on from another, and one that had ended makes no further update.
+wrote its last checkpoint goes on from another, one that was killed before it removed an old one
+keeps as many as it should, and one that had ended makes no further update.
 Two functions of the training loop are wrapped when a trainer is built whose task has
 ``averages_validation_subsets``: ``validate``, so that what follows from validation follows from all
 subsets, and ``get_valid_stats``, which logs the best value so far. Tasks that don't ask see no
@@ -17,6 +18,7 @@ import functools
 import importlib.util
 import logging
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable, List, Optional, Sequence
 
@@ -25,6 +27,7 @@ from fairseq.trainer import Trainer
 from fairseq_gist.errors import SurgeryError
 from fairseq_gist.host.boundary import one_line_errors
 from fairseq_gist.host.recovery import whole_checkpoint
+from fairseq_gist.host.retention import remove_surplus
 from fairseq_gist.host.validation import average_of_subsets, log_average
 
 __all__ = ["REQUIRED_OF_TRAINER", "REQUIRED_OF_TRAINING", "wrap_trainer"]
@@ -48,6 +51,7 @@ REQUIRED_OF_TRAINER = (
     "get_valid_iterator",
     "is_data_parallel_master",
     "load_checkpoint",
+    "should_save_checkpoint_on_current_rank",
     "reinitialize",
 )
 """What this file needs of the trainer's class."""
@@ -113,6 +117,7 @@ def _resume_as_if_never_killed() -> None:
         result = load(self, filename, *args, **kwargs)
         if hasattr(self.task, "trainer_built") and result is not None:
             _stay_ended(self, filename)
+            _keep_as_many(self, filename)
         return result
 
     Trainer.load_checkpoint = wrapped
@@ -127,6 +132,14 @@ def _stay_ended(trainer: Trainer, filename: str) -> None:
             "left to train"
         )
         options.max_epoch = -1  # which the training loop asks for once a checkpoint is loaded
+
+
+def _keep_as_many(trainer: Trainer, filename: str) -> None:
+    """Remove what a killed run hasn't come to remove, where this one goes on in its folder."""
+    options = trainer.cfg.checkpoint
+    goes_on = Path(filename).absolute().parent == Path(options.save_dir).absolute()
+    if goes_on and not options.no_save and trainer.should_save_checkpoint_on_current_rank:
+        remove_surplus(options, trainer.checkpoint_suffix)
 
 
 def _tell(trainer: Trainer, event: str, *args: Any) -> None:

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import List, NamedTuple, Sequence
 
@@ -64,9 +65,13 @@ Started = subprocess.Popen
 
 
 def wait(processes: Sequence[Started], seconds: float = 300) -> List[Ended]:
-    """Return what came of processes; none of them is left, whatever happens."""
+    """Return what came of processes; none of them is left, whatever happens.
+
+    What they print is read at the same time: one whose pipe is full would hold up the others.
+    """
     try:
-        outputs = [process.communicate(timeout=seconds)[0] for process in processes]
+        with ThreadPoolExecutor(len(processes)) as readers:
+            outputs = list(readers.map(lambda one: one.communicate(timeout=seconds)[0], processes))
     finally:
         for process in processes:
             if process.poll() is None:

@@ -19,10 +19,6 @@ logger = logging.getLogger(__name__)
 KILLS = int(os.environ.get("KILLS", "3"))
 """In each test; ``KILLS=30 pytest tests/e2e/test_kills.py --log-cli-level=INFO`` says which."""
 
-RANKS = [1, 2] if "KILLS" in os.environ else [1]
-"""One of two processes is killed in the long version only: on a busy machine it doesn't always end
-within its time, and why isn't known yet."""
-
 OPTIONS = [
     "--max-update=14", "--differentiate-at=10", "--gradient-window=8", "--gradient-chunks=4",
     "--update-freq=2", "--save-interval-updates=3", "--keep-interval-updates=2",
@@ -71,7 +67,7 @@ def _assert_same_end(folder: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ranks", RANKS)
+@pytest.mark.parametrize("ranks", [1, 2])
 def test_a_run_that_is_killed_ends_as_one_that_never_was(data, tmp_path, ranks):
     """Bit for bit, with the same files and no others; killed while a file is written, or not."""
     whole = tmp_path / "whole"

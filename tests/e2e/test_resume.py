@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -148,6 +149,27 @@ def test_a_last_checkpoint_that_a_kill_cut_off_is_passed_over(
     )
     assert second.steps == uninterrupted.steps[-len(second.steps) :]
     assert_same_tensors(second.load()["model"], uninterrupted.load()["model"])
+
+
+def test_what_a_kill_kept_from_being_removed_is_removed(train, tmp_path):
+    """Of checkpoints of a number of updates, of epochs and of the best, the newest or best stay."""
+    last = train(tmp_path, "--max-update=2").checkpoint
+    kept = ["_1_8", "_1_7", "_2_10", "_1_5", "3", "4", ".best_loss_1.5000", ".best_loss_2.2500"]
+    removed = ["_1_6", "2", ".best_loss_3.5001"]
+    for name in kept + removed:
+        shutil.copyfile(last, tmp_path / f"checkpoint{name}.pt")
+    before = {one.name for one in tmp_path.iterdir()}
+    options = [
+        "--keep-interval-updates=2", "--keep-interval-updates-pattern=5", "--keep-last-epochs=2",
+        "--keep-best-checkpoints=2",
+    ]  # fmt: skip
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-of-another"
+    train(elsewhere, "--max-update=2", f"--restore-file={last}", *options)
+    assert {one.name for one in tmp_path.iterdir()} == before
+    train(tmp_path, "--max-update=2", *options)
+    assert before - {one.name for one in tmp_path.iterdir()} == {
+        f"checkpoint{name}.pt" for name in removed
+    }
 
 
 def test_where_no_other_checkpoint_is_whole_the_run_does_not_begin_anew(train, tmp_path):
