@@ -11,7 +11,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Collection, Dict, Mapping, Optional, Tuple
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_object, replacing
@@ -57,13 +57,25 @@ class Making:
             return None
         return self._read(path, required)
 
-    def check_same(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        """Raise DataError unless ``found`` has what is wanted."""
-        for key, value in wanted.items():
-            if found.get(key) != value:
+    def check_same(
+        self,
+        found: Mapping[str, Any],
+        wanted: Mapping[str, Any],
+        names: Optional[Collection[str]] = None,
+    ) -> None:
+        """Raise DataError unless ``found`` has what is wanted, and nothing else.
+
+        Args:
+            found: the options that a folder was made with.
+            wanted: those that are asked for.
+            names: of all options that there can be, where ``found`` has more than options, as a
+                record does; None: everything that is found, or wanted.
+        """
+        for key in (*wanted, *found) if names is None else names:
+            has, wants = (_short(one[key]) if key in one else "none" for one in (found, wanted))
+            if found.get(key) != wanted.get(key) or (key in found) != (key in wanted):
                 raise DataError(
-                    f"{self.folder}: {self.made} with {key} {_short(found.get(key))}, wanted "
-                    f"{_short(value)}; {self.way_out}"
+                    f"{self.folder}: {self.made} with {key} {has}, wanted {wants}; {self.way_out}"
                 )
 
     def begin(self, options: Mapping[str, Any]) -> None:

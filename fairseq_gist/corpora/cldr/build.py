@@ -79,7 +79,8 @@ def build(out: Path, options: CldrOptions, workers: int) -> Dict[str, Any]:
     libraries["eSpeak NG"] = speech.version()
     before = make.unfinished()
     if before is not None:
-        make.check_same({**UNSAID, **before}, {**UNSAID, **options.plain()})
+        wanted = {**UNSAID, **options.plain()}
+        make.check_same({**UNSAID, **before}, wanted, names=wanted)
     make.begin({**options.plain(), "libraries": libraries, "fairseq_gist": __version__})
     times = speak_all(talks, make.work, workers)
     own = {one: _own(talks, times, one, phrases["train"], options) for one in chosen}
@@ -94,7 +95,8 @@ def _finished(make: Making, options: CldrOptions) -> Optional[Dict[str, Any]]:
     """What a finished corpus of these options says, or None where there is one to make."""
     found = make.record({"splits": dict, "libraries": dict})
     if found is not None:
-        make.check_same({**UNSAID, **found}, {**UNSAID, **options.plain()})
+        wanted = {**UNSAID, **options.plain()}
+        make.check_same({**UNSAID, **found}, wanted, names=wanted)
         make.sweep()
         return found
     out = make.folder

@@ -104,7 +104,8 @@ def _check_same(
     make: Making, found: Mapping[str, Any], options: PeopleOptions, packages: Sequence[Package]
 ) -> None:
     """Raise DataError unless a record is that of a corpus of these options and packages."""
-    make.check_same(found, options.plain())
+    wanted = options.plain()
+    make.check_same(found, wanted, names=wanted)
     made_from = found.get("packages")
     for one in packages:
         if not isinstance(made_from, dict) or made_from.get(one.name) != _plain([one])[one.name]:
