@@ -70,6 +70,9 @@ class MultiwayDataset(RowDataset):
         seen = self.sampling.repetitions(epoch)
         return [row for row in rows if seen[row]]
 
+    def _rows_at(self, codes: Sequence[int]) -> List[int]:
+        return [row for code in codes for row in self.utterances[int(code) % len(self)]]
+
     def epoch_indices(self) -> Any:
         """Return the utterances that have rows in the epoch that was last set."""
         if self.sampling is None:

@@ -73,6 +73,15 @@ class RowDataset(FairseqDataset):
         """Indices of the languages that occur, ascending."""
         return [] if self.languages is None else np.unique(self.languages).tolist()
 
+    def languages_at(self, codes: Sequence[int]) -> List[int]:
+        """Return the indices of the languages that a batch has, or may have, ascending."""
+        if self.languages is None:
+            return []
+        return np.unique(self.languages[self._rows_at(codes)]).tolist()
+
+    def _rows_at(self, codes: Sequence[int]) -> List[int]:
+        return [int(code) % len(self) for code in codes]
+
     def load(self, index: int, epoch: int) -> Any:
         """Return row ``index``, numbered through all subsets, as it is in ``epoch``."""
         item: LanguageItem = self.rows[index]

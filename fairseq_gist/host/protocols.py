@@ -24,6 +24,9 @@ class Criterion(Protocol):
 class Task(Protocol):
     """The task, as recording sees it."""
 
+    dataset_to_epoch_iter: Any
+    """Iterators over subsets, those that serve every epoch, by their dataset."""
+
     @property
     def languages(self) -> List[str]:
         """The model's languages, in alphabetical order."""

@@ -55,6 +55,19 @@ class RecordingWindow:
         self._moment = 0
         self._loaded: Optional[Dict[str, Any]] = None
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether gradients were recorded already, by this run or the one it goes on from."""
+        return self.recorder is not None or self._loaded is not None
+
+    def first_update(self, update_num: int, moment: int) -> int:
+        """Return the update, counted from 1, with which recording begins before ``moment``."""
+        left, chunks = moment - update_num, self.options.gradient_chunks
+        return max(update_num, moment - self._updates_per_chunk(left) * chunks) + 1
+
+    def _updates_per_chunk(self, left: int) -> int:
+        return max(1, min(self.updates, left) // self.options.gradient_chunks)
+
     def prepare(self, model: nn.Module, update_num: int, moment: int) -> None:
         """Begin to record if ``update_num`` is where the window before ``moment`` begins.
 
@@ -67,7 +80,7 @@ class RecordingWindow:
         if self.recorder is not None:
             return
         left, chunks = moment - update_num, self.options.gradient_chunks
-        per_chunk = max(1, min(self.updates, left) // chunks)
+        per_chunk = self._updates_per_chunk(left)
         loaded = self._take_loaded(model, moment)
         if loaded is None and left > per_chunk * chunks:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Type
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple, Type
 
 from torch import nn
 
@@ -28,6 +28,7 @@ __all__ = [
     "check_encoder_is_trained",
     "check_languages",
     "check_not_again",
+    "check_recorded",
     "check_statistics_files",
     "check_trained",
     "statistics_file",
@@ -118,6 +119,29 @@ def check_languages(dataset: Any, subset: str, languages: Sequence[str]) -> None
             f"--differentiate-at: subset '{subset}' has no row of {', '.join(missing)}, and "
             "nothing can be decided without gradients of every language of the model; give it "
             "data, or leave the language out (--languages, or the vocabulary's tags)"
+        )
+
+
+def check_recorded(
+    there: Collection[int], languages: Sequence[str], subset: str, updates: Tuple[int, int]
+) -> None:
+    """Raise DataError where the updates whose gradients will be recorded lack a language.
+
+    Args:
+        there: indices of the languages that their batches will have.
+        languages: of the model.
+        subset: of the training data.
+        updates: the first and the last of them.
+    """
+    missing = [name for index, name in enumerate(languages) if index not in there]
+    if missing:
+        first, last = updates
+        raise DataError(
+            f"--differentiate-at {last}: subset '{subset}' has too few rows of "
+            f"{', '.join(missing)}: none will be in a batch of updates {first} to {last}, whose "
+            "gradients are recorded; make --gradient-window longer, sample these languages more "
+            "often (--sampling-temperature), differentiate at another update, or measure on "
+            "held-out data (--gradients-from)"
         )
 
 

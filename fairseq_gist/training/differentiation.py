@@ -9,9 +9,11 @@ from typing import Callable, Dict, Optional
 from torch import Tensor, nn
 
 from fairseq_gist.architectures import architecture_of
+from fairseq_gist.data.upcoming import UpcomingBatches
 from fairseq_gist.errors import OptionError, StorageError
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.host import trainer as host
+from fairseq_gist.host.optimizer import has_loss_scale
 from fairseq_gist.host.protocols import Task, Trainer
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.policies import policy_named
@@ -34,6 +36,7 @@ from fairseq_gist.training.checks import (
     check_encoder_is_trained,
     check_languages,
     check_not_again,
+    check_recorded,
     check_statistics_files,
     check_trained,
     statistics_file,
@@ -237,11 +240,30 @@ class Differentiation:
         return units_to_record(self.model, self.options, self._policy.needs_neurons)
 
     def _check_all_are_trained(self, update_num: int) -> None:
-        """Raise DataError where a split will need a language that training never sees."""
-        comes = any(moment.update > update_num for moment in self.moments)
-        if comes and self._records and self.options.gradients_from == "train":
-            subset = self.trainer.cfg.dataset.train_subset
-            check_languages(self.task.dataset(subset), subset, self.routing.languages)
+        """Raise DataError where a split will need a language that training, or its window, lacks.
+
+        Where the optimizer may drop an update, later ones have other batches than is foreseen.
+        """
+        later = [moment.update for moment in self.moments if moment.update > update_num]
+        if not later or not self._records or self.options.gradients_from != "train":
+            return
+        subset = self.trainer.cfg.dataset.train_subset
+        dataset = self.task.dataset(subset)
+        check_languages(dataset, subset, self.routing.languages)
+        iterator = self.task.dataset_to_epoch_iter.get(dataset)
+        upcoming = iterator and UpcomingBatches.of(iterator, self.trainer.cfg)
+        if upcoming is None or has_loss_scale(self.trainer.optimizer):
+            return
+        begun = self.window.is_under_way
+        for before, moment in zip([update_num, *later], later):
+            if begun:  # what it will have is in the checkpoint, too
+                begun = False
+                continue
+            first = self.window.first_update(before, moment)
+            there = upcoming.languages(
+                first, moment, now=update_num, epoch=iterator.epoch, consumed=iterator.n
+            )
+            check_recorded(there, self.routing.languages, subset, (first, moment))
 
     def _check_not_missed(self, update_num: int) -> None:
         missed = [moment.update for moment in self.moments if moment.update <= update_num]

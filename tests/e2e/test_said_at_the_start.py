@@ -57,19 +57,34 @@ def test_a_budget_with_room_for_everything_is_told(train, tmp_path, caplog):
     assert "nothing is decided" not in caplog.text
 
 
-def test_a_language_without_training_data_is_no_news_at_the_split(train, data, tmp_path):
-    folder = tmp_path / "data"
+def with_few_of_romanian(data, folder, count):
+    """Copy the data, but for ``count`` rows of Romanian training data."""
     shutil.copytree(data, folder)
     manifest = folder / "train.tsv"
     lines = manifest.read_text(encoding="utf-8").splitlines(keepends=True)
     place = lines[0].rstrip("\n").split("\t").index("tgt_lang")
-    kept = [line for line in lines if line.rstrip("\n").split("\t")[place] != "ro"]
-    assert len(kept) < len(lines)
+    own = [line for line in lines if line.rstrip("\n").split("\t")[place] == "ro"]
+    assert len(own) > count
+    kept = [line for line in lines if line not in own[count:]]
     manifest.write_text("".join(kept), encoding="utf-8")
-    own = [str(folder), "--max-update=8"]
+    return str(folder)
+
+
+def test_a_language_without_training_data_is_no_news_at_the_split(train, data, tmp_path):
+    own = [with_few_of_romanian(data, tmp_path / "data", 0), "--max-update=8"]
     with pytest.raises(SystemExit, match="subset 'train' has no row of ro, and nothing can be"):
         train(tmp_path / "run", *own, "--differentiate-at=6", *WINDOW, replace_data=True)
     assert not list((tmp_path / "run").glob("*.pt"))
+
+
+def test_a_language_with_too_few_rows_is_no_news_at_the_split(train, data, tmp_path):
+    """Its one row is in one batch of an epoch, which four updates don't come by."""
+    own = [with_few_of_romanian(data, tmp_path / "data", 1), "--max-update=1"]
+    with pytest.raises(SystemExit, match="too few rows of ro: .* updates 3 to 6, whose gradients"):
+        train(tmp_path / "run", *own, "--differentiate-at=6", *WINDOW, replace_data=True)
+    assert not list((tmp_path / "run").glob("*.pt"))
+    window = ["--gradient-window=40", "--gradient-chunks=4"]
+    train(tmp_path / "run", *own, "--differentiate-at=41", *window, replace_data=True)
 
 
 def test_an_utterance_longer_than_a_batch_is_no_news_at_the_split(train, tmp_path):
