@@ -32,6 +32,8 @@ _LAUNCHED = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 """What torchrun has in the environment."""
 _IN_EXCHANGES = ("gloo", "nccl", "processgroup", "connection", "peer", "socket", "broken pipe")
 """In what torch says where an exchange between processes fails."""
+_TO_LEARN = 10.0
+"""Seconds in which a process learns which one is gone, where that is why it fails."""
 _TO_BE_TOLD = 60.0
 """Seconds after which a process says what it waits for."""
 
@@ -78,13 +80,16 @@ def end_together() -> None:
         if not _is_ours(cfg):
             return distributed_main(i, main, cfg, kwargs)
         with one_line_errors():
+            failed = True
             try:
-                return distributed_main(i, main, cfg, kwargs)
+                result = distributed_main(i, main, cfg, kwargs)
+                failed = False
             except Exception as error:
                 _explain(error)
                 raise
             finally:
-                _end_watch()
+                _end_watch(failed=failed)
+        return result
 
     distributed_utils.call_main, distributed_utils.distributed_main = call, run
     distributed_utils.distributed_init = init
@@ -134,10 +139,10 @@ def _begin_watch(options: Any) -> None:
         _watch = Watch.begin(_first_host(options.distributed_init_method))
 
 
-def _end_watch() -> None:
+def _end_watch(*, failed: bool = False) -> None:
     global _watch
     if _watch is not None:
-        _watch.end()
+        _watch.end(failed=failed)
     _watch = None
 
 
@@ -151,7 +156,7 @@ def _explain(error: BaseException) -> None:
     """Raise GistError where an error comes of another process that is gone."""
     is_own = isinstance(error, GistError)
     if _watch is not None and not is_own and any(map(_is_of_an_exchange, causes_of(error))):
-        lost = _watch.lost(5.0)
+        lost = _watch.lost(_TO_LEARN)
         if lost is not None:
             raise GistError(lost_line(lost, _watch.count)) from error
 

@@ -34,7 +34,9 @@ _TO_END = 10.0
 """Seconds that a process has to end by itself, once another one is gone."""
 _PREFIX = "fairseq-gist-watch"
 _RANK = 8
-"""Characters in which a process says which one it is."""
+"""Characters in which a process says which one it is, or which one is gone."""
+_DONE = b"-" * _RANK
+"""What a process says that has done its work."""
 
 
 class Watch:
@@ -82,9 +84,19 @@ class Watch:
         """Return which process is gone, None if none is in ``seconds`` from now."""
         return self._lost if self._is_lost.wait(seconds) else None
 
-    def end(self) -> None:
-        """Stop watching: this process goes its own way."""
+    def end(self, *, failed: bool) -> None:
+        """Stop watching, and let the others know: this process is done, or they have to end, too.
+
+        To be closed with its process wouldn't do: a busy machine takes seconds to end one, in which
+        others have met its absence and can't say whose it is.
+        """
         self._is_over.set()
+        for peer in self._peers:
+            with contextlib.suppress(OSError):
+                if failed:
+                    peer.shutdown(socket.SHUT_RDWR)
+                else:
+                    peer.sendall(_DONE)
 
     def _close(self) -> None:
         for peer in self._peers:
@@ -94,13 +106,18 @@ class Watch:
         waiting = selectors.DefaultSelector()
         for peer in self._peers:
             waiting.register(peer, selectors.EVENT_READ)
-        [(key, _), *_] = waiting.select()
-        if self._is_over.is_set():
-            return
-        told = b""
-        with contextlib.suppress(OSError):  # reset: it is gone, too
-            told = key.fileobj.recv(_RANK)  # type: ignore[union-attr]
-        self._lost = int(told) if told.isdigit() else self._peers[key.fileobj]  # type: ignore[index]
+        while waiting.get_map():
+            for key, _ in waiting.select():
+                if self._is_over.is_set():
+                    return
+                told = _received(key.fileobj, _RANK)  # type: ignore[arg-type]
+                if told != _DONE:
+                    self._end_with(int(told) if told.isdigit() else self._peers[key.fileobj])  # type: ignore[index]
+                    return
+                waiting.unregister(key.fileobj)
+
+    def _end_with(self, lost: int) -> None:
+        self._lost = lost
         for peer in self._peers:
             with contextlib.suppress(OSError):
                 peer.sendall(f"{self._lost:0{_RANK}}".encode())

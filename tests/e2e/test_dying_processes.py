@@ -22,6 +22,13 @@ SECONDS = 60
 """In which the other one has to end: ten, and what a busy machine takes."""
 
 
+def _lost_process(ended):
+    """Return which process the last line of another says is gone."""
+    found = LINE.fullmatch(ended.output.splitlines()[-1])
+    assert found, ended.output[-3000:]
+    return found.group(1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dies", [0, 1])
 @pytest.mark.parametrize(
@@ -50,20 +57,33 @@ def test_the_other_one_ends(data, tmp_path, where, dies):
     other = ended[1 - dies]
     assert other.status == 1
     assert "Traceback" not in other.output
-    assert LINE.fullmatch(other.output.splitlines()[-1]).group(1) == str(dies)
+    assert _lost_process(other) == str(dies)
+
+
+SLOW_TO_END = """
+import atexit, gc, time
+def end():
+    import torch.distributed
+    torch.distributed.destroy_process_group()
+    gc.collect()
+    time.sleep(15)
+atexit.register(end)
+"""
 
 
 @pytest.mark.slow
-def test_an_error_in_one_is_not_hidden(data, tmp_path):
+@pytest.mark.parametrize("end", ["", SLOW_TO_END], ids=["at once", "slowly"])
+def test_an_error_in_one_is_not_hidden(data, tmp_path, end):
     """What it prints is its own; the other one says which to look at."""
     port, arguments = free_port(), training(data, tmp_path, "--max-update=2")
+    faulty = [*arguments, "--sampling-temperature=-1", *as_rank(0, 2, port)]
     processes = [
-        start([*arguments, "--sampling-temperature=-1", *as_rank(0, 2, port)]),
+        start(faulty, ["-c", f"{end}\n{RUN}"]),
         start([*arguments, *as_rank(1, 2, port)]),
     ]
     faulty, other = wait(processes, seconds=200)
     assert "--sampling-temperature" in faulty.output.splitlines()[-1]
-    assert LINE.fullmatch(other.output.splitlines()[-1]).group(1) == "0"
+    assert _lost_process(other) == "0"
 
 
 @pytest.mark.slow

@@ -3,9 +3,6 @@
 import dataclasses
 import runpy
 import shutil
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import fairseq
@@ -18,6 +15,7 @@ from fairseq.optim.lr_scheduler import LR_SCHEDULER_REGISTRY
 
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 from tests.e2e.conftest import assert_same_tensors
+from tests.e2e.ranks import free_port, start, wait
 from tests.regression import make
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -373,24 +371,14 @@ STARTED = [
 
 
 def _as_two(tiny, folder, *extra):
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    program = "from fairseq_cli.train import cli_main; cli_main()"
-    command = [sys.executable, "-W", "ignore", "-c", program, str(tiny), *make.TRANSFORMER, *SPLIT]
-    command += [*given(*extra), f"--user-dir={ROOT / 'fairseq_gist'}", f"--save-dir={folder}"]
-    ranks = [
-        subprocess.Popen(
-            [*command, *(word.format(rank=rank, port=port) for word in STARTED)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    port, arguments = free_port(), [str(tiny), *make.TRANSFORMER, *SPLIT, *given(*extra)]
+    arguments += [f"--user-dir={ROOT / 'fairseq_gist'}", f"--save-dir={folder}"]
+    started = [
+        start([*arguments, *(word.format(rank=rank, port=port) for word in STARTED)])
         for rank in range(2)
     ]
-    for rank in ranks:
-        output = rank.communicate(timeout=300)[0]
-        assert rank.returncode == 0, output[-3000:]
+    for ended in wait(started):
+        assert ended.status == 0, ended.output[-3000:]
 
 
 @pytest.mark.slow
