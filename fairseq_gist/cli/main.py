@@ -62,13 +62,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     command = next((word for word in argv if word in COMMANDS), None)
     try:
         args = parser_of(command).parse_args(argv)
-        logging.basicConfig(
-            format="%(message)s",
-            level=os.environ.get("LOGLEVEL", "INFO").upper(),
-            stream=sys.stderr,
-        )
-        if args.debug:
-            logging.getLogger("fairseq_gist").setLevel(logging.DEBUG)
+        _begin_logging(args.debug)
         return args.run(args) or 0
     except (Exception, KeyboardInterrupt) as error:
         if was_interrupted(error):
@@ -78,6 +72,15 @@ def main(argv: Optional[List[str]] = None) -> int:
             raise
         print(f"fairseq-gist {command}: error: {in_one_line(error)}", file=sys.stderr)
         return 1
+
+
+def _begin_logging(debug: bool) -> None:
+    """Show what is said of the command's work, and of libraries warnings alone."""
+    asked = os.environ.get("LOGLEVEL", "").upper()
+    logging.basicConfig(format="%(message)s", level=asked or logging.WARNING, stream=sys.stderr)
+    if debug or not asked:
+        level = logging.DEBUG if debug else logging.INFO
+        logging.getLogger("fairseq_gist").setLevel(level)
 
 
 if __name__ == "__main__":
