@@ -9,7 +9,8 @@
   removed, which is in the middle of writing it, or right before, or right after.
 
 The signal comes from the process itself, so that it comes when it is meant to on a machine that is
-busy with something else; what it does is the same.
+busy with something else; what it does is the same. As ctrl-C in a terminal, SIGINT goes to all that
+the process has started, too, where it has a group of its own.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def main() -> None:
     finally:
         ending.is_over = True
     seconds = time.monotonic() - begun
-    sys.stdout.write(f"killing: {ending.seen} file events, {seconds:.2f} seconds\n")
+    if not code:
+        sys.stdout.write(f"killing: {ending.seen} file events, {seconds:.2f} seconds\n")
     raise SystemExit(code)
 
 
@@ -80,7 +82,11 @@ class _Ending:
         timer.start()
 
     def end(self) -> None:
-        if not self.is_over:
+        if self.is_over:
+            return
+        if self.number == signal.SIGINT and os.getpgrp() == self.process:
+            os.killpg(self.process, self.number)
+        else:
             os.kill(self.process, self.number)
 
     def follow_files(self, which: int, delay: float) -> None:
