@@ -142,7 +142,7 @@ def _alone(out: Path) -> Iterator[IO[str]]:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        file = (out / ".lock").open("w")
+        file = (out / ".lock").open("w", encoding="utf-8")
     except OSError as error:
         raise OptionError(
             f"-o {out}: expected a folder to write in, found none ({error.strerror}); name another"

@@ -123,7 +123,7 @@ def test_plans(train, tmp_path, plan, spoil, message, differentiated):
     spoiled = json.loads(json.dumps(plan))
     spoil(spoiled)
     file, out = tmp_path / "plan.json", tmp_path / "out.pt"
-    file.write_text(json.dumps(spoiled))
+    file.write_text(json.dumps(spoiled), encoding="utf-8")
     with pytest.raises(SystemExit) as error:
         train(tmp_path / "run", "--max-update=1", f"--sharing-plan={file}")
     assert message in str(error.value), error.value
@@ -136,7 +136,7 @@ def test_a_unit_listed_twice(train, tmp_path, plan):
     double = text.replace(f'"{UNIT}":', f'"{UNIT}": [["de"]], "{UNIT}":', 1)
     double = text.replace('"units": {', f'"units": {{"{UNIT}": [["de"]], ', 1)
     file = tmp_path / "plan.json"
-    file.write_text(double)
+    file.write_text(double, encoding="utf-8")
     with pytest.raises(SystemExit, match=f"'{UNIT}' is listed twice"):
         train(tmp_path / "run", "--max-update=1", f"--sharing-plan={file}")
 
@@ -145,7 +145,9 @@ def _copy(data, tmp_path):
     folder = tmp_path / "data"
     shutil.copytree(data, folder)
     config = folder / "config_st.yaml"
-    config.write_text(config.read_text().replace(str(data), str(folder)))
+    config.write_text(
+        config.read_text(encoding="utf-8").replace(str(data), str(folder)), encoding="utf-8"
+    )
     return folder
 
 
@@ -195,7 +197,7 @@ def test_a_language_without_a_tag(train, tmp_path, data):
 def test_statistics_for_other_units(differentiated, tmp_path, plan, capsys):
     other = dict(plan, units={"encoder.layers.0.fc1": [plan["languages"]]})
     within, out = tmp_path / "within.json", tmp_path / "plan.json"
-    within.write_text(json.dumps(other))
+    within.write_text(json.dumps(other), encoding="utf-8")
     statistics = str(differentiated.folder / "statistics.npz")
     decide = ["plan", "gradient", "--statistics", statistics, "-o", str(out)]
     assert gist([*decide, "--units", "encoder.*"]) == 1

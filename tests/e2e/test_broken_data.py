@@ -19,7 +19,9 @@ def folder(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("broken") / "data"
     shutil.copytree(data, folder)
     config = folder / "config_st.yaml"
-    config.write_text(config.read_text().replace(str(data), str(folder)))
+    config.write_text(
+        config.read_text(encoding="utf-8").replace(str(data), str(folder)), encoding="utf-8"
+    )
     features = {
         "nan": np.full((20, 80), np.nan, dtype=np.float32),
         "infinite": np.full((20, 80), np.inf, dtype=np.float32),
@@ -29,7 +31,7 @@ def folder(data, tmp_path_factory):
     for name, array in features.items():
         np.save(folder / f"{name}.npy", array)
     (folder / "short.npy").write_bytes((folder / "nan.npy").read_bytes()[:200])
-    (folder / "text.wav").write_text("no sound")
+    (folder / "text.wav").write_text("no sound", encoding="utf-8")
     content = io.BytesIO()
     np.save(content, np.array([{}], dtype=object), allow_pickle=True)
     (folder / "pickled.npy").write_bytes(content.getvalue())
@@ -150,29 +152,37 @@ def test_a_missing_column_is_named(folder, column):
             [],
             "there is no file .*config_st.yaml; of thi",
         ),
-        (lambda d: (d / "config_st.yaml").write_text("a: ["), [], "no YAML that can be read"),
         (
-            lambda d: (d / "config_st.yaml").write_text("[1]"),
+            lambda d: (d / "config_st.yaml").write_text("a: [", encoding="utf-8"),
+            [],
+            "no YAML that can be read",
+        ),
+        (
+            lambda d: (d / "config_st.yaml").write_text("[1]", encoding="utf-8"),
             [],
             "expected settings of the data, fo",
         ),
         (
-            lambda d: (d / "config_st.yaml").write_text("a: !!python/object/apply:os.system [ls]"),
+            lambda d: (d / "config_st.yaml").write_text(
+                "a: !!python/object/apply:os.system [ls]", encoding="utf-8"
+            ),
             [],
             "no YAML that can be read: could not determine a constructor",
         ),
         (
-            lambda d: (d / "config_st.yaml").write_text("vocab_filename: none.txt"),
+            lambda d: (d / "config_st.yaml").write_text(
+                "vocab_filename: none.txt", encoding="utf-8"
+            ),
             [],
             "its vocabulary .*none.txt doesn't exist",
         ),
         (
-            lambda d: (d / "config_st.yaml").write_text("vocab_filename: 3"),
+            lambda d: (d / "config_st.yaml").write_text("vocab_filename: 3", encoding="utf-8"),
             [],
             "vocab_filename should be a file, is 3",
         ),
         (
-            lambda d: next(d.glob("spm_*.txt")).write_text("a 1\nb\n"),
+            lambda d: next(d.glob("spm_*.txt")).write_text("a 1\nb\n", encoding="utf-8"),
             [],
             "spm.*txt, line 2: expected a symbol, a space and a number, found 'b'",
         ),

@@ -112,7 +112,7 @@ def test_no_test_sentence_is_dropped(differentiated, data, tmp_path, plugin):
     scores = tmp_path / "scores.json"
     arguments = ["--data", str(data), "--subset", "tst-COMMON", "-o", str(scores)]
     assert gist(["score", f"tiny={tmp_path}", *arguments]) == 0
-    system = json.loads(scores.read_text())["systems"][0]
+    system = json.loads(scores.read_text(encoding="utf-8"))["systems"][0]
     assert system["hypotheses"] == system["references"] == 64
 
 
@@ -130,7 +130,7 @@ def test_interactive_takes_the_language_from_an_option(differentiated, data, plu
     rows = (data / "tst-COMMON_de.tsv").read_text(encoding="utf-8").splitlines()[1:3]
     audio = "".join(f"{data / row.split(chr(9))[1]}\n" for row in rows)
     source = data / "interactive.txt"
-    source.write_text(audio)
+    source.write_text(audio, encoding="utf-8")
     arguments = [
         data, "--task=gist_speech_to_text", "--config-yaml=config_st.yaml", "--prefix-size=1",
         "--max-tokens=4000", "--cpu", "--beam=2", "--max-len-b=10", f"--input={source}",
@@ -200,13 +200,13 @@ def test_finetuning_from_a_stock_checkpoint_with_a_plan_from_the_start(
         "--max-update=2", "--required-batch-size-multiple=1", model=model,
     )  # fmt: skip
     plan = tmp_path / "plan.json"
-    plan.write_text(plan_in_state(differentiated.load()["model"]).to_json())
+    plan.write_text(plan_in_state(differentiated.load()["model"]).to_json(), encoding="utf-8")
     tuned = train(
         tmp_path / "tuned", f"--finetune-from-model={trained.checkpoint}", f"--sharing-plan={plan}",
         "--max-update=1", "--lr=0.0", "--warmup-updates=1",
     )  # fmt: skip
     state = tuned.load()["model"]
-    assert plan_in_state(state).to_json() == plan.read_text()
+    assert plan_in_state(state).to_json() == plan.read_text(encoding="utf-8")
     original = trained.load()["model"]
     for key, tensor in state.items():
         if ".copies." in key:

@@ -39,7 +39,7 @@ generation = "--batch-size 100 --max-len-a 0 --max-len-b 6"
 @pytest.fixture
 def small(tmp_path):
     path = tmp_path / "small.toml"
-    path.write_text(SMALL)
+    path.write_text(SMALL, encoding="utf-8")
     return path
 
 
@@ -57,7 +57,7 @@ def dry_run(capsys, name, out, *changes):
 
 
 def records(out):
-    lines = (out / "runs.jsonl").read_text().splitlines()
+    lines = (out / "runs.jsonl").read_text(encoding="utf-8").splitlines()
     return {(run["system"], run["seed"]): run for run in map(json.loads, lines)}
 
 
@@ -78,7 +78,7 @@ def test_systems_are_trained_from_one_model_and_compared(
     compared = {(row["system"], row["against"]) for row in rows if row["quantity"] == "p"}
     assert ("gdps", "unified") in compared
     assert ("gdps", "gdps-random") in compared
-    table = (out / "seeds.md").read_text()
+    table = (out / "seeds.md").read_text(encoding="utf-8")
     assert re.search(r"^\| unified +\| +2 \|", table, re.MULTILINE)
     assert "gdps" not in table
 
@@ -90,17 +90,17 @@ def test_systems_are_trained_from_one_model_and_compared(
     assert {division.shared_fraction for division in divided.divisions.values()} == {0.5}
     assert sizes["gdps-50", 1] > base
     if not SharingPlan.load(out / "gdps-1" / "plan.json").divisions:
-        assert "- gdps, seed 1: shares everything" in (out / "table.md").read_text()
+        assert "- gdps, seed 1: shares everything" in (out / "table.md").read_text(encoding="utf-8")
     assert (out / "report" / "index.html").is_file()
     assert "== what gdps decided, seed 1" in capsys.readouterr().out
     assert not list(out.glob("*/checkpoint*.pt"))
 
     # a second run makes only what is missing, and the same of it
-    table = (out / "table.md").read_text()
+    table = (out / "table.md").read_text(encoding="utf-8")
     logs = {path: path.stat().st_mtime_ns for path in out.glob("*/train.log")}
     (out / "scores" / "unified-1.json").unlink()
     assert gist(command) == 0
-    assert (out / "table.md").read_text() == table
+    assert (out / "table.md").read_text(encoding="utf-8") == table
     assert {path: path.stat().st_mtime_ns for path in out.glob("*/train.log")} == logs
 
     assert gist([*command, "--set", "updates=3"]) == 1

@@ -127,13 +127,16 @@ def test_the_whole_chain_and_once_more(corpus, tmp_path):
     out = recipe.out
     assert plan_in_state(read_checkpoint(str(out / "shared/average.pt"))["model"]) is None
     plan = plan_in_state(read_checkpoint(str(out / "gradient/average.pt"))["model"])
-    assert plan.signature == json.loads((out / "plans/gradient.json").read_text())["signature"]
-    scores = json.loads((out / "scores.json").read_text())["systems"]
+    assert (
+        plan.signature
+        == json.loads((out / "plans/gradient.json").read_text(encoding="utf-8"))["signature"]
+    )
+    scores = json.loads((out / "scores.json").read_text(encoding="utf-8"))["systems"]
     assert [system["name"] for system in scores] == ["start", "shared", "gradient"]
     start, shared, gradient = (system["parameters"] for system in scores)
     assert start == shared < gradient <= 1.5 * shared
     assert {system["hypotheses"] for system in scores} == {64}
-    assert "| gradient" in (out / "table.md").read_text()
+    assert "| gradient" in (out / "table.md").read_text(encoding="utf-8")
 
     before = recipe.snapshot()
     printed = recipe.all()
@@ -164,7 +167,7 @@ def test_from_a_stock_checkpoint_with_its_own_vocabulary(corpus, data, stock, tm
     assert not (out / "asr").exists()
     assert not (out / "data" / "train_asr.tsv").exists()
     assert (out / "data" / "theirs.txt").is_file()
-    systems = json.loads((out / "scores.json").read_text())["systems"]
+    systems = json.loads((out / "scores.json").read_text(encoding="utf-8"))["systems"]
     assert [system["name"] for system in systems] == ["start", "attention"]
     assert (out / "table.md").is_file()
 
@@ -257,7 +260,7 @@ def test_sampling_and_validation_are_by_language(corpus, tmp_path):
 
 
 def test_settings_from_a_file(corpus, tmp_path):
-    (tmp_path / "mine").write_text("MODEL=s\nMAX_TOKENS=123\n")
+    (tmp_path / "mine").write_text("MODEL=s\nMAX_TOKENS=123\n", encoding="utf-8")
     recipe = Recipe(corpus, tmp_path / "run", CONFIG=str(tmp_path / "mine"))
     printed = recipe("30_st.sh", "--dry-run").stdout
     assert "--arch gist_s2t_transformer_s " in printed
@@ -269,7 +272,9 @@ def test_an_interrupted_stage_is_not_marked_as_done(corpus, tmp_path):
     done = recipe("10_prepare.sh")
     assert done.returncode == 1
     assert "prepare failed, see" in done.stderr
-    assert "too large for the text" in (recipe.out / "logs" / "prepare.log").read_text()
+    assert "too large for the text" in (recipe.out / "logs" / "prepare.log").read_text(
+        encoding="utf-8"
+    )
     assert not (recipe.out / "done" / "prepare").exists()
     recipe.settings["VOCAB_SIZE"] = "300"
     assert recipe("10_prepare.sh").returncode == 0

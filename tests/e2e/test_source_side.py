@@ -186,7 +186,7 @@ def test_translating_and_validating_need_no_option(split, spoken, tmp_path, plug
     scores = tmp_path / "scores.json"
     arguments = ["--data", str(spoken), "--subset=tst-COMMON", "-o", str(scores)]
     assert gist(["score", f"tiny={tmp_path / 'out'}", *arguments, KEY]) == 0
-    system = json.loads(scores.read_text())["systems"][0]
+    system = json.loads(scores.read_text(encoding="utf-8"))["systems"][0]
     assert system["references"] == 24
     assert {"de", "es", "ru"} <= set(system["metrics"]["bleu"]["scores"])
 
@@ -233,7 +233,9 @@ def same_hypotheses(one, other, count):
 def test_interactive_takes_the_source_language(split, spoken, tmp_path, plugin):
     rows = (spoken / "tst-COMMON_ru.tsv").read_text(encoding="utf-8").splitlines()[1:3]
     source = tmp_path / "interactive.txt"
-    source.write_text("".join(f"{spoken / row.split(chr(9))[1]}\n" for row in rows))
+    source.write_text(
+        "".join(f"{spoken / row.split(chr(9))[1]}\n" for row in rows), encoding="utf-8"
+    )
     arguments = [
         spoken, "--task=gist_speech_to_text", "--config-yaml=config_st.yaml",
         "--max-tokens=4000", "--cpu", "--beam=5", "--max-len-b=15", f"--input={source}",
@@ -369,7 +371,11 @@ def test_languages_of_a_shared_checkpoint_are_known_to_plan(into_english, spoken
     run = into_english(tmp_path, spoken, "--max-update=1")
     command = ["plan", "random", "--checkpoint", str(run.checkpoint), "--size-budget=1.2"]
     assert gist([*command, "-o", str(tmp_path / "plan.json")]) == 0, capsys.readouterr().err
-    assert json.loads((tmp_path / "plan.json").read_text())["languages"] == ["de", "es", "ru"]
+    assert json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))["languages"] == [
+        "de",
+        "es",
+        "ru",
+    ]
 
 
 def test_losses_sampling_and_patience_are_per_source_language(

@@ -40,7 +40,7 @@ generation = "--batch-size 100 --max-len-b 6"
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     path = tmp_path_factory.mktemp("small") / "small.toml"
-    path.write_text(SMALL)
+    path.write_text(SMALL, encoding="utf-8")
     return path
 
 
@@ -79,7 +79,9 @@ def test_systems_are_trained_one_after_another_and_compared(
     pairs = {(row["system"], row["against"]) for row in rows if row["quantity"] == "p"}
     assert {("per-language", "joint"), ("gradient-1.2", "random-1.2")} <= pairs
     assert ("joint", "joint") not in pairs
-    runs = [json.loads(line) for line in (out / "runs.jsonl").read_text().splitlines()]
+    runs = [
+        json.loads(line) for line in (out / "runs.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     sizes = {(run["system"], run["seed"]): run["figures"]["parameters"] for run in runs}
     shared = sizes["shared", 1]
     assert sizes["joint", 1] == sizes["shared", 2] == shared
@@ -90,12 +92,12 @@ def test_systems_are_trained_one_after_another_and_compared(
 
     # a second run makes only what is missing, and says the same table
     (out / "scores" / "joint-1.json").unlink()
-    table = (out / "table.md").read_text()
+    table = (out / "table.md").read_text(encoding="utf-8")
     logs = {path: path.stat().st_mtime_ns for path in out.glob("*/train.log")}
     assert gist(command) == 0
     assert {path: path.stat().st_mtime_ns for path in out.glob("*/train.log")} == logs
-    assert (out / "table.md").read_text() == table
-    assert len((out / "runs.jsonl").read_text().splitlines()) == 6
+    assert (out / "table.md").read_text(encoding="utf-8") == table
+    assert len((out / "runs.jsonl").read_text(encoding="utf-8").splitlines()) == 6
 
     capsys.readouterr()
     assert gist([*command, "--set", "updates=3"]) == 1

@@ -40,7 +40,9 @@ def copy(folder, tmp_path):
 
 def with_settings(folder, **changes):
     file = folder / "config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    file.write_text(
+        json.dumps({**json.loads(file.read_text(encoding="utf-8")), **changes}), encoding="utf-8"
+    )
     return ["--arch=gist_seamless_m4t", f"--seamless-path={folder}"]
 
 
@@ -59,7 +61,7 @@ def test_a_folder_that_has_no_model_or_is_none(seamless_data, tmp_path):
     options = ["--arch=gist_seamless_m4t", f"--seamless-path={tmp_path}"]
     assert "found a folder without config.json" in refused(seamless_data, *options)
     assert "none: found no folder" in refused(seamless_data, f"{options[1]}/none", options[0])
-    (tmp_path / "adapter_config.json").write_text("{}")
+    (tmp_path / "adapter_config.json").write_text("{}", encoding="utf-8")
     assert "it is an adapter (PEFT) for a model, not one" in refused(seamless_data, *options)
 
 
@@ -94,7 +96,7 @@ def test_a_target_language_that_the_tokenizer_lacks(seamless_data, model_options
     for name in ("train", "dev"):
         text = (seamless_data / f"{name}.tsv").read_text(encoding="utf-8")
         (tmp_path / f"{name}.tsv").write_text(text.replace("\teng\n", "\ten\n"), encoding="utf-8")
-    (tmp_path / "config_st.yaml").write_text(f"audio_root: {seamless_data}\n")
+    (tmp_path / "config_st.yaml").write_text(f"audio_root: {seamless_data}\n", encoding="utf-8")
     line = refused(tmp_path, *model_options)
     assert "train.tsv, line 2: tgt_lang 'en' is none of the 3 languages that the token" in line
     assert "it names languages by three letters, this one eng" in line
@@ -107,9 +109,11 @@ def test_a_language_of_the_option_that_the_tokenizer_lacks(seamless_data, model_
 
 def test_features_of_another_width(seamless_data, model_options, tmp_path):
     shutil.copytree(seamless_data, tmp_path / "data")
-    first = (tmp_path / "data/train.tsv").read_text().splitlines()[1].split("\t")[1]
+    first = (tmp_path / "data/train.tsv").read_text(encoding="utf-8").splitlines()[1].split("\t")[1]
     np.save(tmp_path / "data" / first, np.zeros((50, 40), dtype=np.float32))
-    (tmp_path / "data/config_st.yaml").write_text(f"audio_root: {tmp_path / 'data'}\n")
+    (tmp_path / "data/config_st.yaml").write_text(
+        f"audio_root: {tmp_path / 'data'}\n", encoding="utf-8"
+    )
     task, model, _ = build(tmp_path / "data", "--language-key=src", model=model_options)
     task.load_dataset("train")
     expected = r"npy can't be read: expected features \[frames, 80\], or .* found \[50, 40\]"
@@ -127,8 +131,8 @@ def test_the_model_without_its_folder_and_the_folder_without_the_model(
     line = refused(seamless_data, "--arch=gist_seamless_m4t")
     assert "config_st.yaml names no vocabulary" in line
     assert "give its folder with --seamless-path" in line
-    (tmp_path / "config_st.yaml").write_text("vocab_filename: dict.txt\n")
-    (tmp_path / "dict.txt").write_text("the 1\n")
+    (tmp_path / "config_st.yaml").write_text("vocab_filename: dict.txt\n", encoding="utf-8")
+    (tmp_path / "dict.txt").write_text("the 1\n", encoding="utf-8")
     shutil.copy(seamless_data / "train.tsv", tmp_path)
     line = refused(tmp_path, "--arch=gist_seamless_m4t")
     assert "--arch gist_seamless_m4t: the model's vocabulary and features are those of a" in line
@@ -147,11 +151,13 @@ def test_a_broken_torchaudio_is_recognised(tmp_path):
     package = tmp_path / "torchaudio"
     package.mkdir()
     (package / "__init__.py").write_text(
-        "raise OSError('libtorchaudio.so: undefined symbol: _ZN3c10')\n"
+        "raise OSError('libtorchaudio.so: undefined symbol: _ZN3c10')\n", encoding="utf-8"
     )
     metadata = tmp_path / "torchaudio-2.0.dist-info"
     metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: torchaudio\nVersion: 2.0\n")
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: torchaudio\nVersion: 2.0\n", encoding="utf-8"
+    )
     program = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "from fairseq_gist.host.transformers import require_transformers\n"

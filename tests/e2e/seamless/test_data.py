@@ -123,7 +123,7 @@ def test_specaugment_masks_frames_and_normalisation_is_done_once(parts, sound):
 
 
 def test_files_that_cannot_be_read(parts, tmp_path):
-    (tmp_path / "text.wav").write_text("no sound")
+    (tmp_path / "text.wav").write_text("no sound", encoding="utf-8")
     with pytest.raises(DataError, match=r"text.wav: neither readable audio nor features"):
         parts.features(str(tmp_path / "text.wav"))
     soundfile.write(tmp_path / "short.wav", np.zeros(300), 16000)

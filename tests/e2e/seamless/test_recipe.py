@@ -43,7 +43,7 @@ def test_all_stages_work_with_a_tiny_model(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(RECIPE.parents[1]))
     out, description = tmp_path / "out", tmp_path / "small.toml"
-    description.write_text(SMALL)
+    description.write_text(SMALL, encoding="utf-8")
     command = ["experiment", str(description), "-o", str(out), "--set", f"corpus={tmp_path}"]
     command += [f"seamless={folder}", f"data={seamless_data}"]
     command += ["--only", "unified", "gdps", "gdps-random", "gdps-50"]

@@ -92,7 +92,7 @@ def test_targets_can_be_the_languages_too(seamless_data, model_options, tmp_path
     for name in ("train", "dev"):
         text = "\n".join([lines[0], *lines[1:], *twice]) + "\n"
         (tmp_path / f"{name}.tsv").write_text(text, encoding="utf-8")
-    (tmp_path / "config_st.yaml").write_text(f"audio_root: {seamless_data}\n")
+    (tmp_path / "config_st.yaml").write_text(f"audio_root: {seamless_data}\n", encoding="utf-8")
     task, model, criterion = build(tmp_path, "--multiway-batches", model=model_options)
     assert task.languages == ["eng", "spa"]
     differentiate_at_random(model.eval(), task.languages, pattern=EVERY)

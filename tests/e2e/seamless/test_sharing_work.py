@@ -27,7 +27,7 @@ def translated(seamless_data, tmp_path_factory):
     for name in ("train", "dev"):
         text = "\n".join([lines[0], *lines[1:], *twice]) + "\n"
         (root / f"{name}.tsv").write_text(text, encoding="utf-8")
-    (root / "config_st.yaml").write_text(f"audio_root: {seamless_data}\n")
+    (root / "config_st.yaml").write_text(f"audio_root: {seamless_data}\n", encoding="utf-8")
     return root
 
 

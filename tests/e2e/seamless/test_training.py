@@ -204,7 +204,7 @@ def test_fairseq_generate_writes_detokenised_hypotheses(
 @pytest.mark.slow
 def test_interactive_takes_audio_files(differentiated, seamless_data, folder, tmp_path, repo_root):
     soundfile.write(tmp_path / "noise.wav", np.random.default_rng(2).normal(size=20000) / 9, 16000)
-    (tmp_path / "names.txt").write_text(f"{tmp_path / 'noise.wav'}\n")
+    (tmp_path / "names.txt").write_text(f"{tmp_path / 'noise.wav'}\n", encoding="utf-8")
     arguments = [
         seamless_data, "--task=gist_speech_to_text", "--config-yaml=config_st.yaml",
         f"--seamless-path={folder}", "--max-tokens=4000", "--cpu", "--beam=3", "--max-len-b=9",
@@ -259,7 +259,7 @@ def test_sounds_in_files_of_their_own_are_trained_on(train, model_options, tmp_p
             lines.append(f"{name}\t{name}\t98\t{TEXTS[0]}\t{language}\teng")
     soundfile.write(str(tmp_path / "click.wav"), 0.1 * noise.standard_normal(160), 16000)
     lines.append(f"click\tclick.wav\t1\t{TEXTS[0]}\tde\teng")
-    (tmp_path / "config_st.yaml").write_text(f"audio_root: {tmp_path}\n")
+    (tmp_path / "config_st.yaml").write_text(f"audio_root: {tmp_path}\n", encoding="utf-8")
     for name in ("train", "dev"):
         (tmp_path / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     run = train(

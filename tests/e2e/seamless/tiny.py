@@ -83,7 +83,7 @@ def write_tokenizer(folder, keep_model=False):
         "src_lang": "eng",
         "tgt_lang": "eng",
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     tokenizer = SeamlessM4TTokenizer.from_pretrained(str(folder), local_files_only=True)
     if not keep_model:
         (folder / "sentencepiece.bpe.model").unlink()

@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 def whisper_data(tmp_path_factory):
     """Three spoken languages into English: sounds of tones and noise in wav files."""
     root = tmp_path_factory.mktemp("data")
-    (root / "config_st.yaml").write_text(f"audio_root: {root}\n")
+    (root / "config_st.yaml").write_text(f"audio_root: {root}\n", encoding="utf-8")
     generator = np.random.default_rng(1)
     columns = ("id", "audio", "n_frames", "tgt_text", "src_lang", "tgt_lang")
     for name, count in (("train", 8), ("dev", 4)):

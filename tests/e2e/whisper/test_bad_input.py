@@ -35,7 +35,9 @@ def copy(folder, tmp_path):
 
 def with_settings(folder, file="config.json", **changes):
     path = folder / file
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(
+        json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8"
+    )
     return ["--arch=gist_whisper", f"--whisper-path={folder}"]
 
 
@@ -85,7 +87,7 @@ def changed(data, out, old, new):
     for name in ("train", "dev"):
         text = (data / f"{name}.tsv").read_text(encoding="utf-8")
         (out / f"{name}.tsv").write_text(text.replace(old, new), encoding="utf-8")
-    (out / "config_st.yaml").write_text(f"audio_root: {data}\n")
+    (out / "config_st.yaml").write_text(f"audio_root: {data}\n", encoding="utf-8")
     return out
 
 

@@ -97,7 +97,7 @@ def translated(whisper_data, tmp_path_factory):
     for name in ("train", "dev"):
         text = "\n".join([lines[0], *once, *twice]) + "\n"
         (root / f"{name}.tsv").write_text(text, encoding="utf-8")
-    (root / "config_st.yaml").write_text(f"audio_root: {whisper_data}\n")
+    (root / "config_st.yaml").write_text(f"audio_root: {whisper_data}\n", encoding="utf-8")
     return root
 
 
@@ -185,7 +185,9 @@ def test_recognition_beside_translation_into_english_needs_the_targets_tag(
         text = (translated / f"{name}.tsv").read_text(encoding="utf-8")
         text = text.replace("\tru\tes\n", "\tru\tru\n")
         (tmp_path / f"{name}.tsv").write_text(text, encoding="utf-8")
-    (tmp_path / "config_st.yaml").write_text((translated / "config_st.yaml").read_text())
+    (tmp_path / "config_st.yaml").write_text(
+        (translated / "config_st.yaml").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     task, model, _ = build_many(tmp_path, model=model_options)
     assert task.languages == ["en", "ru"]
     with pytest.raises(RoutingError, match="its target begins with the tag of 'ru'"):

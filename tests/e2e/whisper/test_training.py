@@ -255,7 +255,7 @@ def test_fairseq_generate_writes_text(differentiated, whisper_data, folder, tmp_
 
 @pytest.mark.slow
 def test_interactive_takes_audio_files(differentiated, whisper_data, folder, tmp_path, repo_root):
-    (tmp_path / "names.txt").write_text(f"{whisper_data / 'dev_0_ru.wav'}\n")
+    (tmp_path / "names.txt").write_text(f"{whisper_data / 'dev_0_ru.wav'}\n", encoding="utf-8")
     arguments = [
         whisper_data, "--task=gist_speech_to_text", "--config-yaml=config_st.yaml",
         f"--whisper-path={folder}", "--max-tokens=4000", "--cpu", "--beam=3", "--max-len-b=9",

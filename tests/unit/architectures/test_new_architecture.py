@@ -71,7 +71,7 @@ def toy(tmp_path_factory):
 def data(tmp_path_factory):
     """Three spoken languages into English, without a vocabulary."""
     root = tmp_path_factory.mktemp("data")
-    (root / "config_st.yaml").write_text(f"audio_root: {root}\n")
+    (root / "config_st.yaml").write_text(f"audio_root: {root}\n", encoding="utf-8")
     generator = np.random.default_rng(1)
     for name, count in (("train", 12), ("dev", 4)):
         lines = ["id\taudio\tn_frames\ttgt_text\tsrc_lang\ttgt_lang"]
@@ -122,10 +122,10 @@ def test_it_is_translated_with_from_its_whole_prefix(trained, toy, data):
 
 
 def test_targets_begin_as_it_says(toy, data, tmp_path):
-    text = (data / "train.tsv").read_text().replace("\tde\t", "\txx\t")
-    (tmp_path / "train.tsv").write_text(text)
-    (tmp_path / "dev.tsv").write_text(text)
-    (tmp_path / "config_st.yaml").write_text(f"audio_root: {data}\n")
+    text = (data / "train.tsv").read_text(encoding="utf-8").replace("\tde\t", "\txx\t")
+    (tmp_path / "train.tsv").write_text(text, encoding="utf-8")
+    (tmp_path / "dev.tsv").write_text(text, encoding="utf-8")
+    (tmp_path / "config_st.yaml").write_text(f"audio_root: {data}\n", encoding="utf-8")
     options = [tmp_path, f"--toy-path={toy}", *TRAIN, f"--save-dir={tmp_path}", "--max-update=1"]
     out = run("train", *options, expect=1)
     assert "dev.tsv, line 2: the toy doesn't hear 'xx'" in out
@@ -135,7 +135,7 @@ def test_the_commands_have_its_options(trained, toy, data, tmp_path):
     plan, statistics, exported = (tmp_path / name for name in ("plan.json", "s.npz", "de.pt"))
     command = ["plan", "feed-forward", "--arch=toy", f"--toy-path={toy}", "--languages=de,es"]
     assert "decoder.slab_layers.0.look.q_proj" in run("gist", *command, "-o", plan)
-    divided = json.loads(plan.read_text())["units"]
+    divided = json.loads(plan.read_text(encoding="utf-8"))["units"]
     shared = {name for name, groups in divided.items() if len(groups) == 1}
     mixes = [f"decoder.slab_layers.{layer}.mix" for layer in (0, 1)]
     assert shared == {f"{mix}.{part}" for mix in mixes for part in ("wide", "narrow")}

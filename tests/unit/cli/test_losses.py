@@ -22,13 +22,13 @@ def log(tmp_path):
 
 def test_the_best_and_the_last_of_every_subset(log, tmp_path):
     assert main(["losses", str(log), "-o", str(tmp_path / "out.json")]) == 0
-    found = json.loads((tmp_path / "out.json").read_text())
+    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert found["differentiated"] == [60]
     own = found["subsets"]["dev_de"]
     assert own["best"] == own["last"] == {"update": 150, "loss": 7.1, "loss_de": 7.9}
     assert [point["update"] for point in own["all"]] == [50, 150]
     assert main(["losses", str(log), "--by=loss_de", "-o", str(tmp_path / "out.json")]) == 0
-    found = json.loads((tmp_path / "out.json").read_text())
+    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert found["subsets"]["dev_de"]["best"]["update"] == 50
 
 

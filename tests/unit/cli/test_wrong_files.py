@@ -13,7 +13,7 @@ from tests.regression.test_files import OURS
 def files(tmp_path):
     """Names of files -> paths; ``OUT`` isn't there."""
     (tmp_path / "empty.pt").touch()
-    (tmp_path / "text.pt").write_text("no checkpoint")
+    (tmp_path / "text.pt").write_text("no checkpoint", encoding="utf-8")
     (tmp_path / "cut.pt").write_bytes((OURS / "shared.pt").read_bytes()[:3000])
     plan = json.loads((OURS / "plans" / "gradient.json").read_text(encoding="utf-8"))
     del plan["signature"]

@@ -225,7 +225,9 @@ def test_two_workers_write_the_bytes_that_one_writes(tiny, tmp_path):
 def test_another_seed_says_something_else(tiny, tmp_path):
     build(tmp_path, CldrOptions("tiny", seed=2), workers=2)
     text = Path("en-de/data/train/txt/train.en")
-    assert (tiny / text).read_text() != (tmp_path / text).read_text()
+    assert (tiny / text).read_text(encoding="utf-8") != (tmp_path / text).read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_layout_is_that_of_mustc(tiny):
@@ -310,7 +312,7 @@ def test_the_command_says_when_nothing_is_to_do_and_refuses_other_options(tiny, 
 @pytest.mark.parametrize("name", ["corpus.json", ".work/options.json"])
 def test_damaged_records_are_one_line(tmp_path, capsys, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text('{"size": "tiny"')
+    (tmp_path / name).write_text('{"size": "tiny"', encoding="utf-8")
     assert main(["corpus", "cldr", str(tmp_path), "--size", "tiny"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -319,7 +321,7 @@ def test_damaged_records_are_one_line(tmp_path, capsys, name):
 
 def test_a_record_of_something_else_is_one_line(tmp_path, capsys):
     record = {"corpus": "cldr", "size": "tiny", "seed": 1, "libraries": {}, "splits": {"dev": 7}}
-    (tmp_path / "corpus.json").write_text(json.dumps(record))
+    (tmp_path / "corpus.json").write_text(json.dumps(record), encoding="utf-8")
     assert main(["corpus", "cldr", str(tmp_path), "--size", "tiny"]) == 1
     assert "the record of the corpus is damaged (TypeError" in capsys.readouterr().err
 
@@ -329,7 +331,7 @@ def test_a_talk_whose_times_are_damaged_is_spoken_again(tiny, tmp_path, monkeypa
     build(tmp_path / "out", CldrOptions("tiny", seed=1), workers=1)
     notes = sorted((tmp_path / "out" / ".work").glob("cldr_*.json"))
     for note, content in zip(notes, ("[[1, 2", "[[1]]", "{}")):
-        note.write_text(content)
+        note.write_text(content, encoding="utf-8")
     monkeypatch.undo()
     build(tmp_path / "out", CldrOptions("tiny", seed=1), workers=1)
     assert digest(tmp_path / "out") == digest(tiny)
@@ -345,14 +347,14 @@ def test_audio_of_one_length_is_not_taken_for_the_same(tmp_path):
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path):
-    (tmp_path / "thesis.txt").write_text("precious")
+    (tmp_path / "thesis.txt").write_text("precious", encoding="utf-8")
     with pytest.raises(DataError, match="holds other files"):
         build(tmp_path, CldrOptions("tiny", seed=1), workers=1)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_the_record_says_what_was_made(tiny):
-    record = json.loads((tiny / "corpus.json").read_text())
+    record = json.loads((tiny / "corpus.json").read_text(encoding="utf-8"))
     assert record["splits"]["train"]["utterances"] == 40
     assert record["libraries"]["eSpeak NG"].startswith("1.")
     assert record["seed"] == 1

@@ -87,7 +87,7 @@ def test_another_number_of_workers_writes_the_same_bytes(tiny, tmp_path):
 
 
 def test_the_record_says_how_much_of_each_language(tiny):
-    record = json.loads((tiny / "corpus.json").read_text())
+    record = json.loads((tiny / "corpus.json").read_text(encoding="utf-8"))
     assert record["sources"] == list(LANGUAGES)
     assert record["target"] == "en"
     assert record["splits"]["train"]["utterances_in"] == {"de": 40, "es": 40, "ru": 12}
@@ -169,7 +169,9 @@ def test_the_vocabulary_is_that_of_english_without_tags(prepared):
     symbols = (prepared / "spm_unigram100_st.txt").read_text(encoding="utf-8")
     assert "<lang:" not in symbols
     assert not set("äñабв") & set(symbols)
-    assert "prepend_tgt_lang_tag: false" in (prepared / "config_st.yaml").read_text()
+    assert "prepend_tgt_lang_tag: false" in (prepared / "config_st.yaml").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_tag_of_the_target_where_it_is_asked_for(tiny, tmp_path):
@@ -178,7 +180,7 @@ def test_a_tag_of_the_target_where_it_is_asked_for(tiny, tmp_path):
     symbols = (tmp_path / "spm_unigram100_st.txt").read_text(encoding="utf-8")
     assert symbols.count("<lang:") == 1
     assert "<lang:en> 1" in symbols
-    assert "prepend_tgt_lang_tag: true" in (tmp_path / "config_st.yaml").read_text()
+    assert "prepend_tgt_lang_tag: true" in (tmp_path / "config_st.yaml").read_text(encoding="utf-8")
 
 
 def test_multiway_rows_are_a_phrase_in_all_languages_each_with_its_own_audio(prepared):

@@ -240,7 +240,7 @@ def test_languages_with_less_have_the_first_phrases_and_everything_of_dev_and_te
 
 
 def test_the_record_says_how_much_of_each_language(uneven):
-    record = json.loads((uneven / "corpus.json").read_text())
+    record = json.loads((uneven / "corpus.json").read_text(encoding="utf-8"))
     assert record["targets"] == record["languages"] == list(CHOSEN)
     assert record["sizes"] == SIZED
     assert record["splits"]["train"]["utterances"] == 30  # what no language has is not spoken
@@ -265,7 +265,7 @@ def test_an_unfinished_corpus_of_another_choice_is_refused(tmp_path):
     work = tmp_path / ".work"
     work.mkdir()
     options = CldrOptions("tiny", languages=CHOSEN, sizes=SIZED)
-    (work / "options.json").write_text(json.dumps(options.plain()))
+    (work / "options.json").write_text(json.dumps(options.plain()), encoding="utf-8")
     with pytest.raises(DataError, match="with languages cs,de,sk,uk, wanted de,es,fr"):
         build(tmp_path, CldrOptions("tiny"), workers=1)
 

@@ -63,7 +63,7 @@ def test_another_run_finds_it_there_and_other_options_are_refused(capsys):
 )
 def test_a_damaged_record_is_one_line(capsys, content, found):
     assert main(["corpus", "tones", "out"]) == 0
-    Path("out/corpus.json").write_text(content)
+    Path("out/corpus.json").write_text(content, encoding="utf-8")
     capsys.readouterr()
     assert main(["corpus", "tones", "out"]) == 1
     error = capsys.readouterr().err

@@ -61,7 +61,9 @@ def test_the_tag_is_that_of_the_target_in_the_name(
     manifests, tmp_path, subset, key, languages, target
 ):
     data, _ = manifests(STOCK, (subset, []))
-    (tmp_path / "config.yaml").write_text("prepend_tgt_lang_tag: true\naudio_root: .\n")
+    (tmp_path / "config.yaml").write_text(
+        "prepend_tgt_lang_tag: true\naudio_root: .\n", encoding="utf-8"
+    )
     dictionary = Dictionary()
     for tag in ("de", "en"):
         dictionary.add_symbol(f"<lang:{tag}>")

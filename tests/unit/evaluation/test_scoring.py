@@ -165,10 +165,12 @@ def test_one_output_goes_before_those_of_each_language(tmp_path: Path, data: Pat
 def test_rows_may_be_scored_by_what_is_spoken(tmp_path: Path) -> None:
     lines = ["id\ttgt_text\tsrc_lang\ttgt_lang"]
     rows = [f"{number}\ttext {number}\t{one}\ten" for number, one in enumerate(("de", "ru", "de"))]
-    (tmp_path / "tst.tsv").write_text("\n".join([*lines, *rows]) + "\n")
+    (tmp_path / "tst.tsv").write_text("\n".join([*lines, *rows]) + "\n", encoding="utf-8")
     for language in ("de", "ru"):
         own = [row for row in rows if f"\t{language}\t" in row]
-        (tmp_path / f"tst_{language}.tsv").write_text("\n".join([*lines, *own]) + "\n")
+        (tmp_path / f"tst_{language}.tsv").write_text(
+            "\n".join([*lines, *own]) + "\n", encoding="utf-8"
+        )
     texts = ["one", "two", "three"]
     write_output(tmp_path, "tst_de", {0: "one", 1: "three"})
     write_output(tmp_path, "tst_ru", {0: "two"})

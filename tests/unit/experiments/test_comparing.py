@@ -83,11 +83,14 @@ def test_pairs_are_found_by_pattern_each_once(tmp_path):
 
 
 def scores(toy):
-    return {path.stem: json.loads(path.read_text()) for path in (toy.out / "scores").glob("*")}
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in (toy.out / "scores").glob("*")
+    }
 
 
 def records(toy):
-    lines = (toy.out / "runs.jsonl").read_text().splitlines()
+    lines = (toy.out / "runs.jsonl").read_text(encoding="utf-8").splitlines()
     return {(run["system"], run["seed"]): run for run in map(json.loads, lines)}
 
 
@@ -155,7 +158,7 @@ files = "{out}/nothing"
     toy.do("seeds=1,2", only=["wide"])
     assert len(toy.shown) == 2
     assert toy.shown[1].startswith("\n== models of seed 2\n--updates 2")
-    assert (toy.out / "counted").read_text().split()[3] == f"{toy.out}/data"
+    assert (toy.out / "counted").read_text(encoding="utf-8").split()[3] == f"{toy.out}/data"
     printed = dry_run(toy.experiment(), Choices())
     assert f"wc {toy.out}/data {toy.out}/nothing" in printed
 

@@ -21,7 +21,10 @@ from tests.unit.experiments.toy import TOML, Toy
 
 def test_a_file_says_only_what_it_changes(toy, tmp_path):
     own = tmp_path / "own.toml"
-    own.write_text('extends = "toy.toml"\n[settings]\nupdates = 5\n[systems.wide]\nupdates = 6\n')
+    own.write_text(
+        'extends = "toy.toml"\n[settings]\nupdates = 5\n[systems.wide]\nupdates = 6\n',
+        encoding="utf-8",
+    )
     document = read_document(own)
     assert document["settings"]["updates"] == 5
     assert document["settings"]["word"] == "plain"
@@ -30,8 +33,8 @@ def test_a_file_says_only_what_it_changes(toy, tmp_path):
 
 
 def test_a_file_that_extends_itself_is_refused(tmp_path):
-    (tmp_path / "a.toml").write_text('extends = "b.toml"\n')
-    (tmp_path / "b.toml").write_text('extends = "a.toml"\n')
+    (tmp_path / "a.toml").write_text('extends = "b.toml"\n', encoding="utf-8")
+    (tmp_path / "b.toml").write_text('extends = "a.toml"\n', encoding="utf-8")
     with pytest.raises(DataError, match="extends itself"):
         read_document(tmp_path / "a.toml")
 
@@ -167,7 +170,7 @@ def test_a_value_of_another_kind_is_one_line_wherever_it_stands(toy):
         [costs]
         said = "much"
     """
-    toy.file.write_text(TOML + more)
+    toy.file.write_text(TOML + more, encoding="utf-8")
     document = read_document(toy.file)
     refused = []
     for place in _places(document):
@@ -218,13 +221,13 @@ def _put(document, place, value):
     ],
 )
 def test_values_of_another_kind_are_named_with_their_file(tmp_path, text, message):
-    (tmp_path / "x.toml").write_text(text)
+    (tmp_path / "x.toml").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message):
         read_document(tmp_path / "x.toml")
 
 
 def test_a_description_without_seeds_is_told_so(tmp_path):
-    (tmp_path / "x.toml").write_text("")
+    (tmp_path / "x.toml").write_text("", encoding="utf-8")
     with pytest.raises(DataError, match="x: settings: has no 'seeds', a list of numbers"):
         experiment_of(read_document(tmp_path / "x.toml"), "x")
 
@@ -237,6 +240,6 @@ def test_profiles_that_there_are_not(toy):
 def test_files_that_are_no_experiment(tmp_path):
     with pytest.raises(DataError, match="expected an experiment as TOML, found none"):
         read_document(tmp_path / "nothing.toml")
-    (tmp_path / "x.toml").write_text("a = = b")
+    (tmp_path / "x.toml").write_text("a = = b", encoding="utf-8")
     with pytest.raises(DataError, match="expected an experiment as TOML, found none"):
         read_document(tmp_path / "x.toml")

@@ -30,7 +30,7 @@ ALL = [
 
 
 def records(toy):
-    lines = (toy.out / "runs.jsonl").read_text().splitlines()
+    lines = (toy.out / "runs.jsonl").read_text(encoding="utf-8").splitlines()
     return {(run["system"], run["seed"]): run for run in map(json.loads, lines)}
 
 
@@ -38,14 +38,16 @@ def test_every_step_is_done_once(toy):
     assert toy.do() == ALL
     assert toy.do() == []
     assert not list(toy.out.glob("*/left"))
-    assert (toy.out / "wide-1" / "model").read_text() == "--updates 2 --word plain --width 7\n"
+    assert (toy.out / "wide-1" / "model").read_text(
+        encoding="utf-8"
+    ) == "--updates 2 --word plain --width 7\n"
 
 
 def test_a_run_is_a_line_of_the_record(toy):
     toy.do()
     toy.do()
     found = records(toy)
-    assert len((toy.out / "runs.jsonl").read_text().splitlines()) == len(found) == 6
+    assert len((toy.out / "runs.jsonl").read_text(encoding="utf-8").splitlines()) == len(found) == 6
     wide = found["wide", 2]
     assert wide["figures"] == {"size": 35, "width": 7}
     assert wide["seconds"] > 0
@@ -63,8 +65,8 @@ def test_only_what_is_asked_for_and_what_it_needs(toy):
 
 
 def test_a_model_that_is_given_is_not_trained(toy, tmp_path):
-    (tmp_path / "given").write_text("x")
-    toy.file.write_text(TOML.replace('always = ["base"]', 'only = ["wide"]'))
+    (tmp_path / "given").write_text("x", encoding="utf-8")
+    toy.file.write_text(TOML.replace('always = ["base"]', 'only = ["wide"]'), encoding="utf-8")
     done = toy.do(f"start={tmp_path / 'given'}", "seeds=1")
     assert done == ["data", "wide, seed 1: train", "wide, seed 1: score"]
     with pytest.raises(GistError, match="expected files that no step makes, found none of 1: nope"):
@@ -84,16 +86,18 @@ def test_other_settings_are_refused_or_made_again(toy):
     toy.do()
     with pytest.raises(GistError, match="was '--updates 2', is '--updates 3'.*-o, or --again"):
         toy.do("updates=3")
-    assert (toy.out / "wide-1" / "model").read_text().startswith("--updates 2 ")
+    assert (toy.out / "wide-1" / "model").read_text(encoding="utf-8").startswith("--updates 2 ")
     done = toy.do("updates=3", again=True)
     assert done == [step for step in ALL if step != "data"]
-    assert (toy.out / "wide-1" / "model").read_text() == "--updates 3 --word plain --width 7\n"
+    assert (toy.out / "wide-1" / "model").read_text(
+        encoding="utf-8"
+    ) == "--updates 3 --word plain --width 7\n"
     assert records(toy)["wide", 1]["figures"]["size"] == 35
 
 
 def test_what_a_step_left_beside_goes_with_it(toy):
     beside = """"sh -c 'touch {folder}/beside.{updates}'"]\nleaves = "{folder}/beside.*"\n"""
-    toy.file.write_text(TOML.replace('"touch {folder}/left"]\n', beside))
+    toy.file.write_text(TOML.replace('"touch {folder}/left"]\n', beside), encoding="utf-8")
     toy.do(only=["base"])
     assert [path.name for path in (toy.out / "base-1").glob("beside*")] == ["beside.2"]
     toy.do("updates=3", again=True, only=["base"])
@@ -116,7 +120,8 @@ def test_a_folder_in_the_place_of_a_file_is_not_what_a_step_made(toy):
 def test_commands_that_differ_in_much_are_said_by_where_it_begins(toy):
     toy.do(only=["base"])
     toy.file.write_text(
-        TOML.replace("--word {word}", " ".join(f"--more-{n} {n}" for n in range(99)))
+        TOML.replace("--word {word}", " ".join(f"--more-{n} {n}" for n in range(99))),
+        encoding="utf-8",
     )
     with pytest.raises(
         GistError, match=r"was '2 --word .*', is '2 --more-0 0 --more-1 .*\.\.\.';"
@@ -126,10 +131,10 @@ def test_commands_that_differ_in_much_are_said_by_where_it_begins(toy):
 
 
 def test_what_stopped_half_way_is_not_gone_on_from_with_other_settings(toy):
-    toy.file.write_text(TOML.replace('"touch {folder}/left"', '"false"'))
+    toy.file.write_text(TOML.replace('"touch {folder}/left"', '"false"'), encoding="utf-8")
     with pytest.raises(GistError, match="base, seed 1: train failed with 1, see .*train.log"):
         toy.do()
-    toy.file.write_text(TOML)
+    toy.file.write_text(TOML, encoding="utf-8")
     with pytest.raises(GistError, match="was '1 false', is '1 touch"):
         toy.do()
 
@@ -137,10 +142,10 @@ def test_what_stopped_half_way_is_not_gone_on_from_with_other_settings(toy):
 def test_other_content_of_what_a_step_needs_counts_and_its_time_does_not(toy):
     toy.do()
     data = toy.out / "data"
-    text = data.read_text()
-    data.write_text(text)
+    text = data.read_text(encoding="utf-8")
+    data.write_text(text, encoding="utf-8")
     assert toy.do() == []
-    data.write_text("other")
+    data.write_text("other", encoding="utf-8")
     with pytest.raises(GistError, match="base, seed 1: train: .*out/data is another one now"):
         toy.do()
     assert len(toy.do(again=True)) == len(ALL) - 1
@@ -154,7 +159,8 @@ def test_a_folder_may_be_moved(toy):
 
 def test_a_failure_stops_all_or_what_needs_it(toy):
     toy.file.write_text(
-        TOML.replace('"touch {folder}/left"', "\"sh -c 'echo so; test {width} != 7'\"")
+        TOML.replace('"touch {folder}/left"', "\"sh -c 'echo so; test {width} != 7'\""),
+        encoding="utf-8",
     )
     with pytest.raises(GistError, match="wide, seed 1: train failed .* the same command goes on"):
         toy.do()
@@ -166,7 +172,7 @@ def test_a_failure_stops_all_or_what_needs_it(toy):
 
 
 def test_a_step_that_makes_nothing_is_told(toy):
-    toy.file.write_text(TOML.replace("echo data > {out}/data", "true"))
+    toy.file.write_text(TOML.replace("echo data > {out}/data", "true"), encoding="utf-8")
     with pytest.raises(GistError, match="data ended without the file .*/out/data, see"):
         toy.do()
 
@@ -181,14 +187,16 @@ def test_a_step_that_makes_nothing_is_told(toy):
 def test_commands_that_cannot_be(toy, now, message):
     before = "sh -c 'echo data > {out}/data'"
     assert before in TOML
-    toy.file.write_text(TOML.replace(before, now))
+    toy.file.write_text(TOML.replace(before, now), encoding="utf-8")
     with pytest.raises(GistError, match=message):
         toy.do()
     assert not toy.out.exists()
 
 
 def test_commands_that_there_are_not(toy):
-    toy.file.write_text(TOML.replace('"touch {folder}/left"', '"fairseq-teleport"'))
+    toy.file.write_text(
+        TOML.replace('"touch {folder}/left"', '"fairseq-teleport"'), encoding="utf-8"
+    )
     with pytest.raises(GistError, match="fairseq-teleport is not on the PATH"):
         toy.do()
     assert not toy.out.exists()
@@ -223,7 +231,7 @@ def test_two_at_work_in_one_folder_are_refused(tmp_path):
         time.sleep(0.02)
     time.sleep(0.2)
     with pytest.raises(GistError, match="is at work in another process"):
-        Toy(tmp_path, toy.file.read_text()).do(only=["base"])
+        Toy(tmp_path, toy.file.read_text(encoding="utf-8")).do(only=["base"])
     thread.join()
 
 
@@ -263,7 +271,7 @@ def test_what_a_killed_one_has_started_still_holds_the_folder(tmp_path):
     for left in _sleeping("4321.75"):
         os.kill(left, signal.SIGKILL)
     time.sleep(0.5)
-    toy.file.write_text(TOML)
+    toy.file.write_text(TOML, encoding="utf-8")
     assert toy.do(again=True, only=["base"]) == ALL[1:3] + ALL[9:11]
 
 
@@ -292,21 +300,21 @@ def _sleeping(seconds):
 def test_a_log_is_of_what_is_there_now(toy):
     """Of one training in all its parts; not of one before, with other settings."""
     text = TOML.replace("echo $* >>", "echo $*; echo $* >>").replace("{folder}/left", "{out}/go/x")
-    toy.file.write_text(text)
+    toy.file.write_text(text, encoding="utf-8")
     log = toy.out / "base-1" / "train.log"
     with pytest.raises(GistError, match="train failed with 1"):
         toy.do(only=["base"])
     (toy.out / "go").mkdir()
     toy.do(only=["base"])
-    lines = log.read_text().splitlines()
+    lines = log.read_text(encoding="utf-8").splitlines()
     assert [lines[0], lines[-1]] == ["--updates 2 --word plain --width 1"] * 2
     assert "touch" in lines[1]
     toy.do("updates=5", only=["base"], again=True)
-    assert log.read_text() == "--updates 5 --word plain --width 1\n"
+    assert log.read_text(encoding="utf-8") == "--updates 5 --word plain --width 1\n"
     (toy.out / "base-1" / "model").unlink()
     (toy.out / "scores" / "base-1.json").unlink()
     toy.do("updates=5", only=["base"])
-    assert log.read_text() == "--updates 5 --word plain --width 1\n"
+    assert log.read_text(encoding="utf-8") == "--updates 5 --word plain --width 1\n"
 
 
 def test_steps_with_one_log_add_to_it(toy):
@@ -314,15 +322,16 @@ def test_steps_with_one_log_add_to_it(toy):
     text = text.replace("echo data > {out}/data", "echo data | tee {out}/data")
     text += '[steps.more]\nper = "experiment"\nneeds = "{out}/data"\nmakes = "{out}/more"\n'
     text += 'log = "{out}/log"\ncommands = "sh -c \'echo more | tee {out}/more\'"\n'
-    toy.file.write_text(text.replace('["score"]', '["score", "more"]'))
+    toy.file.write_text(text.replace('["score"]', '["score", "more"]'), encoding="utf-8")
     toy.do(only=["base"])
-    assert (toy.out / "log").read_text() == "data\nmore\n"
+    assert (toy.out / "log").read_text(encoding="utf-8") == "data\nmore\n"
 
 
 def test_a_full_disk_is_one_line_and_ends_what_runs(toy):
     text = TOML.replace("echo data > {out}/data", "echo data; sleep 4321.125")
     toy.file.write_text(
-        text.replace("[steps.data]", '[steps.data]\nshows = "data"\nlog = "/dev/full"')
+        text.replace("[steps.data]", '[steps.data]\nshows = "data"\nlog = "/dev/full"'),
+        encoding="utf-8",
     )
     began = time.monotonic()
     with pytest.raises(
@@ -334,18 +343,18 @@ def test_a_full_disk_is_one_line_and_ends_what_runs(toy):
 
 
 def test_a_folder_that_cannot_be_written_in_is_one_line(toy):
-    toy.out.write_text("a file")
+    toy.out.write_text("a file", encoding="utf-8")
     with pytest.raises(
         GistError, match=r"-o .*out: expected a folder to write in, found none \(File"
     ):
         toy.do()
-    assert toy.out.read_text() == "a file"
+    assert toy.out.read_text(encoding="utf-8") == "a file"
 
 
 @pytest.mark.parametrize("content", ["[", "[]", "{}"])
 def test_a_damaged_mark_is_one_line_that_says_what_to_do(toy, content):
     toy.do(only=["base"])
-    (toy.out / "done" / "base-1" / "train.json").write_text(content)
+    (toy.out / "done" / "base-1" / "train.json").write_text(content, encoding="utf-8")
     with pytest.raises(
         GistError, match=r"train.json: expected what a step was done with, f"
     ) as told:
@@ -369,22 +378,23 @@ def test_lines_of_the_output_that_are_wanted_are_shown(toy):
     toy.file.write_text(
         TOML.replace('makes = "{out}/data"', 'makes = "{out}/data"\nshows = "^lo+k"').replace(
             "echo data >", "echo look; echo no; echo data >"
-        )
+        ),
+        encoding="utf-8",
     )
     toy.do()
     assert "look" in toy.said
     assert "no" not in toy.said
-    assert (toy.out / "logs" / "_all" / "data.log").read_text() == "look\nno\n"
+    assert (toy.out / "logs" / "_all" / "data.log").read_text(encoding="utf-8") == "look\nno\n"
 
 
 def test_a_record_that_was_being_written_is_completed(toy):
     toy.do()
     path = toy.out / "runs.jsonl"
-    whole = path.read_text()
-    path.write_text(whole[:-20])
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole[:-20], encoding="utf-8")
     toy.do()
-    assert sorted(path.read_text().splitlines()) == sorted(whole.splitlines())
-    path.write_text("{}\n")
+    assert sorted(path.read_text(encoding="utf-8").splitlines()) == sorted(whole.splitlines())
+    path.write_text("{}\n", encoding="utf-8")
     with pytest.raises(GistError, match="runs.jsonl, line 1: expected a run.*; remove the line"):
         toy.do()
 
@@ -393,20 +403,24 @@ def test_steps_that_need_each_other_or_make_the_same(toy):
     toy.file.write_text(
         TOML.replace(
             'makes = "{out}/data"', 'makes = "{out}/data"\nneeds = "{out}/scores/wide-1.json"'
-        )
+        ),
+        encoding="utf-8",
     )
     with pytest.raises(GistError, match="steps need each other"):
         toy.do()
-    toy.file.write_text(TOML.replace('folder = "{out}/{system}-{seed}"', 'folder = "{out}/{seed}"'))
+    toy.file.write_text(
+        TOML.replace('folder = "{out}/{system}-{seed}"', 'folder = "{out}/{seed}"'),
+        encoding="utf-8",
+    )
     with pytest.raises(GistError, match="two steps make .*/out/1/model"):
         toy.do()
 
 
 def test_what_no_step_has_made_is_not_written_over(toy):
     toy.out.mkdir()
-    (toy.out / "data").write_text("mine")
+    (toy.out / "data").write_text("mine", encoding="utf-8")
     with pytest.raises(GistError, match="data is there, and no experiment made it; choose an"):
         toy.do()
-    assert (toy.out / "data").read_text() == "mine"
+    assert (toy.out / "data").read_text(encoding="utf-8") == "mine"
     assert toy.do(again=True) == ALL
-    assert (toy.out / "data").read_text() == "data\n"
+    assert (toy.out / "data").read_text(encoding="utf-8") == "data\n"

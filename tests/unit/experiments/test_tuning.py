@@ -62,7 +62,7 @@ def test_what_a_trial_has_made_is_not_made_again(tmp_path):
     assert [step for step in done if step.startswith("wide, ")] == [
         "wide, seed 1: score", "wide, seed 2: train", "wide, seed 2: score",
     ]  # fmt: skip
-    assert (toy.out / "wide-2-1" / "model").read_text().count("--width") == 1
+    assert (toy.out / "wide-2-1" / "model").read_text(encoding="utf-8").count("--width") == 1
     assert records(toy)["wide", 1]["figures"]["width"] == 7
     assert toy.do() == []
 
@@ -111,6 +111,6 @@ def test_what_makes_no_sense(tmp_path, old, new, message):
 
 def test_a_figure_that_is_no_number(toy):
     toy.do("seeds=1", only=["wide"])
-    (toy.out / "wide@2-1" / "loss.json").write_text(json.dumps({"loss": "low"}))
+    (toy.out / "wide@2-1" / "loss.json").write_text(json.dumps({"loss": "low"}), encoding="utf-8")
     with pytest.raises(DataError, match="expected a number at loss, found 'low'"):
         toy.do("seeds=1", only=["wide"])

@@ -85,7 +85,7 @@ def test_a_table_is_read_as_fairseq_writes_it(tmp_path):
         {"id": "2"},
         {"id": "3", "text": "'a\u2028b"},
     ]
-    (tmp_path / "t.tsv").write_text("")
+    (tmp_path / "t.tsv").write_text("", encoding="utf-8")
     assert read_table(tmp_path / "t.tsv") == []
 
 
@@ -98,7 +98,7 @@ def test_a_new_file_has_the_rights_of_any_other(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "umask", never)
     with replacing(tmp_path / "ours") as temporary:
-        temporary.write_text("x")
+        temporary.write_text("x", encoding="utf-8")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ours", "usual"]
 

@@ -36,16 +36,16 @@ def place(tmp_path):
     shutil.copy(plan, tmp_path / "plan.json")
     content = torch.nn.Linear(1, 1).state_dict()
     torch.save(content, tmp_path / "legacy.pt", _use_new_zipfile_serialization=False)
-    (tmp_path / "notes.md").write_text("# Notes\n")
-    (tmp_path / "config.yaml").write_text("a: b\n")
-    (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "notes.md").write_text("# Notes\n", encoding="utf-8")
+    (tmp_path / "config.yaml").write_text("a: b\n", encoding="utf-8")
+    (tmp_path / "other.json").write_text("{}", encoding="utf-8")
     (tmp_path / "broken.pt").write_bytes((WRITTEN / "shared.pt").read_bytes()[:999])
     (tmp_path / "empty").write_bytes(b"")
     return tmp_path
 
 
 def test_what_cannot_become_a_file_is_told_before_the_work(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OptionError, match="-o .*: that is a folder; name a file"):
         check_output(tmp_path, kind=PLAN)
     with pytest.raises(OptionError, match="-o : that is a folder; name a file"):
@@ -146,7 +146,10 @@ def test_who_says_so_may_write_over_anything(place, monkeypatch):
     assert (
         main(["plan", "gradient", "--statistics", "whole.npz", "-o", "config.yaml", "--force"]) == 0
     )
-    assert set(json.loads((place / "config.yaml").read_text())) >= {"languages", "units"}
+    assert set(json.loads((place / "config.yaml").read_text(encoding="utf-8"))) >= {
+        "languages",
+        "units",
+    }
 
 
 def test_what_a_command_wrote_is_written_again(place, monkeypatch):
@@ -161,21 +164,21 @@ def test_what_a_command_wrote_is_written_again(place, monkeypatch):
 @pytest.mark.parametrize("there", ["en-de/data/train/wav", "fr-en/data/dev/txt"])
 def test_a_corpus_is_not_written_among_another(tmp_path, capsys, there):
     (tmp_path / there).mkdir(parents=True)
-    (tmp_path / there / "talk").write_text("mine")
+    (tmp_path / there / "talk").write_text("mine", encoding="utf-8")
     assert main(["corpus", "cldr", str(tmp_path), "--size=tiny", "--workers=1"]) == 1
     assert "holds other files; expected a new folder" in capsys.readouterr().err
     with pytest.raises(DataError, match=f"{there} is there, which this command didn't make"):
         making(tmp_path).begin({})
     assert contents(tmp_path) == {}
-    assert (tmp_path / there / "talk").read_text() == "mine"
+    assert (tmp_path / there / "talk").read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.parametrize("name", ["train.tsv", "config_st.yaml", "fbank80.zip", "spm_x.model"])
 def test_data_are_not_prepared_over_others(tmp_path, name):
     make = Making(tmp_path, "prepare.json", "prepared", "choose another --out", _WRITES)
-    (tmp_path / "notes.txt").write_text("beside it there may be anything")
+    (tmp_path / "notes.txt").write_text("beside it there may be anything", encoding="utf-8")
     make.begin({"a": 1})
-    (tmp_path / name).write_text("ours, unfinished")
+    (tmp_path / name).write_text("ours, unfinished", encoding="utf-8")
     make.begin({"a": 1})
     make.sweep()
     with pytest.raises(DataError, match=f"{name} is there, which this command didn't make and wou"):

@@ -151,8 +151,10 @@ def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path, way, name):
         process = is_writing(way, tmp_path / name)
         process.send_signal(signal.SIGKILL)
         process.wait(60)
-    (tmp_path / f".{name}.notours{'' if way == 'folder' else '.npz'}").write_text("mine")
-    (tmp_path / ".other.npz.0123abcd.npz").write_text("of another file")
+    (tmp_path / f".{name}.notours{'' if way == 'folder' else '.npz'}").write_text(
+        "mine", encoding="utf-8"
+    )
+    (tmp_path / ".other.npz.0123abcd.npz").write_text("of another file", encoding="utf-8")
     assert len(list(tmp_path.iterdir())) == 3  # the second has removed what the first left
     overwrite(way, tmp_path / name)
     left = {path.name for path in tmp_path.iterdir()}
@@ -179,7 +181,7 @@ def half(folder):
 def test_a_folder_is_replaced_whole_or_stays(tmp_path):
     folder = tmp_path / "report"
     with replacing_folder(folder) as new:
-        (new / "a").write_text("1")
+        (new / "a").write_text("1", encoding="utf-8")
     with pytest.raises(FileExistsError):
         half(folder)
     assert [path.name for path in folder.iterdir()] == ["a"]
@@ -188,7 +190,7 @@ def test_a_folder_is_replaced_whole_or_stays(tmp_path):
 
 def fail(path, error):
     with replacing(path) as temporary:
-        temporary.write_text("abc")
+        temporary.write_text("abc", encoding="utf-8")
         raise error
 
 
@@ -207,5 +209,5 @@ def test_a_folder_is_looked_into_once_however_many_files_are_written(tmp_path, m
     monkeypatch.setattr(os, "scandir", lambda path: looked.append(path) or scandir(path))
     for number in range(20):
         with replacing(tmp_path / f"{number}.wav") as path:
-            path.write_text("x")
+            path.write_text("x", encoding="utf-8")
     assert looked == [tmp_path]

@@ -48,7 +48,8 @@ def trap(tmp_path, monkeypatch):
     marker = tmp_path / "ran"
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "springs.py").write_text(
-        f"open({str(marker)!r}, 'w').close()\n\ndef spring(*args):\n    return {{}}\n"
+        f"open({str(marker)!r}, 'w').close()\n\ndef spring(*args):\n    return {{}}\n",
+        encoding="utf-8",
     )
     monkeypatch.syspath_prepend(str(tmp_path / "modules"))
     yield marker
@@ -183,7 +184,7 @@ COMMANDS = {
 def test_no_command_runs_a_checkpoint(tmp_path, trap, capsys, command):
     saved(tmp_path / "evil.pt", checkpoint(), SPRING)
     plan = {"schema": 2, "languages": ["de", "fr"], "units": {"a": [["de"], ["fr"]]}}
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    (tmp_path / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
     places = {"EVIL": "evil.pt", "PLAN": "plan.json", "OUT": "out"}
     words = COMMANDS[command]
     for word, name in places.items():
@@ -202,7 +203,7 @@ def test_a_report_of_a_folder_runs_nothing_that_lies_in_it(tmp_path, trap, capsy
     (tmp_path / "run").mkdir()
     saved(tmp_path / "run" / "checkpoint_last.pt", checkpoint(), SPRING)
     plan = {"schema": 2, "languages": ["de", "fr"], "units": {"a": [["de"], ["fr"]]}}
-    (tmp_path / "run" / "other.json").write_text(json.dumps(plan))
+    (tmp_path / "run" / "other.json").write_text(json.dumps(plan), encoding="utf-8")
     assert main(["report", str(tmp_path / "run"), "-o", str(tmp_path / "out")]) == 0
     assert "not read: " in capsys.readouterr().out
     assert not trap.exists()

@@ -22,7 +22,7 @@ def folder(repo_root, tmp_path):
     """A folder with the one file, as it stands in the documentation."""
     page = (repo_root / "docs" / "policies.md").read_text(encoding="utf-8")
     source = page.split("```python\n")[1].split("```")[0]
-    (tmp_path / "alphabet.py").write_text(source)
+    (tmp_path / "alphabet.py").write_text(source, encoding="utf-8")
     return tmp_path
 
 
@@ -105,7 +105,9 @@ def test_both_front_ends_know_it(folder, repo_root):
 
 
 def test_two_policies_of_one_name_are_refused(added, folder):
-    (folder / "again.py").write_text((folder / "alphabet.py").read_text())
+    (folder / "again.py").write_text(
+        (folder / "alphabet.py").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     try:
         with pytest.raises(TypeError, match="are both called 'alphabet'"):
             find_policies()

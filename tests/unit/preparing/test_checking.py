@@ -81,7 +81,7 @@ def test_good_data_have_no_problems(layout, capsys):  # noqa: F811
 
 def test_whole_files_are_among_the_problems(damaged):
     damaged.text("de", "dev", "de").write_bytes(b"gr\xfc\xdfe\n" * 5)
-    damaged.text("fr", "dev", "fr").write_text("zu wenig\n")
+    damaged.text("fr", "dev", "fr").write_text("zu wenig\n", encoding="utf-8")
     damaged.text("ru", "dev", "ru").unlink()
     shutil.rmtree(damaged.split("ru", "tst-COMMON"))
     found = check(damaged.root, OPTIONS, workers=1)
@@ -128,7 +128,7 @@ def test_what_is_faulty_is_left_out_counted_and_listed(damaged, tmp_path, worker
             assert main([*command, "--workers", str(workers)]) == 0
         assert "train: 31 rows; dropped: as faulty 14" in caplog.text
         assert f"6 problems: what is faulty was left out, see {out / 'faulty.txt'}" in caplog.text
-    listed = (out / "faulty.txt").read_text().splitlines()
+    listed = (out / "faulty.txt").read_text(encoding="utf-8").splitlines()
     assert sorted(listed) == sorted(check(damaged.root, OPTIONS, workers=1))
     ids = {row["id"] for row in read(out / "train.tsv")}
     assert len(ids) == 31

@@ -232,7 +232,7 @@ def test_the_vocabulary_is_laid_out_as_fairseqs(finished):
 
 
 def test_the_configuration(finished):
-    config = yaml.safe_load((finished / "config_st.yaml").read_text())
+    config = yaml.safe_load((finished / "config_st.yaml").read_text(encoding="utf-8"))
     assert config == {
         "audio_root": str(finished),
         "bpe_tokenizer": {
@@ -308,7 +308,10 @@ def test_transcripts_of_every_utterance_once(layout):
 def test_recognition_has_a_vocabulary_and_configuration_of_its_own(layout):
     out = layout.root / "out"
     prepare(layout.root, out, RECOGNITION, workers=1)
-    st, asr = (yaml.safe_load((out / f"config_{name}.yaml").read_text()) for name in ("st", "asr"))
+    st, asr = (
+        yaml.safe_load((out / f"config_{name}.yaml").read_text(encoding="utf-8"))
+        for name in ("st", "asr")
+    )
     assert asr["vocab_filename"] == "spm_unigram30_asr.txt"
     assert (st.pop("prepend_tgt_lang_tag"), asr.pop("prepend_tgt_lang_tag")) == (True, False)
     for config in (st, asr):
@@ -324,7 +327,9 @@ def test_the_recognition_configuration_follows_a_moved_folder_too(layout, tmp_pa
     moved = tmp_path / "moved"
     shutil.move(str(layout.root / "out"), moved)
     prepare(layout.root, moved, RECOGNITION, workers=1)
-    assert yaml.safe_load((moved / "config_asr.yaml").read_text())["audio_root"] == str(moved)
+    assert yaml.safe_load((moved / "config_asr.yaml").read_text(encoding="utf-8"))[
+        "audio_root"
+    ] == str(moved)
 
 
 def test_what_the_vocabulary_changes_is_said_with_its_figure(layout, caplog):
@@ -396,10 +401,13 @@ def test_a_given_vocabulary_is_taken(layout, given, capsys):
         name = f"theirs.{extension}"
         assert (out / name).read_bytes() == given.with_name(name).read_bytes()
     assert not list(out.glob("spm_*"))
-    config = yaml.safe_load((out / "config_st.yaml").read_text())
+    config = yaml.safe_load((out / "config_st.yaml").read_text(encoding="utf-8"))
     assert config["vocab_filename"] == "theirs.txt"
     assert config["bpe_tokenizer"]["sentencepiece_model"] == "theirs.model"
-    assert json.loads((out / "prepare.json").read_text())["options"]["vocabulary"] == "theirs"
+    assert (
+        json.loads((out / "prepare.json").read_text(encoding="utf-8"))["options"]["vocabulary"]
+        == "theirs"
+    )
     assert main(command) == 0  # nothing to do
     edit(given.with_name("theirs.txt"), lambda text: text.replace(" 1\n", " 2\n", 1))
     assert main(command) == 1
@@ -451,7 +459,7 @@ def test_a_given_vocabulary_that_is_not_there_or_no_model(layout, given):
         DataError, match=r"expected no\.model and no\.txt in .*, found no no\.model "
     ):
         prepare(layout.root, layout.root / "out", options, workers=1)
-    given.with_name("theirs.model").write_text("no model")
+    given.with_name("theirs.model").write_text("no model", encoding="utf-8")
     with pytest.raises(DataError, match=r"theirs\.model: not a SentencePiece model"):
         prepare(layout.root, layout.root / "out", Options(vocabulary=str(given)), workers=1)
 
@@ -552,7 +560,7 @@ def test_why_utterances_are_not_in_all_languages(layout, caplog):
     assert main([*command, "--multiway-from", "dev,tst-COMMON"]) == 0
     assert "multiway: 3 utterances of dev in all languages, of 5" in caplog.text
     assert "  not in ru: english differs 2" in caplog.text
-    record = json.loads((layout.root / "fairseq" / "prepare.json").read_text())
+    record = json.loads((layout.root / "fairseq" / "prepare.json").read_text(encoding="utf-8"))
     assert record["multiway_utterances"] == 8
     assert record["multiway"]["dev"] == {
         "candidates": 5,
@@ -624,7 +632,7 @@ def test_unfinished_features_differ_by_more_than_case(layout):
 
 def test_the_same_segment_twice_keeps_both_translations(layout):
     path = layout.text("de", "dev", "yaml")
-    replace_line(path, 2, path.read_text().split("\n")[0])
+    replace_line(path, 2, path.read_text(encoding="utf-8").split("\n")[0])
     prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
     rows = {row["id"]: row for row in read(layout.root / "out" / "dev_de.tsv")}
     assert rows["ted_4_0_de"]["audio"] == rows["ted_4_0.1_de"]["audio"]
@@ -650,7 +658,9 @@ def test_stereo_at_44_khz(layout):
 def test_yaml_in_other_styles(layout):
     path = layout.text("de", "dev", "yaml")
     before = layout.segments("de", "dev")
-    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text())))
+    path.write_text(
+        yaml.safe_dump(yaml.safe_load(path.read_text(encoding="utf-8"))), encoding="utf-8"
+    )
     assert layout.segments("de", "dev") == before
 
 
@@ -739,7 +749,7 @@ def test_a_language_may_be_left_out_of_what_is_unfinished(layout):
     with pytest.raises(DataError, match="too large"):
         prepare(layout.root, out, Options(vocab_size=9999), workers=1)
     assert (out / "dev_fr.tsv").exists()
-    (out / "notes.txt").write_text("mine")
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
     options = Options(languages=("de", "ru"), splits=("train", "dev"), vocab_size=60)
     prepare(layout.root, out, options, workers=1)
     prepare(layout.root, layout.root / "other", options, workers=1)
@@ -812,7 +822,7 @@ def test_other_options_are_refused(finished):
 def test_damaged_records_are_one_line(layout, capsys, name, content, found):
     path = layout.root / "out" / name
     path.parent.mkdir(parents=True)
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     assert main(["prepare", str(layout.root), "--out", str(layout.root / "out")]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -831,13 +841,15 @@ def test_a_moved_folder_is_followed(finished, tmp_path):
     moved = tmp_path / "moved"
     shutil.copytree(finished, moved)
     prepare(finished.parent, moved, OPTIONS, workers=1)
-    assert yaml.safe_load((moved / "config_st.yaml").read_text())["audio_root"] == str(moved)
+    assert yaml.safe_load((moved / "config_st.yaml").read_text(encoding="utf-8"))[
+        "audio_root"
+    ] == str(moved)
 
 
 @pytest.mark.parametrize("content", ["", "[", "- a", "[" * 5000])
 def test_a_damaged_configuration_is_one_line(finished, tmp_path, content):
     shutil.copytree(finished, tmp_path / "copy")
-    (tmp_path / "copy" / "config_st.yaml").write_text(content)
+    (tmp_path / "copy" / "config_st.yaml").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=r"config_st\.yaml: expected .*, found none; remove "):
         prepare(finished.parent, tmp_path / "copy", OPTIONS, workers=1)
 
@@ -845,10 +857,10 @@ def test_a_damaged_configuration_is_one_line(finished, tmp_path, content):
 def test_tsv_files_of_others_are_not_overwritten(layout):
     out = layout.root / "out"
     out.mkdir()
-    (out / "train.tsv").write_text("mine")
+    (out / "train.tsv").write_text("mine", encoding="utf-8")
     with pytest.raises(DataError, match="holds TSV files made otherwise"):
         prepare(layout.root, out, OPTIONS, workers=1)
-    assert (out / "train.tsv").read_text() == "mine"
+    assert (out / "train.tsv").read_text(encoding="utf-8") == "mine"
 
 
 # --------------------------------------------------------------------------------- what is wrong
@@ -991,7 +1003,7 @@ def test_missing_parts_are_named(layout, removed, reason):
 
 def test_an_empty_split_of_training(layout):
     for path in layout.files("fr", "train"):
-        path.write_text("")
+        path.write_text("", encoding="utf-8")
     with pytest.raises(DataError, match=r"train\.yaml: lists no segments; every language has to"):
         prepare(layout.root, layout.root / "out", OPTIONS, workers=1)
 
@@ -1002,7 +1014,7 @@ def test_a_language_without_development_data_is_prepared(layout, content, caplog
         shutil.rmtree(layout.split("fr", "dev"))
     else:
         for path in layout.files("fr", "dev"):
-            path.write_text(content if path.suffix == ".yaml" else "")
+            path.write_text(content if path.suffix == ".yaml" else "", encoding="utf-8")
     out = layout.root / "out"
     command = ["prepare", str(layout.root), "--out", str(out), "--workers", "1", "--asr"]
     sizes = ["--vocab-size", "75", "--asr-vocab-size", "33"]
@@ -1129,10 +1141,12 @@ def test_chosen_languages_and_splits(layout):
         "multiway.tsv",
     }
     assert len(read(out / "multiway.tsv")) == 30
-    assert yaml.safe_load((out / "config_st.yaml").read_text())["transforms"] == {
+    assert yaml.safe_load((out / "config_st.yaml").read_text(encoding="utf-8"))["transforms"] == {
         "*": ["utterance_cmvn"]
     }
-    assert json.loads((out / "prepare.json").read_text())["options"]["languages"] == ["de", "ru"]
+    assert json.loads((out / "prepare.json").read_text(encoding="utf-8"))["options"][
+        "languages"
+    ] == ["de", "ru"]
 
 
 def test_a_dead_process_is_an_error_and_not_a_hang(layout, monkeypatch):

@@ -55,7 +55,8 @@ def page(tmp_path_factory):
     ).save(run / f"{AWAY.replace('/', '')}.json")
     (run / "train.log").write_text(
         "2026-01-01 00:00:00 | INFO | train_inner | epoch 001: 1 / 2 "
-        f"loss_{SCRIPT}=3.0, loss=2.0, num_updates=1\n"
+        f"loss_{SCRIPT}=3.0, loss=2.0, num_updates=1\n",
+        encoding="utf-8",
     )
     out = tmp_path / "report"
     title = ["--title", f"{AWAY}{SCRIPT}{BREAKOUT}"]
@@ -92,6 +93,6 @@ def test_files_of_figures_have_plain_names(page):
 
 def test_a_plan_shown_obeys_no_terminal(tmp_path, capsys):
     plan = {"schema": 2, "languages": ["\x1b[31mde", "fr"], "units": {"a": [["xx"]]}}
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    (tmp_path / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
     assert main(["show", str(tmp_path / "plan.json")]) == 1
     assert "\x1b" not in capsys.readouterr().err

@@ -375,16 +375,16 @@ def test_what_is_wrong_is_said_and_nothing_written(run, tmp_path, capsys):
     assert "is no regular expression" in fails(capsys, run, "-o", out, "--units", "(")
     assert "the run" in fails(capsys, run, "-o", run)
     assert "the run" in fails(capsys, run, "-o", tmp_path)
-    (tmp_path / "file").write_text("x")
+    (tmp_path / "file").write_text("x", encoding="utf-8")
     assert "that is a file" in fails(capsys, run, "-o", tmp_path / "file")
     assert "found something else" in fails(capsys, tmp_path / "file", "-o", out)
-    (tmp_path / "empty.log").write_text("x")
+    (tmp_path / "empty.log").write_text("x", encoding="utf-8")
     assert "expected a training log" in fails(capsys, tmp_path / "empty.log", "-o", out)
-    (tmp_path / "no.pt").write_text("x")
+    (tmp_path / "no.pt").write_text("x", encoding="utf-8")
     assert "is no checkpoint" in fails(capsys, tmp_path / "no.pt", "-o", out)
     other = tmp_path / "other"
     other.mkdir()
-    (other / "thesis.tex").write_text("x")
+    (other / "thesis.tex").write_text("x", encoding="utf-8")
     assert "holds something else than a report" in fails(capsys, run, "-o", other)
     assert (other / "thesis.tex").exists()
     assert not out.exists()
@@ -395,9 +395,9 @@ def test_what_lies_beside_an_earlier_report_is_not_lost(run, tmp_path, capsys):
     out = tmp_path / "report"
     before = make(run, out)
     for name in ("notes.txt", "figures/layers.pdf"):
-        (out / name).write_text("mine")
+        (out / name).write_text("mine", encoding="utf-8")
         assert f"the folder holds {name}, which would be lost" in fails(capsys, run, "-o", out)
-        assert (out / name).read_text() == "mine"
+        assert (out / name).read_text(encoding="utf-8") == "mine"
         (out / name).unlink()
     assert make(run, out) == before
 
@@ -437,8 +437,8 @@ def test_a_link_stays_a_link(run, tmp_path):
 
 def test_a_damaged_file_is_told_and_the_rest_is_shown(run, tmp_path):
     (run / "broken.npz").write_bytes(b"PK nothing")
-    (run / "broken.json").write_text("{")
-    (run / "settings.json").write_text('{"other": 1}')
+    (run / "broken.json").write_text("{", encoding="utf-8")
+    (run / "settings.json").write_text('{"other": 1}', encoding="utf-8")
     page = make(run, tmp_path / "report")
     assert "Not read: cannot read gradient statistics" in page
     assert "broken.json: expected a plan or a scores file, found no JSON" in page

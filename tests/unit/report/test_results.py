@@ -126,7 +126,10 @@ def test_systems_are_compared_as_their_scores_say(tmp_path, runs):
 def test_comparisons_that_are_none_are_refused(tmp_path, runs):
     path = tmp_path / "scores.json"
     write_scores(path, runs[:2], Compared("shared", [("gradient-1.5", "shared")]))
-    path.write_text(path.read_text().replace('"baseline": "shared"', '"baseline": 3'))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"baseline": "shared"', '"baseline": 3'),
+        encoding="utf-8",
+    )
     with pytest.raises(DataError, match="expected a baseline and comparisons of two systems each"):
         read_compared(path)
 

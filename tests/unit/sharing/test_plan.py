@@ -152,10 +152,10 @@ def test_saved_and_loaded(plan, tmp_path):
 def test_a_failed_save_leaves_the_old_file(plan, tmp_path):
     path = tmp_path / "plan.json"
     plan.save(path)
-    before = path.read_text()
+    before = path.read_text(encoding="utf-8")
     with pytest.raises(TypeError, match="not JSON serializable"):
         SharingPlan(LANGUAGES, {}, {"policy": object()}).save(path)
-    assert path.read_text() == before
+    assert path.read_text(encoding="utf-8") == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["plan.json"]
 
 
@@ -245,7 +245,7 @@ def test_malformed_languages_are_refused(languages, message):
 )
 def test_mistakes_of_a_hand_are_named_with_the_file(plan, tmp_path, change, message):
     path = tmp_path / "edited.json"
-    path.write_text(edited(plan, change))
+    path.write_text(edited(plan, change), encoding="utf-8")
     with pytest.raises(PlanError, match=f"edited.json: .*{message}"):
         SharingPlan.load(path)
 

@@ -75,7 +75,7 @@ def refused(capsys, out, packages, *options, any_version=True):
 
 # ------------------------------------------------------------------------------------ the corpora
 def test_every_recording_is_in_the_corpus_or_in_the_list_of_what_is_left_out(into_english):
-    record = json.loads((into_english / "corpus.json").read_text())
+    record = json.loads((into_english / "corpus.json").read_text(encoding="utf-8"))
     counts = {
         language: sum(
             split["languages"].get(language, {"utterances": 0})["utterances"]
@@ -231,14 +231,14 @@ def test_the_card_says_sources_licences_speakers_and_what_is_left_out(into_engli
     assert "| fillets-ng-data-cs | 9.9 | GPL-2 |" in card
     assert "| asterisk-core-sounds-es | 9.9 | CC-BY-SA-3.0 | 2003-2010, Some Speaker |" in card
     assert "| asterisk-core-sounds-ru-g722 | 9.9 | CC-BY-3.0 | 2010, Another |" in card
-    record = json.loads((into_english / "corpus.json").read_text())
+    record = json.loads((into_english / "corpus.json").read_text(encoding="utf-8"))
     assert record["packages"]["tuxpaint-stamps-default"]["sha256"] in card
     total = sum(one["utterances"] for one in record["splits"]["train"]["languages"].values())
     assert f"| all | {total:,} / " in card
     assert "fillets-cs-small" in card
     for rule in record["dropped"]:
         assert f"| {rule} |" in card
-    licence = (into_english / "licences" / "fillets-ng-data.txt").read_text()
+    licence = (into_english / "licences" / "fillets-ng-data.txt").read_text(encoding="utf-8")
     assert licence == packing.GPL
 
 
@@ -354,7 +354,7 @@ def test_what_is_asked_for_and_is_not_there(tmp_path, packages, capsys):
     with pytest.raises(OptionError, match="'cs' is none of"):
         PeopleOptions(direction="one-to-many", languages=("cs",)).validate()
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine.txt").write_text("mine")
+    (tmp_path / "out" / "mine.txt").write_text("mine", encoding="utf-8")
     assert "holds other files" in refused(capsys, tmp_path / "out", packages)
 
 
@@ -376,6 +376,10 @@ def test_only_what_is_needed_is_asked_for(packages):
 
 def test_the_script_that_downloads_has_the_same_list():
     path = Path(__file__).parents[4] / "examples" / "people" / "packages.txt"
-    lines = [line.split() for line in path.read_text().splitlines() if not line.startswith("#")]
+    lines = [
+        line.split()
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    ]
     found = {name: (version, int(size), sha256) for name, version, size, sha256 in lines}
     assert found == {name: (one.version, one.size, one.sha256) for name, one in KNOWN.items()}

@@ -25,21 +25,21 @@ def fetch(tmp_path):
     """Run the script in a folder of its own; gives the process, and what apt-get was asked for."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    (tools / "apt-get").write_text(APT)
+    (tools / "apt-get").write_text(APT, encoding="utf-8")
     (tools / "apt-get").chmod(0o755)
-    (tools / "apt-cache").write_text('#!/bin/sh\necho "$2 | 7.7 | somewhere"\n')
+    (tools / "apt-cache").write_text('#!/bin/sh\necho "$2 | 7.7 | somewhere"\n', encoding="utf-8")
     (tools / "apt-cache").chmod(0o755)
 
     def run(*options, unknown="nothing of it"):
         asked = tmp_path / "asked"
-        asked.write_text("")
+        asked.write_text("", encoding="utf-8")
         path = f"{tools}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "ASKED": str(asked), "UNKNOWN": unknown}
         command = ["bash", str(SCRIPT), *options]
         done = subprocess.run(
             command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
         )
-        return done, asked.read_text().split()
+        return done, asked.read_text(encoding="utf-8").split()
 
     return run
 

@@ -87,7 +87,7 @@ def write_model(folder: Path, encoder: Path, settings: dict, seed: int) -> None:
     torch.save(checkpoint, folder / "checkpoints" / "model.ckpt")
     if folder.name == "patched":
         hparams["layer_transformation"] = "sparsemax_patch"
-    (folder / "hparams.yaml").write_text(yaml.safe_dump(dict(hparams)))
+    (folder / "hparams.yaml").write_text(yaml.safe_dump(dict(hparams)), encoding="utf-8")
 
 
 def scores_of(folder: Path, encoder: Path) -> list:
@@ -113,7 +113,9 @@ def main() -> None:
         write_model(folder / name, encoder, settings, seed)
         found[name] = scores_of(folder / name, encoder)
     content = {"texts": TEXTS, "scores": found}
-    (folder / "expected.json").write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    (folder / "expected.json").write_text(
+        json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -101,10 +101,12 @@ def test_what_is_missing_is_said_before_the_work(tmp_path, monkeypatch):
         Comet().check()
     with pytest.raises(OptionError, match="there is no such folder; expected the folder of a COM"):
         comet(tmp_path / "none").check()
-    (tmp_path / "hparams.yaml").write_text("class_identifier: unified_metric\n")
+    (tmp_path / "hparams.yaml").write_text("class_identifier: unified_metric\n", encoding="utf-8")
     with pytest.raises(OptionError, match="found 'unified_metric'"):
         comet(tmp_path).check()
-    (tmp_path / "hparams.yaml").write_text("class_identifier: regression_metric\n")
+    (tmp_path / "hparams.yaml").write_text(
+        "class_identifier: regression_metric\n", encoding="utf-8"
+    )
     with pytest.raises(OptionError, match="model.ckpt"):
         comet(tmp_path).check()
     monkeypatch.setitem(sys.modules, "transformers", None)
@@ -120,8 +122,8 @@ def test_wrong_models_and_encoders_are_told(transformers, tmp_path):
     with pytest.raises(OptionError, match="its pool is 'max'; what can be computed here is avg"):
         comet(changed(tmp_path, pool="max")).check()
     small = shutil.copytree(ENCODER, tmp_path / "small")
-    settings = json.loads((small / "config.json").read_text())
-    (small / "config.json").write_text(json.dumps({**settings, "hidden_size": 4}))
+    settings = json.loads((small / "config.json").read_text(encoding="utf-8"))
+    (small / "config.json").write_text(json.dumps({**settings, "hidden_size": 4}), encoding="utf-8")
     with pytest.raises(GistError, match="its parameters don't fit its settings and the XLM-R of"):
         comet(HERE / "softmax", small).check()
     cut = shutil.copytree(HERE / "softmax", tmp_path / "cut")
