@@ -26,7 +26,7 @@ def put(out, system, seed, loss):
     last = {f"loss_{language}": loss + by for language, by in spread.items()}
     last["loss_average"] = round(loss, 1)  # too coarse to be gone by
     subsets = {name: {"last": last} for name in judge.SUBSETS}
-    (folder / "losses.json").write_text(json.dumps({"subsets": subsets}))
+    (folder / "losses.json").write_text(json.dumps({"subsets": subsets}), encoding="utf-8")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_the_page(out, capsys):
     assert judge.main([str(out), "-o", str(out / "judged")]) == 0
     page = (out / "judged.md").read_text(encoding="utf-8")
     assert "| gain | +1.00 (+1.00 to +1.00) |" in page
-    assert json.loads((out / "judged.json").read_text())["moments"]["1000"]["worth"]
+    assert json.loads((out / "judged.json").read_text(encoding="utf-8"))["moments"]["1000"]["worth"]
 
 
 def test_conflict_is_counted_chunk_by_chunk():
