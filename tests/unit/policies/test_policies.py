@@ -1,5 +1,6 @@
 """Deciding by name: what each policy needs, and plans that name all that a model demands."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_every_policy_is_found():
     assert len(heuristics) == 10
     gains = {"gain", "anti-gain"}
     assert set(policies) == {
-        *heuristics, "gradient", "bipartition", "random", "families", *gdps, *lora, *gains
+        *heuristics, "gradient", "bipartition", "random", "families", "ranked", *gdps, *lora, *gains
     }  # fmt: skip
     assert all(policy.name == name and policy.summary for name, policy in policies.items())
     reading = {name for name, policy in policies.items() if policy.needs_statistics}
@@ -75,7 +76,7 @@ def test_an_option_has_one_name_and_its_default_stands_once():
     assert options["linkage"].defaults == {"gradient": "single"}
     assert options["plan_seed"].defaults == {"gdps-random": 1, "random": 1}
     budget = options["size_budget"]
-    filling = ("gain", "anti-gain", "gradient", "random")
+    filling = ("gain", "anti-gain", "gradient", "random", "ranked")
     assert budget.defaults == {"bipartition": None, **dict.fromkeys(filling, "2.0")}
     assert budget.default is None
     assert f"default: none, for bipartition; 2.0, for {', '.join(filling)}" in budget.help
@@ -83,8 +84,12 @@ def test_an_option_has_one_name_and_its_default_stands_once():
 
 
 @pytest.mark.parametrize("name", find_policies())
-def test_plans_name_all_that_a_model_demands(name, statistics):
-    plan = decided(name, statistics=statistics, size_budget="1.5")
+def test_plans_name_all_that_a_model_demands(name, statistics, tmp_path):
+    more = {}
+    if name == "ranked":
+        more["unit_worth"] = str(tmp_path / "worth.json")
+        (tmp_path / "worth.json").write_text(json.dumps({SECOND: 1.0}))
+    plan = decided(name, statistics=statistics, size_budget="1.5", **more)
     divided = {path for first, own in plan.divisions.items() for path in (first, own.second)}
     assert set(DECODER) - divided - set(plan.low_rank) <= set(plan.units)
     assert bool(plan.low_rank) == name.startswith("lora")
