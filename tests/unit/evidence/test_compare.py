@@ -1,0 +1,77 @@
+"""Differences between systems, against what SciPy says of the same numbers."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fairseq_gist.errors import DataError
+
+FILE = Path(__file__).parents[3] / "examples" / "evidence" / "compare.py"
+spec = importlib.util.spec_from_file_location("compare", FILE)
+compare = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(compare)
+
+
+def line(system, seed, **figures):
+    return json.dumps({"system": system, "seed": seed, "figures": figures}) + "\n"
+
+
+@pytest.fixture
+def runs(tmp_path):
+    generator = np.random.default_rng(1)
+    lines = [line("random@1e-3", 1, trial=2.0)]
+    for seed in range(1, 6):
+        order = generator.normal()  # of the data: the same for all systems of a seed
+        for system, mean in (("random", 2.0), ("gradient", 1.98), ("same", 2.0)):
+            lines.append(line(system, seed, test=mean + order + 0.002 * generator.normal()))
+    path = tmp_path / "runs.jsonl"
+    path.write_text("".join(lines))
+    return path
+
+
+def test_differences_are_taken_seed_by_seed(runs):
+    losses = compare.losses_in(runs, "test")
+    assert set(losses) == {"random", "gradient", "same"}
+    found = compare.compared(losses, ["random"])
+    own = compare.Difference(**found["gradient"]["differences"]["random"])
+    expected = stats.ttest_rel(*(list(losses[name].values()) for name in ("gradient", "random")))
+    interval = expected.confidence_interval()
+    assert own.p == pytest.approx(expected.pvalue)
+    assert (own.low, own.high) == pytest.approx((interval.low, interval.high))
+    assert own.mean == pytest.approx(-0.02, abs=0.005)
+    assert own.p < 0.01
+    assert found["same"]["differences"]["random"]["p"] > 0.05
+
+
+def test_a_difference_that_is_detectable_is_below_the_level():
+    noise = np.random.default_rng(2).normal(size=5)
+    zeros = dict.fromkeys(range(5), 0.0)
+    own = compare.difference(dict(enumerate(noise)), zeros)
+    shifted = dict(enumerate(noise - own.mean + own.detectable))
+    again = compare.difference(shifted, zeros)
+    assert again.mean == pytest.approx(own.detectable)
+    assert again.p < 0.01
+    assert again.detectable == pytest.approx(own.detectable)
+
+
+def test_one_seed_says_nothing():
+    assert compare.difference({1: 2.0}, {1: 1.0, 2: 1.0}) is None
+
+
+def test_the_page(runs, capsys):
+    prefix = runs.with_name("compared")
+    assert compare.main([str(runs), "--against", "random", "-o", str(prefix)]) == 0
+    rows = prefix.with_suffix(".md").read_text(encoding="utf-8").splitlines()
+    assert rows[2].startswith("| gradient | 5 |")
+    assert "detectable" in rows[2]
+
+
+def test_a_file_that_is_something_else(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    path.write_text(line("random", 1, dev=2.0))
+    with pytest.raises(DataError, match="line 1: expected a run with 'test'"):
+        compare.losses_in(path, "test")
