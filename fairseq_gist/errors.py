@@ -5,7 +5,7 @@ found. The command line prints that line and exits with 1; under ``fairseq-train
 the same.
 """
 
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Set
 
 __all__ = [
     "CheckpointError",
@@ -88,8 +88,10 @@ def shortened(text: object, length: int = 60) -> str:
 
 
 def causes_of(error: Optional[BaseException]) -> Iterator[BaseException]:
-    """Give an error, what it came of, what that came of, and so on."""
-    while error is not None:
+    """Give an error, what it came of, what that came of, and so on, each once."""
+    seen: Set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 

@@ -76,6 +76,7 @@ class Architecture:
         inputs: ``module:class`` of an :class:`~fairseq_gist.architectures.inputs.Inputs`, for a
             model whose vocabulary and features don't come from the data folder.
         inputs_option: the one of ``options`` that names where they come from.
+        folder_type: ``model_type`` in the ``config.json`` of a folder of transformers that is one.
         exporter: ``module:function`` that writes one language's model, given an
             :class:`~fairseq_gist.architectures.exporting.Export`, and returns what it is in words.
     """
@@ -106,6 +107,7 @@ class Architecture:
     options: Optional[Type[Any]] = None
     inputs: Optional[str] = None
     inputs_option: Optional[str] = None
+    folder_type: Optional[str] = None
     exporter: Optional[str] = None
 
     @property

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Rewrite a checkpoint into the model a plan describes."""
-    from fairseq_gist.cli.checkpoint_models import gist_settings, model_from
+    from fairseq_gist.loading.checkpoint_models import gist_settings, model_from
     from fairseq_gist.surgery.adapters import with_adapters
     from fairseq_gist.surgery.apply import apply_plan
     from fairseq_gist.surgery.plan_buffer import plan_in_state
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _check_languages(plan: SharingPlan, settings: argparse.Namespace, path: str) -> None:
     """Raise PlanError where a checkpoint says its languages, and the plan is for others."""
-    from fairseq_gist.cli.checkpoint_models import languages_said
+    from fairseq_gist.loading.checkpoint_models import languages_said
 
     known = languages_said(settings)
     if known and list(plan.languages) != known:

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the stock model that one language has inside a checkpoint."""
-    from fairseq_gist.cli.checkpoint_models import architecture_in
+    from fairseq_gist.loading.checkpoint_models import architecture_in
     from fairseq_gist.surgery.plan_buffer import plan_in_state
     from fairseq_gist.surgery.state import export_state
 
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _check_language(language: str, settings: argparse.Namespace, path: str) -> None:
     """Raise CheckpointError for a language that a model without a plan can't have."""
-    from fairseq_gist.cli.checkpoint_models import languages_said
+    from fairseq_gist.loading.checkpoint_models import languages_said
 
     known = languages_said(settings)
     if known and language not in known:

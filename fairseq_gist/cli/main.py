@@ -22,6 +22,7 @@ COMMANDS = {
     "apply": "rewrite a checkpoint into the model a plan describes",
     "average": "average checkpoints that follow one plan",
     "export": "write one language's model as a stock fairseq checkpoint",
+    "translate": "translate recordings: text, JSON or subtitles, in several languages at once",
     "score": "score fairseq-generate outputs and write the comparison table",
     "losses": "write what a training log says of held-out data, best and last, as JSON",
     "experiment": "train, translate, score and compare many systems, as one file describes it",

@@ -8,13 +8,13 @@ import logging
 from typing import Any
 
 from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
-from fairseq_gist.cli.checkpoint_models import architecture_in, model_from
 from fairseq_gist.cli.dataclass_options import add_options, options_from
 from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import OptionError
 from fairseq_gist.files.outputs import STATISTICS, add_force_option, check_output
 from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
 from fairseq_gist.languages.rows import LANGUAGE_KEYS
+from fairseq_gist.loading.checkpoint_models import architecture_in, model_from
 from fairseq_gist.recording.metric import METRICS
 from fairseq_gist.recording.options import RecordingOptions, recording_problems
 from fairseq_gist.tasks.registration import register

@@ -98,8 +98,8 @@ def _from_statistics(path: str) -> UnitSource:
 
 
 def _from_checkpoint(path: str, languages: Optional[List[str]], trusted: bool) -> UnitSource:
-    from fairseq_gist.cli.checkpoint_models import model_from
     from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
+    from fairseq_gist.loading.checkpoint_models import model_from
     from fairseq_gist.surgery.plan_buffer import plan_in_state
 
     content = read_checkpoint(path, trusted)
@@ -125,7 +125,7 @@ def _from_checkpoint(path: str, languages: Optional[List[str]], trusted: bool) -
 
 
 def _from_arch(args: argparse.Namespace, languages: Optional[List[str]]) -> UnitSource:
-    from fairseq_gist.cli.arch_models import model_of_arch
+    from fairseq_gist.loading.arch_models import model_of_arch
 
     own = of_arch(args.arch)
     needs_size = own is None or own.inputs is None

@@ -22,6 +22,7 @@ __all__ = [
     "SCORES",
     "STATISTICS",
     "TABLE",
+    "TRANSLATIONS",
     "add_force_option",
     "check_folder",
     "check_output",
@@ -36,10 +37,12 @@ PLAN = "a sharing plan"
 SCORES = "scores"
 LOSSES = "losses of a run"
 TABLE = "a table of scores"
+TRANSLATIONS = "translations"
 
 _FORCE = "--force"
 _LARGEST_TEXT = 1 << 28
 _TABLES = (b"system,against,seed,metric,", b"% Needs \\usepackage{booktabs}.")
+_SUBTITLES = re.compile(rb"(?:WEBVTT\s+)?1\n\d\d+:\d\d:\d\d[,.]\d{3} --> |WEBVTT\s*$")
 _MARKDOWN = re.compile(rb"\|[^|\n]+\| *seeds *\| *parameters *\|")
 """The first cell is a metric's name."""
 
@@ -126,6 +129,8 @@ def kind_of(path: Path) -> Optional[str]:
         return _kind_of_archive(path)
     if start.startswith(b"\x80"):  # as torch saved before 1.6
         return CHECKPOINT
+    if _SUBTITLES.match(start):
+        return TRANSLATIONS
     if start.startswith(_TABLES) or _MARKDOWN.match(start):
         return TABLE
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
@@ -155,4 +160,6 @@ def _kind_of_object(path: Path) -> str:
         return PLAN
     if {"by", "subsets"} <= keys:
         return LOSSES
+    if {"audio", "translations"} <= keys:
+        return TRANSLATIONS
     return SCORES if "systems" in keys else OTHER

@@ -11,6 +11,7 @@ from typing import Any, Iterator, Tuple, Type
 from fairseq_gist.errors import GistError, shortened
 
 __all__ = [
+    "as_errors",
     "in_one_line",
     "one_line_errors",
     "show_own_errors_in_one_line",
@@ -48,6 +49,21 @@ def one_line_errors() -> Iterator[None]:
             logger.error("what the next line is about:", exc_info=error)
         sys.stdout.flush()
         raise SystemExit(f"fairseq-gist: error: {in_one_line(error)}") from error
+
+
+@contextlib.contextmanager
+def as_errors() -> Iterator[None]:
+    """Give a :class:`GistError` back that :func:`one_line_errors` has made an exit of.
+
+    For programs that call what is otherwise called by fairseq's commands.
+    """
+    try:
+        yield
+    except SystemExit as end:
+        error = end.__cause__
+        if not isinstance(error, GistError):
+            raise
+        raise error from error.__cause__
 
 
 def show_own_errors_in_one_line() -> None:

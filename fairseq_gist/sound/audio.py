@@ -26,7 +26,7 @@ _MISSING = 0.1
 
 @dataclass(frozen=True)
 class Wave:
-    """What the header of a wav file says."""
+    """What the header of an audio file says."""
 
     path: Path
     sample_rate: int
@@ -48,9 +48,9 @@ def read_wave(path: Path) -> Wave:
     try:
         info = soundfile.info(str(path))
     except (RuntimeError, OSError) as error:
-        raise DataError(f"{path}: not a readable wav file ({error})") from error
+        raise DataError(f"{path}: not readable audio ({error})") from error
     if info.frames <= 0 or info.samplerate <= 0:
-        raise DataError(f"{path}: the wav file holds no samples")
+        raise DataError(f"{path}: the file holds no samples")
     _check_rate(info.samplerate, path)
     return Wave(path, info.samplerate, info.frames, info.channels)
 
@@ -110,7 +110,7 @@ def read_samples(path: Path, offset: float, duration: float) -> np.ndarray:
             file.seek(min(start, frames))
             samples = file.read(wanted, dtype="float32")
     except (RuntimeError, OSError) as error:
-        raise DataError(f"{path}: not a readable wav file ({error})") from error
+        raise DataError(f"{path}: not readable audio ({error})") from error
     if min(wanted, frames - start) - len(samples) > _MISSING * rate:
         end, said = offset + len(samples) / rate, frames / rate
         raise DataError(

@@ -19,8 +19,8 @@ from fairseq_cli import train as fairseq_train
 from omegaconf import OmegaConf
 
 from fairseq_gist.architectures.fairseq_transformer.model import GistS2TTransformer
-from fairseq_gist.cli.checkpoint_models import model_from
 from fairseq_gist.host.checkpoints import read_checkpoint
+from fairseq_gist.loading.checkpoint_models import model_from
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 from fairseq_gist.surgery.units import count_parameters
 from tests.e2e.conftest import RECIPE, SMALL_MODEL

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from fairseq_gist.cli.arch_models import model_of_arch
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.host.checkpoints import read_checkpoint
+from fairseq_gist.loading.arch_models import model_of_arch
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import plan_in_state

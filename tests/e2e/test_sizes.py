@@ -6,7 +6,7 @@ from argparse import Namespace
 import pytest
 from fairseq.models import ARCH_CONFIG_REGISTRY
 
-from fairseq_gist.cli.arch_models import model_of_arch
+from fairseq_gist.loading.arch_models import model_of_arch
 from fairseq_gist.nn.adapters import Adapter
 from fairseq_gist.policies import decide
 from fairseq_gist.policies.situation import Situation

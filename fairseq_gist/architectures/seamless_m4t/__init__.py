@@ -44,6 +44,7 @@ ARCHITECTURE = Architecture(
     options=SeamlessOptions,
     inputs="fairseq_gist.architectures.seamless_m4t.inputs:SeamlessInputs",
     inputs_option="seamless_path",
+    folder_type="seamless_m4t",
     exporter="fairseq_gist.architectures.seamless_m4t.export:write_seamless",
     attention_and_norms=r"(?:self_attn|cross_attention|\w*layer_norm)",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairseq_gist.architectures.pretrained.folder import PretrainedFolder
+from fairseq_gist.architectures.seamless_m4t import ARCHITECTURE
 
 __all__ = ["SeamlessFolder"]
 
@@ -15,7 +16,7 @@ class SeamlessFolder(PretrainedFolder):
     name = "SeamlessM4T"
     option = "--seamless-path"
     extra = "seamless"
-    kind = "seamless_m4t"
+    kind = str(ARCHITECTURE.folder_type)
     classes = "SeamlessM4T"
     model_class = "ForSpeechToText"
     tokenizer_files = ("tokenizer.json", "sentencepiece.bpe.model")

@@ -69,5 +69,6 @@ ARCHITECTURE = Architecture(
     options=WhisperOptions,
     inputs="fairseq_gist.architectures.whisper.inputs:WhisperInputs",
     inputs_option="whisper_path",
+    folder_type="whisper",
     exporter="fairseq_gist.architectures.whisper.export:write_whisper",
 )

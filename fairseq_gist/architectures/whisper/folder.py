@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairseq_gist.architectures.pretrained.folder import PretrainedFolder
+from fairseq_gist.architectures.whisper import ARCHITECTURE
 from fairseq_gist.files import read_json
 
 __all__ = ["WhisperFolder"]
@@ -19,7 +20,7 @@ class WhisperFolder(PretrainedFolder):
     name = "Whisper"
     option = "--whisper-path"
     extra = "whisper"
-    kind = "whisper"
+    kind = str(ARCHITECTURE.folder_type)
     classes = "Whisper"
     model_class = "ForConditionalGeneration"
     tokenizer_files = ("tokenizer.json", "vocab.json")

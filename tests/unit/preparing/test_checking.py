@@ -52,7 +52,7 @@ EXPECTED = [
     "en-fr/data/train/txt/train.yaml: segment 2: offset should be seconds, found 'soon'",
     "en-fr/data/train/txt/train.yaml: segment 4: duration should be seconds, found nothing",
     "ted_2.wav (5 segments name it)",
-    "en-ru/data/train/wav/ted_3.wav: not a readable wav file",
+    "en-ru/data/train/wav/ted_3.wav: not readable audio",
     "en-fr/data/train/wav/ted_3.wav: the sample at 1.5000 s is nan",
 ]
 

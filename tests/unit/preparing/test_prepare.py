@@ -917,7 +917,7 @@ def test_text_in_another_encoding(layout):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"no audio", r"ted_4\.wav: not a readable wav file"), (None, r"no .*ted_4\.wav")],
+    [(b"no audio", r"ted_4\.wav: not readable audio"), (None, r"no .*ted_4\.wav")],
 )
 def test_bad_audio_is_named(layout, content, reason):
     path = layout.wav("de", "dev", "ted_4.wav")
@@ -978,7 +978,7 @@ def test_a_file_that_is_cut_off_is_named(tmp_path, kind):
 
 def test_empty_audio(tmp_path):
     soundfile.write(tmp_path / "silent.wav", np.zeros(0), 16000)
-    with pytest.raises(DataError, match=r"silent\.wav: the wav file holds no samples"):
+    with pytest.raises(DataError, match=r"silent\.wav: the file holds no samples"):
         read_wave(tmp_path / "silent.wav")
 
 

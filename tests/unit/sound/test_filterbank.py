@@ -100,5 +100,5 @@ def test_reading_past_the_end_gives_what_is_there(tmp_path):
 def test_what_is_no_audio_is_named(tmp_path):
     path = tmp_path / "talk.wav"
     path.write_bytes(b"RIFF, so it says")
-    with pytest.raises(DataError, match=r"talk\.wav: not a readable wav file"):
+    with pytest.raises(DataError, match=r"talk\.wav: not readable audio"):
         read_samples(path, 0.0, 1.0)

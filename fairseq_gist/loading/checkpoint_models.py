@@ -8,9 +8,9 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from fairseq_gist.architectures import Architecture, all_architectures, of_settings
 from fairseq_gist.architectures.base import PREFIX
-from fairseq_gist.cli.arch_models import stand_in_task
 from fairseq_gist.errors import CheckpointError, GistError, shortened
 from fairseq_gist.host.checkpoints import model_settings
+from fairseq_gist.loading.arch_models import stand_in_task
 
 __all__ = ["architecture_in", "gist_settings", "languages_said", "model_from"]
 

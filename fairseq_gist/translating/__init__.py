@@ -1,0 +1,1 @@
+"""From recordings to translations: cutting, loading whatever can translate, searching, writing."""

@@ -1,0 +1,156 @@
+"""Whatever can translate: a checkpoint of fairseq, or a folder that transformers wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Union
+
+import torch
+
+from fairseq_gist.architectures import Architecture, all_architectures
+from fairseq_gist.data.model_languages import ModelLanguages
+from fairseq_gist.errors import CheckpointError, OptionError
+from fairseq_gist.files import read_object
+from fairseq_gist.host.boundary import as_errors
+from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
+from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
+from fairseq_gist.loading.checkpoint_models import architecture_in, model_from
+from fairseq_gist.surgery.plan_buffer import plan_in_state
+from fairseq_gist.tasks.registration import register
+from fairseq_gist.translating.translator import Translator
+
+__all__ = ["load"]
+
+CONFIG = "config_st.yaml"
+_LONGEST = 6000
+"""Frames that fairseq's models take where nothing says otherwise."""
+
+
+def load(
+    path: Union[str, Path],
+    *,
+    data: Optional[Union[str, Path]] = None,
+    config_yaml: Optional[str] = None,
+    device: Optional[Any] = None,
+    trust: bool = False,
+    **options: Any,
+) -> Translator:
+    """Load a model to translate with.
+
+    Args:
+        path: of a checkpoint (differentiated, averaged, exported or of stock fairseq), or of a
+            folder with a Whisper or SeamlessM4T of transformers.
+        data: folder with vocabulary and configuration of the data that a checkpoint was trained
+            on; None for the checkpoint's own folder if they are there, or where it says.
+        config_yaml: the configuration; None for what the checkpoint says.
+        device: of torch; None for a GPU if there is one.
+        trust: whether a checkpoint may run what it names.
+        options: of the model's architecture, such as ``whisper_path`` for a checkpoint of one.
+
+    Raises:
+        CheckpointError: when it is none that can be read, or its vocabulary isn't there.
+        OptionError: for an option of another kind of model.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    path = Path(path)
+    register()
+    with as_errors():
+        if (path / "config.json").is_file():
+            return _from_folder(path, given, place)
+        content = read_checkpoint(str(path), trust)
+        settings = model_settings(content, str(path))
+        architecture = architecture_in(settings, str(path))
+        own = _own_options(architecture, settings, given, str(path))
+        if architecture.inputs is None:
+            config = config_yaml or _said(content, settings, "config_yaml") or CONFIG
+            folder = _data_folder(path, data, config, content, settings)
+            task = _task(folder, config, own)
+        else:
+            task = _task_of_inputs(own)
+        plan = plan_in_state(content["model"])
+        task.model_languages.adopt(settings, () if plan is None else plan.languages)
+        model = model_from(content, str(path), task.languages, task)
+        longest = int(_said(content, settings, "max_source_positions") or _LONGEST)
+        if architecture.inputs is not None:
+            longest = int(model.encoder.max_positions())
+    return Translator(task, model.to(place), longest, path.name)
+
+
+def _from_folder(path: Path, given: Dict[str, Any], place: torch.device) -> Translator:
+    kind = read_object(path / "config.json", "the configuration of a model").get("model_type")
+    known = {one.folder_type: one for one in all_architectures().values() if one.folder_type}
+    architecture = known.get(str(kind))
+    if architecture is None:
+        raise CheckpointError(
+            f"{path}: it holds a model of type '{kind}'; of transformers' models "
+            f"{' and '.join(map(str, known))} translate here"
+        )
+    named = {**given, str(architecture.inputs_option): str(path)}
+    own = _own_options(architecture, Namespace(), named, str(path))
+    task = _task_of_inputs(own)
+    symbols = task.target_dictionary.symbols
+    every = ",".join(languages_of_vocabulary(symbols))
+    task.model_languages = ModelLanguages(TARGET, every, symbols, lambda key: [], True)
+    from fairseq.models import MODEL_REGISTRY
+
+    kind_of_model = MODEL_REGISTRY[architecture.model_name]
+    model = kind_of_model.build_model(Namespace(**own), task)
+    longest = int(model.encoder.max_positions())
+    return Translator(task, model.to(place), longest, path.name)
+
+
+def _own_options(
+    architecture: Architecture, settings: Any, given: Mapping[str, Any], path: str
+) -> Dict[str, Any]:
+    """Return the options of an architecture: what was given, or else what a checkpoint says."""
+    own = architecture.options_from(settings)
+    said = {} if own is None else dataclasses.asdict(own)
+    for name in given:
+        if name not in said:
+            raise OptionError(f"{path} is no model with such an option; leave it out", name)
+    return {**said, **given}
+
+
+def _task_of_inputs(options: Mapping[str, Any]) -> Any:
+    """Return the task of a model that brings vocabulary and features along: no data are needed."""
+    with tempfile.TemporaryDirectory(prefix="gist-") as folder:
+        (Path(folder) / CONFIG).write_text("{}\n", encoding="utf-8")
+        return _task(Path(folder), CONFIG, options)
+
+
+def _task(folder: Path, config_yaml: str, options: Mapping[str, Any]) -> Any:
+    from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
+    from fairseq_gist.tasks.gist_speech_to_text import GistSpeechToTextTask
+
+    config = GistSpeechToTextConfig(
+        data=str(folder), config_yaml=config_yaml, seed=1, train_subset="train", **options
+    )
+    return GistSpeechToTextTask.setup_task(config)
+
+
+def _data_folder(
+    path: Path, data: Optional[Union[str, Path]], config: str, content: Any, settings: Any
+) -> Path:
+    if data is not None:
+        return Path(data)
+    said = _said(content, settings, "data")
+    places = [path.absolute().parent, *([Path(str(said))] if said else [])]
+    for place in places:
+        if (place / config).is_file():
+            return place
+    raise OptionError(
+        f"{path} was trained on {said or 'data that it does not name'}, and {config}, which says "
+        "its vocabulary, is neither there nor beside the checkpoint; name the folder that has it",
+        "data",
+    )
+
+
+def _said(content: Mapping[str, Any], settings: Any, name: str) -> Any:
+    """Return what a checkpoint says of its task; None where it says nothing."""
+    task = (content.get("cfg") or {}).get("task") or {}
+    told = task if isinstance(task, dict) else vars(task)
+    return told.get(name) or getattr(settings, name, None)

@@ -1,0 +1,50 @@
+"""How recordings are translated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from fairseq_gist.errors import OptionError
+
+__all__ = ["TranslationOptions"]
+
+
+@dataclass(frozen=True)
+class TranslationOptions:
+    """The same on the command line and in Python."""
+
+    source_language: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "language that is spoken, for models that want to know: those that tell spoken "
+            "languages apart, and Whisper into English",
+            "metavar": "XX",
+        },
+    )
+    beam: int = field(default=5, metadata={"help": "hypotheses that search keeps"})
+    length_penalty: float = field(
+        default=1.0, metadata={"help": "above 1 longer translations win, below it shorter ones"}
+    )
+    longest_segment: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "seconds that the model hears at once at most; what is longer is cut in its "
+            "pauses",
+            "metavar": "SECONDS",
+            "unset": "20, or what the model takes if that is less",
+        },
+    )
+    batch_seconds: float = field(
+        default=200.0,
+        metadata={
+            "help": "seconds of sound that are translated at once, padding included",
+            "metavar": "SECONDS",
+        },
+    )
+
+    def __post_init__(self) -> None:
+        for name, least in (("beam", 1), ("longest_segment", 1.0), ("batch_seconds", 1.0)):
+            value = getattr(self, name)
+            if value is not None and not least <= value < float("inf"):
+                raise OptionError(f"expected {least:g} or more, found {value:g}", name)
