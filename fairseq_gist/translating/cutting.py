@@ -1,9 +1,9 @@
 """Where a recording is cut that is longer than a model should hear at once: in its pauses.
 
-A segment ends in the longest pause between half of what it may have and all of it, as in the hybrid
-segmentation of Gaido et al., "Beyond Voice-Activity Detection: Hybrid Audio Segmentation for Direct
-Speech Translation" (ICNLSP 2021), who show that translations suffer more from short segments
-than from cuts that no sentence ends at. Pauses are told by energy alone: docs/translate.md.
+A segment ends in the longest pause between half of what it may have and all of it: pauses within
+bounds of length, as in Gaido et al., "Beyond Voice-Activity Detection: Hybrid Audio Segmentation
+for Direct Speech Translation" (ICNLSP 2021), where cuts at every pause are worse. Pauses are told
+by energy alone: docs/translate.md.
 """
 
 from __future__ import annotations
