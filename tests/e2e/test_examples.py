@@ -21,6 +21,7 @@ GIVEN = {
     "evidence/measured.toml": ["moments=1000", "units=layers.0.fc1,layer_norm"],
     "evidence/control.toml": [],
     "evidence/eight.toml": [],
+    "evidence/groups.toml": [],
     "evidence/unequal.toml": [],
     "evidence/relatives.toml": [],
     "people/into-english.toml": ["packages=debs", "whisper=folder"],
