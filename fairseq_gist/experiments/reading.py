@@ -35,7 +35,7 @@ _OF_A_SYSTEM = ("steps", "goals", "options", "tune")
 OWN_FOLDERS = ("done", "logs")
 """Of an experiment: marks and output of its steps."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*")
 
 _KEYS = (
     "title", "out", "always", "only", "settings", "required", "at_least", "options", "defaults",
