@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-from typing import Any
+from typing import Any, Tuple
 
 from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
 from fairseq_gist.cli.dataclass_options import add_options, options_from
@@ -19,7 +19,7 @@ from fairseq_gist.recording.metric import METRICS
 from fairseq_gist.recording.options import RecordingOptions, recording_problems
 from fairseq_gist.tasks.registration import register
 
-__all__ = ["EXAMPLE", "add_arguments", "run"]
+__all__ = ["EXAMPLE", "add_arguments", "opened", "run"]
 
 EXAMPLE = """example:
   fairseq-gist record checkpoints/checkpoint_best.pt DATA --subset multiway -o statistics.npz
@@ -85,9 +85,34 @@ def run(args: argparse.Namespace) -> None:
     if problems:
         raise OptionError("; ".join(problems))
     check_output(args.output, kind=STATISTICS, inputs=[args.checkpoint], force=args.force)
+    context, task, optimizer = opened(args)
+    from fairseq_gist.recording.measuring import measure
+
+    statistics = measure(
+        context,
+        task,
+        args.subset,
+        options,
+        neurons=args.neurons,
+        metric=args.metric,
+        optimizer=optimizer,
+        provenance={"checkpoint": args.checkpoint},
+    )
+    statistics.save(args.output)
+    logger.info(
+        f"{args.output}: {len(statistics.units)} units, {len(statistics.languages)} languages, "
+        f"{len(statistics.probe_chunks)} probes"
+    )
+
+
+def opened(args: argparse.Namespace) -> Tuple[Any, Any, Any]:
+    """Return what measures with the checkpoint's model, its task, and its optimizer's state.
+
+    Raises:
+        GistError: when it is no checkpoint, or isn't for the data.
+    """
     content = read_checkpoint(args.checkpoint, args.trust_checkpoint)
     register()
-    from fairseq_gist.recording.measuring import measure
     from fairseq_gist.surgery.plan_buffer import plan_in_state
 
     settings = model_settings(content, args.checkpoint)
@@ -97,21 +122,8 @@ def run(args: argparse.Namespace) -> None:
     if plan is not None and args.metric != METRICS[0]:
         raise OptionError("is for models that share everything; this one is split", "metric")
     task.model_languages.adopt(settings, () if plan is None else plan.languages)
-    statistics = measure(
-        _context(args, model_from(content, args.checkpoint, task.languages, task), task),
-        task,
-        args.subset,
-        options,
-        neurons=args.neurons,
-        metric=args.metric,
-        optimizer=content.get("last_optimizer_state"),
-        provenance={"checkpoint": args.checkpoint},
-    )
-    statistics.save(args.output)
-    logger.info(
-        f"{args.output}: {len(statistics.units)} units, {len(statistics.languages)} languages, "
-        f"{len(statistics.probe_chunks)} probes"
-    )
+    model = model_from(content, args.checkpoint, task.languages, task)
+    return _context(args, model, task), task, content.get("last_optimizer_state")
 
 
 def _context(args: argparse.Namespace, model: Any, task: Any) -> Any:
