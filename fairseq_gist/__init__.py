@@ -25,5 +25,9 @@ def load(path: Any, **options: Any) -> Any:
     Returns:
         A :class:`~fairseq_gist.translating.translator.Translator`.
     """
-    # by its name: parts of this package that need neither torch nor fairseq import it as well
-    return importlib.import_module("fairseq_gist.translating.opening").load(path, **options)
+    from fairseq_gist.host.quiet import quiet_fairseq
+
+    with quiet_fairseq():
+        # by its name: parts of this package that need neither torch nor fairseq import it as well
+        opening = importlib.import_module("fairseq_gist.translating.opening")
+    return opening.load(path, **options)

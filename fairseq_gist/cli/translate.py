@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
+from fairseq_gist import load
 from fairseq_gist.cli.architecture_options import add_architecture_options
 from fairseq_gist.cli.dataclass_options import add_options, options_from
 from fairseq_gist.cli.trust import add_trust_option
@@ -20,7 +21,6 @@ from fairseq_gist.files.outputs import (
     check_folder,
     check_output,
 )
-from fairseq_gist.host.boundary import shows_tracebacks
 from fairseq_gist.sound.audio import read_wave
 from fairseq_gist.translating.formats import FORMATS, JSON, TEXT, as_json
 from fairseq_gist.translating.options import TranslationOptions
@@ -98,11 +98,6 @@ def run(args: argparse.Namespace) -> int:
     _check_outputs(args, languages, formats)
     for path in args.audio:
         read_wave(path)  # before a model is loaded
-
-    if not shows_tracebacks():
-        logging.getLogger("fairseq").setLevel(logging.ERROR)  # it tells of tokenizers and the like
-
-    from fairseq_gist.translating.opening import load
 
     model = load(
         args.checkpoint,

@@ -45,6 +45,8 @@ def read_wave(path: Path) -> Wave:
 
     if not path.is_file():
         raise DataError(f"{path}: {missing(path)}")
+    if not path.stat().st_size:
+        raise DataError(f"{path}: the file is empty")
     try:
         info = soundfile.info(str(path))
     except (RuntimeError, OSError) as error:

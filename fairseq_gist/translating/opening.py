@@ -16,6 +16,7 @@ from fairseq_gist.errors import CheckpointError, OptionError
 from fairseq_gist.files import read_object
 from fairseq_gist.host.boundary import as_errors
 from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
+from fairseq_gist.host.quiet import quiet_fairseq
 from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
 from fairseq_gist.loading.checkpoint_models import architecture_in, model_from
 from fairseq_gist.surgery.plan_buffer import plan_in_state
@@ -57,8 +58,8 @@ def load(
     given = {name: value for name, value in options.items() if value is not None}
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     path = Path(path)
-    register()
-    with as_errors():
+    with quiet_fairseq(), as_errors():
+        register()
         if (path / "config.json").is_file():
             return _from_folder(path, given, place)
         content = read_checkpoint(str(path), trust)
@@ -137,8 +138,11 @@ def _data_folder(
 ) -> Path:
     if data is not None:
         return Path(data)
-    said = _said(content, settings, "data")
-    places = [path.absolute().parent, *([Path(str(said))] if said else [])]
+    said, above = _said(content, settings, "data"), path.absolute().parents
+    places = [above[0]]
+    if said:
+        # a relative one is from where training was started, which is often above the checkpoint
+        places += [Path(str(said)), *(folder / str(said) for folder in above)]
     for place in places:
         if (place / config).is_file():
             return place

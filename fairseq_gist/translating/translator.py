@@ -14,6 +14,7 @@ from tqdm import tqdm
 from fairseq_gist.data.inference import audio_dataset
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.host.boundary import as_errors
+from fairseq_gist.host.quiet import quiet_fairseq
 from fairseq_gist.sound.audio import SAMPLE_RATE, Wave, read_samples, read_wave
 from fairseq_gist.translating.asking import target_names, wanted_language
 from fairseq_gist.translating.cutting import FRAMES_A_SECOND, Segment, cut, loudness
@@ -137,7 +138,7 @@ class Translator:
             DataError: likewise.
         """
         settings = options or TranslationOptions()
-        with as_errors():
+        with quiet_fairseq(), as_errors():
             wanted = self.wanted(languages, settings.source_language)
             longest = self._longest_segment(settings)
             searcher = Searcher(self._task, self._model, settings.beam, settings.length_penalty)
@@ -156,7 +157,7 @@ class Translator:
                 ]
                 before = bar.n
                 for batch in _batches(pieces, settings.batch_seconds, len(wanted)):
-                    with as_errors():
+                    with quiet_fairseq(), as_errors():
                         samples = [(there[one.recording][0], one.segment) for one in batch]
                         texts = self._translate(searcher, samples, wanted, Path(folder))
                     for piece, found in zip(batch, texts):
@@ -232,10 +233,10 @@ def _segments(wave: Wave, longest: float) -> List[Segment]:
 def _groups(waves: Sequence[Wave]) -> Iterator[List[Wave]]:
     group: List[Wave] = []
     for wave in waves:
-        group.append(wave)
-        if sum(one.seconds for one in group) >= _GROUP:
+        if group and sum(one.seconds for one in [*group, wave]) > _GROUP:
             yield group
             group = []
+        group.append(wave)
     if group:
         yield group
 

@@ -222,7 +222,7 @@ def test_wrong_files_are_named(checkpoint, short, tmp_path, capsys, caplog):
     for name, error in (
         ("none.wav", "none.wav: no such file"),
         ("talk.txt", "talk.txt: not readable audio"),
-        ("empty.wav", "empty.wav: not readable audio"),
+        ("empty.wav", "empty.wav: the file is empty"),
         (".", "a folder, expected a file"),
     ):
         command = ["translate", checkpoint, str(short), str(tmp_path / name), "--language=de"]
