@@ -119,7 +119,7 @@ def test_any_rate_format_and_channels(model, talk, tmp_path):
         soundfile.write(str(tmp_path / name), samples, own)
     found = model.translate([tmp_path / name for name in files], "de")
     assert str(found[0]) == str(found[1])
-    # a model of noise makes other sentences of a hundredth of a decibel: of the others the first word
+    # a model of noise makes other sentences of next to nothing: of the others the first word
     assert len({str(one).split()[0] for one in found[:3]}) == 1
     assert [round(one.segments[0].end, 2) for one in found] == [2.0] * 4
 
