@@ -19,6 +19,7 @@ from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
 from fairseq_gist.host.quiet import quiet_fairseq
 from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
 from fairseq_gist.loading.checkpoint_models import architecture_in, model_from
+from fairseq_gist.sound.filterbank import BINS
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 from fairseq_gist.tasks.registration import register
 from fairseq_gist.translating.translator import Translator
@@ -67,7 +68,7 @@ def load(
         architecture = architecture_in(settings, str(path))
         own = _own_options(architecture, settings, given, str(path))
         if architecture.inputs is None:
-            config = config_yaml or _said(content, settings, "config_yaml") or CONFIG
+            config = config_yaml or str(_said(content, settings, "config_yaml") or CONFIG)
             folder = _data_folder(path, data, config, content, settings)
             task = _task(folder, config, own)
         else:
@@ -75,8 +76,10 @@ def load(
         plan = plan_in_state(content["model"])
         task.model_languages.adopt(settings, () if plan is None else plan.languages)
         model = model_from(content, str(path), task.languages, task)
-        longest = int(_said(content, settings, "max_source_positions") or _LONGEST)
-        if architecture.inputs is not None:
+        if architecture.inputs is None:
+            _check_features(task, str(path))
+            longest = _longest(content, settings)
+        else:
             longest = int(model.encoder.max_positions())
     return Translator(task, model.to(place), longest, path.name)
 
@@ -155,6 +158,24 @@ def _data_folder(
 
 def _said(content: Mapping[str, Any], settings: Any, name: str) -> Any:
     """Return what a checkpoint says of its task; None where it says nothing."""
-    task = (content.get("cfg") or {}).get("task") or {}
-    told = task if isinstance(task, dict) else vars(task)
-    return told.get(name) or getattr(settings, name, None)
+    cfg = content.get("cfg")
+    task = cfg.get("task") if isinstance(cfg, dict) else None
+    told = vars(task) if isinstance(task, Namespace) else task
+    found = told.get(name) if isinstance(told, dict) else None
+    return found or getattr(settings, name, None)
+
+
+def _longest(content: Mapping[str, Any], settings: Any) -> int:
+    said = _said(content, settings, "max_source_positions")
+    return said if isinstance(said, int) and said > 0 else _LONGEST
+
+
+def _check_features(task: Any, path: str) -> None:
+    """Raise CheckpointError for a model that hears something else than is made of recordings."""
+    config = task.data_cfg
+    bins = config.input_feat_per_channel * config.input_channels
+    if not config.use_audio_input and bins != BINS:
+        raise CheckpointError(
+            f"{path} hears features of {bins} numbers a frame; recordings become filterbanks of "
+            f"{BINS}, which 'fairseq-gist prepare' and fairseq's recipes train on"
+        )

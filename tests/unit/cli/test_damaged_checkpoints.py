@@ -3,7 +3,9 @@
 import random
 from argparse import Namespace
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from fairseq_gist.cli.main import main
@@ -16,6 +18,7 @@ COMMANDS = {
     "average": ["average", "FILE", "WHOLE", "-o", "OUT"],
     "export": ["export", "FILE", "--language=de", "-o", "OUT"],
     "apply": ["apply", "FILE", "PLAN", "-o", "OUT"],
+    "translate": ["translate", "FILE", "SOUND", "--language=de", "--data=DATA", "--cpu"],
     "plan": ["plan", "random", "--checkpoint=FILE", "--size-budget=1.5", "-o", "OUT"],
 }
 TENSORS = [
@@ -73,11 +76,14 @@ def test_a_damaged_checkpoint_is_one_line(whole, tmp_path, capsys, command):
         "WHOLE": OURS / "differentiated.pt",
         "PLAN": OURS / "plans" / "further.json",
         "OUT": tmp_path / "out",
+        "SOUND": tmp_path / "sound.wav",
+        "DATA": OURS.parent / "data" / "one_to_many",
     }
+    soundfile.write(str(places["SOUND"]), np.zeros(8000), 16000)
     words = COMMANDS[command]
     for word, place in places.items():
         words = [one.replace(word, str(place)) for one in words]
-    for _ in range(15 if command in ("apply", "plan") else 25):
+    for _ in range(15 if command in ("apply", "plan", "translate") else 25):
         torch.save(spoiled(whole, source), places["FILE"])
         status = main(words)
         error = capsys.readouterr().err
