@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, ContextManager, Dict, Iterator, Optional
 
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.logging import metrics
@@ -14,14 +15,9 @@ import fairseq_gist.criterions.gist_label_smoothed_cross_entropy  # noqa: F401
 from fairseq_gist.architectures import all_architectures
 from fairseq_gist.data.batches import epoch_batches
 from fairseq_gist.data.inference import (
-    audio_dataset,
     for_models,
-    languages_by_prefix,
-    prefix_of,
-    put_language,
 )
-from fairseq_gist.data.manifest import ManifestReader, languages_in
-from fairseq_gist.data.model_languages import ModelLanguages
+from fairseq_gist.data.manifest import ManifestReader
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.data.sampling import temperature_of
 from fairseq_gist.errors import OptionError, SurgeryError
@@ -33,10 +29,7 @@ from fairseq_gist.host.fairseq_reading import read_checkpoints_as_we_do
 from fairseq_gist.host.install import install
 from fairseq_gist.host.optimizer import observe, step_was_taken
 from fairseq_gist.host.warned import leave_out_hydra_warnings
-from fairseq_gist.languages.rows import LANGUAGE_TAG
 from fairseq_gist.nn.grouped import fill_idle_gradients
-from fairseq_gist.nn.routing import LanguageBatch
-from fairseq_gist.nn.tags import check_tags
 from fairseq_gist.recording.tokens import tokens_per_language
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.adapters import split_adapters, with_adapters
@@ -45,7 +38,7 @@ from fairseq_gist.surgery.plan_buffer import plan_of
 from fairseq_gist.surgery.trainable import COPIES, train_copies, train_only
 from fairseq_gist.surgery.units import count_parameters, count_trained
 from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
-from fairseq_gist.tasks.model_inputs import ModelInputsTask
+from fairseq_gist.tasks.translating import TranslatingTask
 from fairseq_gist.training.checks import check_criterion, warn_of_idle_options
 from fairseq_gist.training.differentiation import Differentiation
 from fairseq_gist.training.gradient_surgery import GradientSurgery, check_gradient_surgery
@@ -66,7 +59,7 @@ leave_out_hydra_warnings()
 
 
 @register_task("gist_speech_to_text", dataclass=GistSpeechToTextConfig)
-class GistSpeechToTextTask(ModelInputsTask):
+class GistSpeechToTextTask(TranslatingTask):
     """A drop-in for ``speech_to_text`` whose batches say which language each row is."""
 
     averages_validation_subsets = True
@@ -74,13 +67,6 @@ class GistSpeechToTextTask(ModelInputsTask):
 
     def __init__(self, args: Any, tgt_dict: Any, inputs: Any = None) -> None:
         super().__init__(args, tgt_dict, inputs)
-        self.model_languages = ModelLanguages(
-            getattr(args, "language_key", None),
-            getattr(args, "languages", None),
-            tgt_dict.symbols,
-            lambda key: languages_in(args.data, args.train_subset, key),
-            has_tags_of_others=inputs is not None,
-        )
         self._differentiation: Optional[Differentiation] = None
         self._gradient_surgery: Optional[GradientSurgery] = None
         self._trainer: Any = None
@@ -109,16 +95,6 @@ class GistSpeechToTextTask(ModelInputsTask):
             if task.data_cfg.prepend_tgt_lang_tag:
                 task.model_languages.check_tags()
         return task
-
-    @property
-    def language_key(self) -> str:
-        """What the language of a row is: ``tgt``, ``src`` or ``pair``."""
-        return self.model_languages.key
-
-    @property
-    def languages(self) -> List[str]:
-        """The model's languages, in alphabetical order."""
-        return self.model_languages.names
 
     # -- data ---------------------------------------------------------------------------------
 
@@ -341,39 +317,57 @@ class GistSpeechToTextTask(ModelInputsTask):
     ) -> Any:
         """Run forward and backward, gradients recorded where that is due."""
         sample = for_models(sample, [model])
-        surgery = self._gradient_surgery
-        if surgery is not None:
-            with surgery.of_batch(self._trainer.get_model(), update_num, ignore_grad):
-                done = super().train_step(
-                    sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
-                )
-            if surgery.conflicts is not None:
-                metrics.log_scalar("conflicts", surgery.conflicts, weight=1, round=3)
-            return done
-        if self._differentiation is None:
-            with one_line_errors():
-                self._check_trainer_is_known()
+        with self._followed(sample, criterion, update_num, ignore_grad):
             return super().train_step(
                 sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
             )
+
+    def _followed(
+        self, sample: Dict[str, Any], criterion: Any, update_num: int, ignore_grad: bool
+    ) -> ContextManager[None]:
+        """Return what goes on around a forward and backward: surgery, recording, or nothing."""
+        if self._gradient_surgery is not None:
+            return self._operated(self._gradient_surgery, update_num, ignore_grad)
+        if self._differentiation is not None:
+            return self._recorded(self._differentiation, sample, criterion, update_num, ignore_grad)
         with one_line_errors():
-            routing = self._differentiation.routing
-            self._differentiation.before_backward(
+            self._check_trainer_is_known()
+        return contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def _operated(
+        self, surgery: GradientSurgery, update_num: int, ignore_grad: bool
+    ) -> Iterator[None]:
+        with surgery.of_batch(self._trainer.get_model(), update_num, ignore_grad):
+            yield
+        if surgery.conflicts is not None:
+            metrics.log_scalar("conflicts", surgery.conflicts, weight=1, round=3)
+
+    @contextlib.contextmanager
+    def _recorded(
+        self,
+        differentiation: Differentiation,
+        sample: Dict[str, Any],
+        criterion: Any,
+        update_num: int,
+        ignore_grad: bool,
+    ) -> Iterator[None]:
+        routing = differentiation.routing
+        with one_line_errors():
+            differentiation.before_backward(
                 update_num,
                 lambda: tokens_per_language(sample, self, criterion, routing),
                 ignore_grad,
             )
         try:
-            return super().train_step(
-                sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
-            )
+            yield
         except Exception as error:
             if not isinstance(error, RuntimeError):
                 # the trainer writes a checkpoint now, in this process alone
-                self._differentiation.window.abandon()
+                differentiation.window.abandon()
             raise
         finally:
-            self._differentiation.after_backward()
+            differentiation.after_backward()
 
     def valid_step(self, sample: Dict[str, Any], model: Any, criterion: Any) -> Any:
         """Return the loss of a validation batch."""
@@ -386,54 +380,3 @@ class GistSpeechToTextTask(ModelInputsTask):
         if self._differentiation is not None and step_was_taken(optimizer):
             with one_line_errors():
                 self._differentiation.after_update(update_num + 1)
-
-    # -- inference ----------------------------------------------------------------------------
-
-    def build_generator(self, *args: Any, **kwargs: Any) -> Any:
-        """Build fairseq's generator, which learns the languages of a batch from its prefix."""
-        return languages_by_prefix(super().build_generator(*args, **kwargs), self._tags())
-
-    def _tags(self) -> List[Optional[int]]:
-        tags = self.model_languages.tags()
-        return [None if tag is None else self.tgt_dict.index(tag) for tag in tags]
-
-    def inference_step(
-        self,
-        generator: Any,
-        models: List[Any],
-        sample: Dict[str, Any],
-        prefix_tokens: Any = None,
-        constraints: Any = None,
-    ) -> Any:
-        """Translate a batch; rows without a language get the one that was asked for."""
-        with one_line_errors():
-            if self.languages and "lang_ids" not in sample["net_input"]:
-                prefix_tokens = self._put_asked_language(sample, prefix_tokens)
-            ids = sample["net_input"].get("lang_ids")
-            if ids is not None and prefix_tokens is not None and prefix_tokens.size(1) > 0:
-                check_tags(LanguageBatch(ids, self.languages), prefix_tokens[:, 0], self._tags())
-        sample = for_models(sample, models)
-        return super().inference_step(generator, models, sample, prefix_tokens, constraints)
-
-    def _put_asked_language(self, sample: Dict[str, Any], prefix_tokens: Any) -> Any:
-        language = self._asked_language()
-        put_language(sample, self.languages.index(language))
-        if prefix_tokens is not None or not self.data_cfg.prepend_tgt_lang_tag:
-            return prefix_tokens
-        target = self.model_languages.target_of(language, self.args.target_language)
-        if self.inputs is None:
-            symbols: Sequence[str] = [LANGUAGE_TAG.format(target)]
-        else:
-            symbols = self.inputs.prefix(self.args.source_language or "", target)
-        return prefix_of(sample, [self.tgt_dict.index(symbol) for symbol in symbols])
-
-    def _asked_language(self) -> str:
-        return self.model_languages.asked_for(self.args.source_language, self.args.target_language)
-
-    def build_dataset_for_inference(self, src_tokens: Any, src_lengths: Any, **kwargs: Any) -> Any:
-        """Return a dataset of audio files for ``fairseq-interactive``."""
-        with one_line_errors():
-            if self.languages:
-                self._asked_language()
-        longest = self.args.max_source_positions
-        return audio_dataset(self.data_cfg, src_tokens, src_lengths, longest, self.inputs)
