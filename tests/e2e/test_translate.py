@@ -215,7 +215,7 @@ def test_what_cannot_be_is_one_line(checkpoint, short, options, error, capsys):
 
 def test_wrong_files_are_named(checkpoint, short, tmp_path, capsys, caplog):
     checkpoint = str(checkpoint)
-    (tmp_path / "talk.txt").write_text("hello\n")
+    (tmp_path / "talk.txt").write_text("hello\n", encoding="utf-8")
     (tmp_path / "empty.wav").write_bytes(b"")
     soundfile.write(str(tmp_path / "silent.wav"), np.zeros(32000), 16000)
     soundfile.write(str(tmp_path / "whole.flac"), soundfile.read(str(short))[0], 16000)

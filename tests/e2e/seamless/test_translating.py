@@ -40,6 +40,6 @@ def test_a_differentiated_checkpoint(differentiated, recording):
 
 
 def test_a_folder_of_another_model_is_told(tmp_path):
-    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
     with pytest.raises(GistError, match="a model of type 'bert'; of transformers' models"):
         load(tmp_path)

@@ -29,7 +29,7 @@ def runs(tmp_path):
         for system, mean in (("random", 2.0), ("gradient", 1.98), ("same", 2.0)):
             lines.append(line(system, seed, test=mean + order + 0.002 * generator.normal()))
     path = tmp_path / "runs.jsonl"
-    path.write_text("".join(lines))
+    path.write_text("".join(lines), encoding="utf-8")
     return path
 
 
@@ -72,6 +72,6 @@ def test_the_page(runs, capsys):
 
 def test_a_file_that_is_something_else(tmp_path):
     path = tmp_path / "runs.jsonl"
-    path.write_text(line("random", 1, dev=2.0))
+    path.write_text(line("random", 1, dev=2.0), encoding="utf-8")
     with pytest.raises(DataError, match="line 1: expected a run with 'test'"):
         compare.losses_in(path, "test")

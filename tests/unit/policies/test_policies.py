@@ -88,7 +88,7 @@ def test_plans_name_all_that_a_model_demands(name, statistics, tmp_path):
     more = {}
     if name == "ranked":
         more["unit_worth"] = str(tmp_path / "worth.json")
-        (tmp_path / "worth.json").write_text(json.dumps({SECOND: 1.0}))
+        (tmp_path / "worth.json").write_text(json.dumps({SECOND: 1.0}), encoding="utf-8")
     plan = decided(name, statistics=statistics, size_budget="1.5", **more)
     divided = {path for first, own in plan.divisions.items() for path in (first, own.second)}
     assert set(DECODER) - divided - set(plan.low_rank) <= set(plan.units)

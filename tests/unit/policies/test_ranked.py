@@ -19,7 +19,9 @@ def split(tmp_path):
 
     def split(content, budget="1.1"):
         path = tmp_path / "worth.json"
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        path.write_text(
+            content if isinstance(content, str) else json.dumps(content), encoding="utf-8"
+        )
         situation = Situation(shape_of_sizes(list(LANGUAGES), UNITS, SHARED))
         plan = decide("ranked", situation, unit_worth=str(path), size_budget=budget)
         assert plan.parameters <= round(SHARED * float(budget))
