@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fairseq_gist.errors import GistError
-from fairseq_gist.files import replacing
+from fairseq_gist.files import read_json, replacing
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.gain import gain_of
 
@@ -106,6 +106,15 @@ def scores_of(statistics: Mapping[str, GradientStatistics]) -> Dict[str, Dict[st
     return {name: dict(zip(units, values.tolist())) for name, values in columns.items()}
 
 
+def looked_ahead(path: Path) -> Dict[str, Dict[str, float]]:
+    """Return score -> unit -> value, of what lookahead.py wrote; none where it hasn't."""
+    if not path.is_file():
+        return {}
+    names = {"sgd": "lookahead, a step of SGD (TAG)", "adam": "lookahead, a step of Adam"}
+    found = read_json(path, "what lookahead.py writes")
+    return {names[kind]: worths for kind, worths in found.items()}
+
+
 def gains_of(statistics: GradientStatistics) -> Floats:
     """Return the first-order gain of each language apart, `[units]`."""
     apart = [[index] for index in range(len(statistics.languages))]
@@ -177,6 +186,7 @@ def judge(out: Path) -> Dict[str, Any]:
     for moment in moments:
         paths = {metric: out / f"statistics-{moment}-{metric}.npz" for metric in METRICS}
         statistics = {m: GradientStatistics.load(p) for m, p in paths.items() if p.is_file()}
+        ahead = looked_ahead(out / f"lookahead-{moment}.json")
         own: Dict[str, Any] = {"worth": {}, "agreement": {}, "reliability": {}}
         for subset in SUBSETS:
             worth = worth_of(out, moment, subset)
@@ -184,7 +194,7 @@ def judge(out: Path) -> Dict[str, Any]:
             own["reliability"][subset] = reliability(worth)._asdict()
             if "plain" not in statistics:
                 continue
-            scores = scores_of(statistics)
+            scores = {**scores_of(statistics), **ahead}
             sizes = scores["number of parameters"]
             own["agreement"][subset] = {
                 name: {

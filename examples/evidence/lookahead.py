@@ -2,9 +2,9 @@
 
     python examples/evidence/lookahead.py checkpoint_last.pt DATA -o lookahead.json
 
-As TAG (Fifty et al., NeurIPS 2021) the loss of a language is measured after a step along a
-gradient, here of one unit alone. The worth of its split is by how much lower the languages' losses are after
-steps of their own than after the step of all of them together, the mean over the languages.
+As in TAG (Fifty et al., NeurIPS 2021) the loss of a language is measured after a step along a
+gradient, here of one unit alone. The worth of its split is by how much lower the languages' losses
+are after steps of their own than after the step of all together, the mean over the languages.
 Gradients are those of the first half of each language's held-out rows, losses those of the second;
 dropout is off. A step is that of SGD, or of Adam with the mean squares of the checkpoint.
 """
