@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import replacing
@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the number that is lowest where a model is best, such as loss_average, the mean over "
         "the languages, or loss_de (default: %(default)s)",
     )
+    parser.add_argument(
+        "--choose-on",
+        metavar="SUBSET",
+        help="of every subset also what it was at the update that is best on this one, such as the "
+        "test loss where dev is lowest",
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="where to write; else it is printed")
     add_force_option(parser)
 
@@ -37,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     log = read_log(Path(args.log), args.log)
     if log is None:
         raise DataError(f"{args.log}: expected what fairseq-train printed, found nothing of a run")
-    text = json.dumps(losses_in(log, args.by), indent=1) + "\n"
+    text = json.dumps(losses_in(log, args.by, args.choose_on), indent=1) + "\n"
     if args.output is None:
         print(text, end="")
         return
@@ -46,11 +52,16 @@ def run(args: argparse.Namespace) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def losses_in(log: TrainingLog, by: str) -> Dict[str, Any]:
+def losses_in(log: TrainingLog, by: str, choose_on: Optional[str] = None) -> Dict[str, Any]:
     """Return the numbers of every validation, the best and the last of each subset.
 
+    Args:
+        log: of a training.
+        by: the number that is lowest where a model is best.
+        choose_on: the subset whose best update is looked up in all, as ``chosen``.
+
     Raises:
-        DataError: when there was no validation, or none with the number ``by``.
+        DataError: when there was no validation, or none with the number ``by`` or on that subset.
     """
     subsets: Dict[str, Any] = {}
     for subset in log.validation_subsets:
@@ -68,6 +79,14 @@ def losses_in(log: TrainingLog, by: str) -> Dict[str, Any]:
             f"{log.label}: no validation has '{by}'"
             + (f"; there are {', '.join(known)}" if log.validation_subsets else "")
         )
+    if choose_on is not None:
+        if choose_on not in subsets:
+            raise DataError(
+                f"{log.label}: no validation on '{choose_on}' has '{by}', only {', '.join(subsets)}"
+            )
+        update = subsets[choose_on]["best"]["update"]
+        for own in subsets.values():
+            own["chosen"] = next((at for at in own["all"] if at["update"] == update), None)
     return {"by": by, "differentiated": log.moments, "subsets": subsets}
 
 

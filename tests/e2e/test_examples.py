@@ -22,6 +22,7 @@ GIVEN = {
     "evidence/control.toml": [],
     "evidence/eight.toml": [],
     "evidence/groups.toml": [],
+    "evidence/order.toml": [],
     "evidence/unequal.toml": [],
     "evidence/relatives.toml": [],
     "people/into-english.toml": ["packages=debs", "whisper=folder"],

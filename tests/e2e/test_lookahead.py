@@ -43,7 +43,7 @@ def test_a_small_step_is_worth_what_the_gradients_say(model):
         largest = max(map(abs, expected.values()))
         for unit in units:
             worst = max(worst, abs(found[kind][unit] - expected[unit]) / largest)
-    print(f"largest difference, relative to the largest worth: {worst:.1e}")
+    print(f"largest difference, relative to the largest worth: {worst:.1e}")  # noqa: T201
     assert worst < 0.05
 
 
