@@ -149,7 +149,7 @@ def main() -> int:
     parser.add_argument("data", metavar="DATA", help="with a manifest of each language, dev_XX.tsv")
     parser.add_argument("--subset", default="dev", help="default %(default)s")
     parser.add_argument("--sgd", type=float, default=0.1, help="its rate (default %(default)s)")
-    parser.add_argument("--adam", type=float, default=0.01, help="its rate (default %(default)s)")
+    parser.add_argument("--adam", type=float, default=0.002, help="its rate (default %(default)s)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     args = parser.parse_args()
     try:
