@@ -30,7 +30,7 @@ _FLOOR, _PEAK, _SHARE = 10, 95, 0.35
 _PAUSE = 0.2
 """Seconds of the shortest pause: closures of plosives are half as long."""
 _LONG_PAUSE = 2.0
-"""Seconds of a pause that always ends a segment."""
+"""Seconds of a pause that ends a segment where nothing else is said."""
 _MARGIN = 0.2
 """Seconds of the pause that stay with a segment: voices begin and end below the threshold."""
 _SHORTEST = 0.1
@@ -93,25 +93,29 @@ def _energies(samples: np.ndarray, rate: int) -> np.ndarray:
     return np.asarray(sums / np.diff([*starts, len(samples)]))
 
 
-def cut(loud: np.ndarray, seconds: float, longest: float) -> List[Segment]:
+def cut(
+    loud: np.ndarray, seconds: float, longest: float, longest_pause: Optional[float] = None
+) -> List[Segment]:
     """Return the segments of a recording, in order and apart; none where nothing is heard.
 
-    What isn't longer than a segment may be stays as it is.
+    What isn't longer than a segment may be stays as it is, unless pauses are to end segments.
 
     Args:
         loud: what :func:`loudness` returned.
         seconds: length of the recording.
         longest: seconds of a segment at most.
+        longest_pause: seconds of a pause that ends a segment in any case; None for two, in what is
+            longer than a segment.
     """
     if seconds < _SHORTEST or not (loud > _SILENT).any():
         return []
-    if seconds <= longest:
+    if seconds <= longest and longest_pause is None:
         return [Segment(0.0, seconds)]
     pauses, most = _pauses(loud), round((longest - 2 * _MARGIN) * FRAMES_A_SECOND)
     edges: List[Tuple[int, int]] = []
-    for start, end in _spoken(pauses, len(loud)):
+    for start, end in _spoken(pauses, len(loud), longest_pause or _LONG_PAUSE):
         edges += _cut_span(loud, pauses, start, end, most)
-    return _with_margins(edges, seconds)
+    return _with_margins(loud, edges, seconds)
 
 
 def _pauses(loud: np.ndarray) -> List[Tuple[int, int]]:
@@ -124,12 +128,14 @@ def _pauses(loud: np.ndarray) -> List[Tuple[int, int]]:
     return [(int(a), int(b)) for a, b in found if b - a >= _PAUSE * FRAMES_A_SECOND]
 
 
-def _spoken(pauses: Sequence[Tuple[int, int]], frames: int) -> List[Tuple[int, int]]:
+def _spoken(
+    pauses: Sequence[Tuple[int, int]], frames: int, longest: float
+) -> List[Tuple[int, int]]:
     """Return what lies between long pauses, and between the silence at both ends."""
     found, start = [], 0
     for first, end in pauses:
         is_end = first == 0 or end == frames
-        if is_end or end - first >= _LONG_PAUSE * FRAMES_A_SECOND:
+        if is_end or end - first >= longest * FRAMES_A_SECOND:
             if first > start:
                 found.append((start, first))
             start = end
@@ -159,12 +165,25 @@ def _longest(pauses: Sequence[Tuple[int, int]], first: int, last: int) -> Option
     return max(there, key=lambda pause: (pause[1] - pause[0], pause[0]), default=None)
 
 
-def _with_margins(edges: Sequence[Tuple[int, int]], seconds: float) -> List[Segment]:
-    """Return segments with a part of the pauses around, no more than half of each."""
+def _with_margins(
+    loud: np.ndarray, edges: Sequence[Tuple[int, int]], seconds: float
+) -> List[Segment]:
+    """Return segments with a part of the pauses around, no more than half of each.
+
+    What is silent to the last bit stays outside: features of nothing at all are so far from those
+    of any room that an utterance's normalisation is about them.
+    """
     found = []
-    margin = _MARGIN * FRAMES_A_SECOND
-    kept = [min(margin, (after - end) / 2) for (_, end), (after, _) in zip(edges, edges[1:])]
+    margin = round(_MARGIN * FRAMES_A_SECOND)
+    kept = [min(margin, (after - end) // 2) for (_, end), (after, _) in zip(edges, edges[1:])]
     for (start, end), before, after in zip(edges, [margin, *kept], [*kept, margin]):
-        first, last = (start - before) / FRAMES_A_SECOND, (end + after) / FRAMES_A_SECOND
-        found.append(Segment(max(0.0, first), min(last, seconds)))
+        first = start - _heard(loud[max(0, start - before) : start][::-1])
+        last = end + _heard(loud[end : end + after])
+        found.append(Segment(first / FRAMES_A_SECOND, min(last / FRAMES_A_SECOND, seconds)))
     return found
+
+
+def _heard(loud: np.ndarray) -> int:
+    """Return for how many frames it isn't silent yet."""
+    silent = np.flatnonzero(loud <= _SILENT)
+    return int(silent[0]) if len(silent) else len(loud)

@@ -10,6 +10,9 @@ from fairseq_gist.errors import OptionError
 __all__ = ["TranslationOptions"]
 
 
+_LEAST = {"beam": 1, "longest_segment": 1.0, "longest_pause": 0.2, "batch_seconds": 1.0}
+
+
 @dataclass(frozen=True)
 class TranslationOptions:
     """The same on the command line and in Python."""
@@ -35,6 +38,15 @@ class TranslationOptions:
             "unset": "20, or what the model takes if that is less",
         },
     )
+    longest_pause: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "seconds of a pause that ends a segment in any case, from 0.2 on; less for "
+            "models that were trained on single sentences",
+            "metavar": "SECONDS",
+            "unset": "2, in what is longer than a segment",
+        },
+    )
     batch_seconds: float = field(
         default=200.0,
         metadata={
@@ -44,7 +56,7 @@ class TranslationOptions:
     )
 
     def __post_init__(self) -> None:
-        for name, least in (("beam", 1), ("longest_segment", 1.0), ("batch_seconds", 1.0)):
+        for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and not least <= value < float("inf"):
                 raise OptionError(f"expected {least:g} or more, found {value:g}", name)

@@ -148,7 +148,10 @@ class Translator:
             total=whole, desc="translating", unit="s", disable=None if progress else True
         ) as bar, tempfile.TemporaryDirectory(prefix="gist-") as folder:
             for group in _groups(waves):
-                cuts = [(wave, _try(skip, _segments, wave, longest)) for wave in group]
+                cuts = [
+                    (wave, _try(skip, _segments, wave, longest, settings.longest_pause))
+                    for wave in group
+                ]
                 there = [(wave, segments) for wave, segments in cuts if segments is not None]
                 pieces = [
                     _Piece(number, segment)
@@ -226,8 +229,8 @@ def _try(skip: Any, function: Callable[..., Any], *args: Any) -> Any:
         return None
 
 
-def _segments(wave: Wave, longest: float) -> List[Segment]:
-    return cut(loudness(wave.path), wave.seconds, longest)
+def _segments(wave: Wave, longest: float, longest_pause: Optional[float]) -> List[Segment]:
+    return cut(loudness(wave.path), wave.seconds, longest, longest_pause)
 
 
 def _groups(waves: Sequence[Wave]) -> Iterator[List[Wave]]:
