@@ -77,8 +77,9 @@ class Architecture:
             model whose vocabulary and features don't come from the data folder.
         inputs_option: the one of ``options`` that names where they come from.
         folder_type: ``model_type`` in the ``config.json`` of a folder of transformers that is one.
-        exporter: ``module:function`` that writes one language's model, given an
-            :class:`~fairseq_gist.architectures.exporting.Export`, and returns what it is in words.
+        exporters: form that one language's model can be written in -> ``module:function`` that does
+            it, given an :class:`~fairseq_gist.architectures.exporting.Export`, and returns what it
+            is in words; the first is the usual one.
     """
 
     name: str
@@ -108,7 +109,7 @@ class Architecture:
     inputs: Optional[str] = None
     inputs_option: Optional[str] = None
     folder_type: Optional[str] = None
-    exporter: Optional[str] = None
+    exporters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def model_name(self) -> str:

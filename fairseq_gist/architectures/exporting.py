@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from dataclasses import dataclass
-from typing import Any, Collection, Dict
+from typing import Any, Collection, Dict, Optional
 
 __all__ = ["Export"]
 
@@ -14,6 +14,7 @@ class Export:
     """One language's model, on its way out.
 
     Attributes:
+        language: whose model it is.
         state: of the model, nothing in it split.
         content: of the checkpoint that it is from.
         settings: of that checkpoint's model.
@@ -22,9 +23,12 @@ class Export:
         output: file or folder to be written, whole or not at all.
         checkpoint: for errors.
         added: options of our task that stock fairseq's doesn't have.
+        data: folder whose vocabulary and configuration the model belongs to, where it is known.
+        config_yaml: the configuration in it.
         force: whether ``output`` may be the checkpoint itself, or a file of another kind.
     """
 
+    language: str
     state: Dict[str, Any]
     content: Dict[str, Any]
     settings: Namespace
@@ -32,4 +36,6 @@ class Export:
     output: str
     checkpoint: str
     added: Collection[str] = ()
+    data: Optional[str] = None
+    config_yaml: str = "config.yaml"
     force: bool = False

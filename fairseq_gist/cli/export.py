@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 from dataclasses import MISSING, fields
-from typing import Any, Set
+from typing import Any, Optional, Set
 
+from fairseq_gist.architectures import Architecture, all_architectures
 from fairseq_gist.architectures.base import load
 from fairseq_gist.architectures.exporting import Export
 from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
@@ -23,8 +24,13 @@ EXAMPLE = """example:
   fairseq-generate DATA --task speech_to_text --path german.pt ...
 
 The result is a stock s2t_transformer or s2t_conformer with the parameters that the language uses,
-which fairseq loads without this plugin. Of a gist_seamless_m4t or gist_whisper it is a folder that
-transformers loads, with the tokenizer and feature extractor of the folder it was trained from:
+which fairseq loads without this plugin. An s2t_transformer can be a folder of transformers instead,
+a Speech2TextForConditionalGeneration with its processor:
+
+  fairseq-gist export checkpoints/checkpoint_best.pt --language de --format huggingface -o german
+
+Of a gist_seamless_m4t or gist_whisper it is such a folder always, with the tokenizer and feature
+extractor of the folder it was trained from:
 
   fairseq-gist export checkpoints/checkpoint_best.pt --language aeb -o seamless-aeb"""
 
@@ -42,6 +48,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="where to write: a file, or a new folder for a model of transformers",
     )
+    known = dict.fromkeys(form for one in all_architectures().values() for form in one.exporters)
+    parser.add_argument(
+        "--format",
+        choices=list(known),
+        help="'fairseq', a checkpoint of the stock model; 'huggingface', a folder that "
+        "transformers loads, processor included (default: fairseq for fairseq's models, "
+        "huggingface for those of transformers)",
+    )
+    data = parser.add_argument_group("fairseq's model as a folder of transformers")
+    data.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder with the vocabulary and the data configuration that the model was trained "
+        "with (default: what the checkpoint says)",
+    )
+    data.add_argument(
+        "--config-yaml",
+        metavar="FILE",
+        help="data configuration, in that folder (default: what the checkpoint says)",
+    )
     add_architecture_options(parser, "what the checkpoint was trained from")
     add_force_option(parser)
     add_trust_option(parser)
@@ -57,15 +83,12 @@ def run(args: argparse.Namespace) -> None:
     settings = model_settings(content, args.checkpoint)
     architecture = architecture_in(settings, args.checkpoint)
     options = options_of(architecture, args, settings, args.checkpoint)
-    if architecture.exporter is None:
-        raise CheckpointError(
-            f"{args.checkpoint}: a {architecture.model_name} can't be exported; translate with it "
-            "as it is (fairseq-generate --user-dir fairseq_gist --task gist_speech_to_text)"
-        )
+    exporter = _exporter(architecture, args.format, args.checkpoint)
     if plan_in_state(content["model"]) is None:
         _check_language(args.language, settings, args.checkpoint)
         logger.info(f"{args.checkpoint} was never split: its model is that of every language")
     export = Export(
+        language=args.language,
         state=export_state(content["model"], args.language),
         content=content,
         settings=settings,
@@ -73,11 +96,32 @@ def run(args: argparse.Namespace) -> None:
         output=args.output,
         checkpoint=args.checkpoint,
         added=_added_by_task(),
+        data=args.data or getattr(settings, "data", None),
+        config_yaml=args.config_yaml or getattr(settings, "config_yaml", None) or "config.yaml",
         force=args.force,
     )
-    logger.info(
-        f"{args.output}: the model of '{args.language}', {load(architecture.exporter)(export)}"
-    )
+    logger.info(f"{args.output}: the model of '{args.language}', {load(exporter)(export)}")
+
+
+def _exporter(architecture: Architecture, form: Optional[str], path: str) -> str:
+    """Return who writes the form that was asked for, or the usual one.
+
+    Raises:
+        CheckpointError: when the architecture can't be written so, or at all.
+    """
+    exporters = architecture.exporters
+    if not exporters:
+        raise CheckpointError(
+            f"{path}: a {architecture.model_name} can't be exported; translate with it as it is "
+            "(fairseq-generate --user-dir fairseq_gist --task gist_speech_to_text)"
+        )
+    form = form or next(iter(exporters))
+    if form not in exporters:
+        raise CheckpointError(
+            f"{path}: --format {form}: a {architecture.model_name} can be exported as "
+            f"{', '.join(exporters)}"
+        )
+    return exporters[form]
 
 
 def _check_language(language: str, settings: argparse.Namespace, path: str) -> None:

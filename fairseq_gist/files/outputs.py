@@ -25,6 +25,7 @@ __all__ = [
     "TRANSLATIONS",
     "add_force_option",
     "check_folder",
+    "check_new_folder",
     "check_output",
     "kind_of",
 ]
@@ -89,6 +90,14 @@ def check_folder(path: Path, option: str = "-o") -> None:
     if path.exists() and not path.is_dir():
         raise OptionError(f"{option} {path}: that is a file; name a folder")
     _check_can_be_made(path, option, "folder")
+
+
+def check_new_folder(path: Path, option: str = "-o") -> None:
+    """Raise OptionError where a folder can't be made, or that is a file, or isn't empty."""
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        found = "a file" if path.is_file() else "one with files"
+        raise OptionError(f"{option} {path}: expected a new folder, found {found}")
+    check_folder(path, option)
 
 
 def _check_can_be_made(path: Path, option: str, what: str) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import textwrap
 from argparse import Namespace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from fairseq_gist.sound.audio import resample
 from fairseq_gist.surgery.plan_buffer import plan_in_state, plan_of
 from tests.e2e.conftest import SMALL_MODEL, assert_same_tensors
 from tests.e2e.helpers import batch_of, build
+from tests.e2e.whisper.helpers import rows_of_language
 
 GENERATE = [
     "--config-yaml=config_st.yaml",
@@ -99,6 +101,42 @@ def test_exported_gives_the_hypotheses_of_the_differentiated(
     assert validated.returncode == 0, validated.stderr[-2000:]
     assert len(hypotheses(tmp_path / "ours")) == 8
     assert hypotheses(tmp_path / "ours") == hypotheses(tmp_path / "stock")
+
+
+def test_an_export_is_loaded_by_the_stock_model_itself(differentiated, data, tmp_path):
+    exported = tmp_path / "de.pt"
+    command = ["export", str(differentiated.checkpoint), "--language=de", "-o", str(exported)]
+    assert gist(command) == 0
+    task, _, _ = build(data)
+    (model,), _ = checkpoint_utils.load_model_ensemble([str(differentiated.checkpoint)], task=task)
+    own = rows_of_language(batch_of(task, 8), task.languages.index("de"))["net_input"]
+    stock = {key: own[key] for key in ("src_tokens", "src_lengths", "prev_output_tokens")}
+    torch.save(stock, tmp_path / "batch.pt")
+    program = """
+        import sys, torch
+        from fairseq.models.speech_to_text import S2TTransformerModel
+        folder, data = sys.argv[1:]
+        hub = S2TTransformerModel.from_pretrained(
+            folder, checkpoint_file="de.pt", data_name_or_path=data, config_yaml="config_st.yaml"
+        )
+        assert not any(name.startswith("fairseq_gist") for name in sys.modules)
+        assert type(hub.model) is S2TTransformerModel, type(hub.model)
+        with torch.no_grad():
+            logits = hub.model.eval()(**torch.load(f"{folder}/batch.pt"))[0]
+        torch.save(logits, f"{folder}/logits.pt")
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program), str(tmp_path), str(data)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    with torch.no_grad():
+        expected = model.eval()(**own)[0]
+    difference = (torch.load(tmp_path / "logits.pt") - expected).abs().max().item()
+    print(f"logits differ by {difference}")  # noqa: T201
+    assert difference < 1e-5
 
 
 def test_no_test_sentence_is_dropped(differentiated, data, tmp_path, plugin):

@@ -22,6 +22,6 @@ ARCHITECTURE = Architecture(
     ),
     # relative positions: stock attention gives them one row, repeated where languages differ here
     common_input=r".+\.self_attn\.linear_pos",
-    exporter="fairseq_gist.architectures.routed.export:write_stock",
+    exporters={"fairseq": "fairseq_gist.architectures.routed.export:write_stock"},
     settings={"input_feat_per_channel": 80, "input_channels": 1},
 )

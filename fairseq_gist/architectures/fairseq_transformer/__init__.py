@@ -17,6 +17,11 @@ ARCHITECTURE = Architecture(
     ),
     # second copies that fairseq 0.12.2 keeps for a fast path
     unused=r"encoder\.transformer_layers\.\d+\.(?:in_proj|out_proj|fc1|fc2)_(?:weight|bias)",
-    exporter="fairseq_gist.architectures.routed.export:write_stock",
+    exporters={
+        "fairseq": "fairseq_gist.architectures.routed.export:write_stock",
+        "huggingface": (
+            "fairseq_gist.architectures.fairseq_transformer.huggingface:write_speech2text"
+        ),
+    },
     settings={"input_feat_per_channel": 80, "input_channels": 1},
 )

@@ -10,7 +10,7 @@ from fairseq_gist.architectures.exporting import Export
 from fairseq_gist.architectures.pretrained.folder import PretrainedFolder
 from fairseq_gist.errors import CheckpointError, OptionError
 from fairseq_gist.files import replacing_folder
-from fairseq_gist.files.outputs import check_folder
+from fairseq_gist.files.outputs import check_new_folder
 
 __all__ = ["write_pretrained"]
 
@@ -47,9 +47,7 @@ def write_pretrained(
             f"with {kind.option}, for its tokenizer and feature extractor"
         )
     out, original = Path(export.output), Path(source)
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise OptionError(f"-o {out}: expected a new folder, found one with files, or a file")
-    check_folder(out)
+    check_new_folder(out)
     if not (original / "config.json").is_file():
         raise OptionError(
             f"{kind.option} {original}: expected the folder that the model was trained from, with "

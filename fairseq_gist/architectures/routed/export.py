@@ -61,6 +61,12 @@ def _stock_settings(cfg: Dict[str, Any], export: Export) -> Dict[str, Any]:
     criterion = _as_dict(cfg.get("criterion"))
     if criterion.get("_name"):
         cfg["criterion"] = {**criterion, "_name": _plain(criterion["_name"])}
+    tags = int(criterion.get("ignore_prefix_size") or 0)
+    if tags:
+        # S2TTransformerModel.from_pretrained looks for what is given in front of a translation in
+        # the first place, that of fairseq 0.12.2 in the second
+        cfg["generation"] = {**_as_dict(cfg.get("generation")), "prefix_size": tags}
+        cfg["prefix_size"] = tags
     cfg["common"] = {**_as_dict(cfg.get("common")), "user_dir": None}
     return cfg
 

@@ -45,6 +45,6 @@ ARCHITECTURE = Architecture(
     inputs="fairseq_gist.architectures.seamless_m4t.inputs:SeamlessInputs",
     inputs_option="seamless_path",
     folder_type="seamless_m4t",
-    exporter="fairseq_gist.architectures.seamless_m4t.export:write_seamless",
+    exporters={"huggingface": "fairseq_gist.architectures.seamless_m4t.export:write_seamless"},
     attention_and_norms=r"(?:self_attn|cross_attention|\w*layer_norm)",
 )

@@ -70,5 +70,5 @@ ARCHITECTURE = Architecture(
     inputs="fairseq_gist.architectures.whisper.inputs:WhisperInputs",
     inputs_option="whisper_path",
     folder_type="whisper",
-    exporter="fairseq_gist.architectures.whisper.export:write_whisper",
+    exporters={"huggingface": "fairseq_gist.architectures.whisper.export:write_whisper"},
 )

@@ -36,5 +36,5 @@ ARCHITECTURE = Architecture(
     options=ToyOptions,
     inputs=f"{FOLDER}.inputs:ToyInputs",
     inputs_option="toy_path",
-    exporter=f"{FOLDER}.export:write_toy",
+    exporters={"toy": f"{FOLDER}.export:write_toy"},
 )
