@@ -163,10 +163,13 @@ def test_the_folder_says_what_belongs_to_it(exported, rows):
         "tokenizer_config.json",
         "vocab.json",
     }
-    generation = json.loads((folder / "generation_config.json").read_text())
+    generation = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
     assert generation["forced_bos_token_id"] == dictionary.index("<lang:de>")
     assert generation["suppress_tokens"] == [dictionary.pad()]
-    assert json.loads((folder / "config.json").read_text())["tie_word_embeddings"] is False
+    assert (
+        json.loads((folder / "config.json").read_text(encoding="utf-8"))["tie_word_embeddings"]
+        is False
+    )
 
 
 @needs_transformers
@@ -211,8 +214,8 @@ def test_data_that_it_does_not_know_are_refused(apart, data, tmp_path, capsys, c
             shutil.copyfile(file, folder / file.name)
     value, told = CHANGES[change]
     config = folder / "config_st.yaml"
-    said = yaml.safe_load(config.read_text())
-    config.write_text(yaml.safe_dump({**said, change: value}))
+    said = yaml.safe_load(config.read_text(encoding="utf-8"))
+    config.write_text(yaml.safe_dump({**said, change: value}), encoding="utf-8")
     refuse(["export", apart, "--language=de", f"--data={folder}"], tmp_path, capsys, told)
 
 
