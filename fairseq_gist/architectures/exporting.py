@@ -6,7 +6,10 @@ from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any, Collection, Dict, Optional
 
-__all__ = ["Export"]
+__all__ = ["CARD_FILE", "Export"]
+
+CARD_FILE = "README.md"
+"""The model's card in a folder."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Export:
         added: options of our task that stock fairseq's doesn't have.
         data: folder whose vocabulary and configuration the model belongs to, where it is known.
         config_yaml: the configuration in it.
+        card: what is known of the model, in Markdown: written beside a file, or into a folder.
         force: whether ``output`` may be the checkpoint itself, or a file of another kind.
     """
 
@@ -38,4 +42,5 @@ class Export:
     added: Collection[str] = ()
     data: Optional[str] = None
     config_yaml: str = "config.yaml"
+    card: str = ""
     force: bool = False

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
 from typing import Any, Optional, Set
 
 from fairseq_gist.architectures import Architecture, all_architectures
 from fairseq_gist.architectures.base import load
 from fairseq_gist.architectures.exporting import Export
 from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
+from fairseq_gist.cli.model_card import score_table, write_card
 from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import CheckpointError
 from fairseq_gist.files.outputs import add_force_option
@@ -56,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "transformers loads, processor included (default: fairseq for fairseq's models, "
         "huggingface for those of transformers)",
     )
+    parser.add_argument(
+        "--scores",
+        metavar="FILE",
+        help="scores that 'fairseq-gist score -o' wrote, for the model's card",
+    )
     data = parser.add_argument_group("fairseq's model as a folder of transformers")
     data.add_argument(
         "--data",
@@ -83,8 +90,10 @@ def run(args: argparse.Namespace) -> None:
     settings = model_settings(content, args.checkpoint)
     architecture = architecture_in(settings, args.checkpoint)
     options = options_of(architecture, args, settings, args.checkpoint)
-    exporter = _exporter(architecture, args.format, args.checkpoint)
-    if plan_in_state(content["model"]) is None:
+    form = _form(architecture, args.format, args.checkpoint)
+    scores = score_table(Path(args.scores), args.language) if args.scores else []
+    plan = plan_in_state(content["model"])
+    if plan is None:
         _check_language(args.language, settings, args.checkpoint)
         logger.info(f"{args.checkpoint} was never split: its model is that of every language")
     export = Export(
@@ -100,11 +109,13 @@ def run(args: argparse.Namespace) -> None:
         config_yaml=args.config_yaml or getattr(settings, "config_yaml", None) or "config.yaml",
         force=args.force,
     )
+    export = replace(export, card=write_card(export, form, plan, scores))
+    exporter = architecture.exporters[form]
     logger.info(f"{args.output}: the model of '{args.language}', {load(exporter)(export)}")
 
 
-def _exporter(architecture: Architecture, form: Optional[str], path: str) -> str:
-    """Return who writes the form that was asked for, or the usual one.
+def _form(architecture: Architecture, form: Optional[str], path: str) -> str:
+    """Return the form that was asked for, or the usual one.
 
     Raises:
         CheckpointError: when the architecture can't be written so, or at all.
@@ -121,7 +132,7 @@ def _exporter(architecture: Architecture, form: Optional[str], path: str) -> str
             f"{path}: --format {form}: a {architecture.model_name} can be exported as "
             f"{', '.join(exporters)}"
         )
-    return exporters[form]
+    return form
 
 
 def _check_language(language: str, settings: argparse.Namespace, path: str) -> None:

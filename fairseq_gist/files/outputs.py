@@ -12,8 +12,11 @@ from typing import Iterable, Optional, Union
 
 from fairseq_gist.errors import OptionError
 from fairseq_gist.files.replacing import check_ordinary
+from fairseq_gist.files.signed import is_as_written
 
 __all__ = [
+    "CARD",
+    "CHANGED_CARD",
     "CHECKPOINT",
     "DAMAGED",
     "LOSSES",
@@ -30,6 +33,8 @@ __all__ = [
     "kind_of",
 ]
 
+CARD = "a model card"
+CHANGED_CARD = "a model card that was changed by hand"
 CHECKPOINT = "a checkpoint"
 DAMAGED = "a damaged archive"
 OTHER = "another file"
@@ -142,6 +147,9 @@ def kind_of(path: Path) -> Optional[str]:
         return TRANSLATIONS
     if start.startswith(_TABLES) or _MARKDOWN.match(start):
         return TABLE
+    as_written = is_as_written(path.read_bytes() if start.startswith(b"---\n") else b"")
+    if as_written is not None:
+        return CARD if as_written else CHANGED_CARD
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return _kind_of_object(path)
     return OTHER

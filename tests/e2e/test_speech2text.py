@@ -156,6 +156,7 @@ def test_the_folder_says_what_belongs_to_it(exported, rows):
     _, dictionary = rows
     folder = exported / "de"
     assert {file.name for file in folder.iterdir()} >= {
+        "README.md",
         "config.json",
         "generation_config.json",
         "model.safetensors",

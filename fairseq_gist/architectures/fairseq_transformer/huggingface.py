@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-from fairseq_gist.architectures.exporting import Export
+from fairseq_gist.architectures.exporting import CARD_FILE, Export
 from fairseq_gist.architectures.fairseq_transformer.huggingface_model import model_for
 from fairseq_gist.architectures.fairseq_transformer.huggingface_processor import ProcessorSource
 from fairseq_gist.files import replacing_folder
@@ -39,6 +39,7 @@ def write_speech2text(export: Export) -> str:
     with replacing_folder(out) as folder:
         source.processor(folder).save_pretrained(folder)
         model.save_pretrained(folder)
+        (folder / CARD_FILE).write_text(export.card, encoding="utf-8")
     return f"as a Speech2Text of transformers, {_begin(source, first)}"
 
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Mapping, Optional, Type
 
-from fairseq_gist.architectures.exporting import Export
+from fairseq_gist.architectures.exporting import CARD_FILE, Export
 from fairseq_gist.architectures.pretrained.folder import PretrainedFolder
 from fairseq_gist.errors import CheckpointError, OptionError
 from fairseq_gist.files import replacing_folder
@@ -15,7 +15,7 @@ from fairseq_gist.files.outputs import check_new_folder
 __all__ = ["write_pretrained"]
 
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".msgpack", ".h5", ".index.json")
-_MADE = ("config.json",)
+_MADE = ("config.json", CARD_FILE)
 
 
 def write_pretrained(
@@ -59,6 +59,7 @@ def write_pretrained(
         for file in sorted(original.iterdir()):
             if file.is_file() and file.name not in _MADE and not file.name.endswith(_WEIGHTS):
                 shutil.copyfile(file, folder / file.name)
+        (folder / CARD_FILE).write_text(export.card, encoding="utf-8")
     return "for transformers"
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from argparse import Namespace
+from pathlib import Path
 from typing import Any, Dict, Set
 
 from fairseq_gist.architectures import of_settings
 from fairseq_gist.architectures.base import PREFIX
 from fairseq_gist.architectures.exporting import Export
 from fairseq_gist.errors import CheckpointError
-from fairseq_gist.files.outputs import CHECKPOINT, check_output
+from fairseq_gist.files import replacing
+from fairseq_gist.files.outputs import CARD, CHECKPOINT, check_output
 from fairseq_gist.host.checkpoints import without_optimizer, write_checkpoint
 
 __all__ = ["write_stock"]
@@ -26,6 +28,8 @@ def write_stock(export: Export) -> str:
         CheckpointError: when the original doesn't say its settings as fairseq does today.
         OptionError: when the file can't be written.
     """
+    card = _card_beside(Path(export.output))
+    check_output(card, kind=CARD, inputs=[export.checkpoint], force=export.force)
     check_output(export.output, kind=CHECKPOINT, inputs=[export.checkpoint], force=export.force)
     cfg = dict(export.content.get("cfg") or {})
     if not cfg:
@@ -35,7 +39,15 @@ def write_stock(export: Export) -> str:
     exported = without_optimizer(export.content)
     exported.update(model=export.state, args=None, cfg=_stock_settings(cfg, export))
     write_checkpoint(exported, export.output)
+    with replacing(card) as temporary:
+        temporary.write_text(export.card, encoding="utf-8")
     return f"as {exported['cfg']['model']['arch']}"
+
+
+def _card_beside(output: Path) -> Path:
+    """Return where the card of a checkpoint lies: beside it, ``.md`` instead of ``.pt``."""
+    name = output.name[: -len(".pt")] if output.name.endswith(".pt") else output.name
+    return output.with_name(f"{name}.md")
 
 
 def _stock_settings(cfg: Dict[str, Any], export: Export) -> Dict[str, Any]:

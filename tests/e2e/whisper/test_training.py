@@ -135,7 +135,8 @@ def test_an_exported_folder_has_everything_and_loads_here_again(
     out = tmp_path / "es"
     checkpoint = str(differentiated.checkpoint)
     assert gist(["export", checkpoint, "--language", "es", "-o", str(out)]) == 0
-    assert {file.name for file in out.iterdir()} == {file.name for file in folder.iterdir()}
+    files = {file.name for file in folder.iterdir()}
+    assert {file.name for file in out.iterdir()} == {*files, "README.md"}
     assert AutoConfig.from_pretrained(str(out)).model_type == "whisper"
     assert WhisperProcessor.from_pretrained(str(out)).tokenizer("the house").input_ids
     options = ["--arch=gist_whisper", f"--whisper-path={out}"]
