@@ -34,7 +34,8 @@ def write_card(export: Export, form: str, plan: Optional[SharingPlan], scores: L
         scores: lines of :func:`score_table`; none where no scores were given.
     """
     settings = export.settings
-    key = getattr(settings, "language_key", None) or TARGET
+    key = getattr(settings, "language_key", None)
+    key = key if isinstance(key, str) and key in _IS_OF else TARGET
     front: Dict[str, Any] = {
         "language": _codes(export.language, key),
         "tags": ["speech-translation", "fairseq-gist"],

@@ -91,10 +91,10 @@ def test_what_somebody_has_filled_in_is_kept(tmp_path, capsys):
 
 def test_a_text_of_ones_own_is_no_card(tmp_path, capsys):
     for text in ("my notes", "---\nlanguage: de\n---\n# mine\n"):
-        (tmp_path / "german.md").write_text(text)
+        (tmp_path / "german.md").write_text(text, encoding="utf-8")
         assert export(tmp_path) == 1
         assert "that is another file, and would become a model card" in capsys.readouterr().err
-        assert (tmp_path / "german.md").read_text() == text
+        assert (tmp_path / "german.md").read_text(encoding="utf-8") == text
         assert not (tmp_path / "german.pt").exists()
 
 
