@@ -15,7 +15,7 @@ SHELL := /bin/bash
 
 OUT ?= runs/quickstart
 SHELL_SCRIPTS = .ci/run $(wildcard examples/*/*.sh)
-PYTEST_ARGS ?= -q -n 2
+PYTEST_ARGS ?= -q -n 2 --dist worksteal
 
 # $(call find-python,VERSION...): the first interpreter of these versions that runs and can make
 # environments. Versions that pyenv has but has not activated count too: their shim exists and
