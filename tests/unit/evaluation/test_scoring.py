@@ -392,6 +392,15 @@ def test_the_fingerprint_sees_texts_and_their_order() -> None:
 # ---------------------------------------------------------------------------------------- samples
 
 
+def test_samples_are_no_single_words_where_there_are_sentences() -> None:
+    texts = ["m", "a fish", "n", "the big fish sleeps"]
+    references = [Reference("en", text, "") for text in texts]
+    shown = samples([System("good", texts, references)], 2)
+    assert "the big fish sleeps" in shown
+    assert "a fish" in shown
+    assert samples([System("good", texts, references)], 4).count("[en]") == 4
+
+
 def test_samples_take_the_languages_in_turn_and_never_change() -> None:
     references = [Reference(language, text, source) for language, source, text in ROWS]
     systems = [System("good", GOOD, references), System("worse", WORSE, references)]
