@@ -7,7 +7,6 @@ a mixture of an XLM-R's layers, and a feed-forward network tells a score from th
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from fairseq_gist.errors import CheckpointError, OptionError, shortened
-from fairseq_gist.files import missing, read_text
+from fairseq_gist.files import missing, read_text, sha256_of
 from fairseq_gist.host.torch_files import load_file
 from fairseq_gist.host.transformers import require_transformers
 
@@ -87,7 +86,7 @@ class CometEstimator:
         # the package leaves as much room, which matters where long texts are cut off
         self._longest = int(configuration.max_position_embeddings) - 4
         self._known: Dict[str, Tensor] = {}
-        self.signature = f"regression_metric|encoder:{name}|sha256:{_fingerprint(checkpoint)}"
+        self.signature = f"regression_metric|encoder:{name}|sha256:{sha256_of(checkpoint)[:12]}"
 
     def scores(
         self, sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]
@@ -280,11 +279,3 @@ def _normalised(layer: Tensor, shown: Tensor) -> Tensor:
     mean = (layer * shown).sum((1, 2), keepdim=True) / count
     variance = (((layer - mean) * shown) ** 2).sum((1, 2), keepdim=True) / count
     return (layer - mean) / torch.sqrt(variance + _FEW)
-
-
-def _fingerprint(file: Path) -> str:
-    found = hashlib.sha256()
-    with file.open("rb") as content:
-        for block in iter(lambda: content.read(1 << 20), b""):
-            found.update(block)
-    return found.hexdigest()[:12]

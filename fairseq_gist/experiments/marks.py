@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from fairseq_gist.errors import DataError, shortened
 from fairseq_gist.experiments.steps import Step
-from fairseq_gist.files import read_object, replacing
+from fairseq_gist.files import read_object, replacing, sha256_of
 
 __all__ = ["Marks", "State"]
 
@@ -140,7 +139,7 @@ class Marks:
         status = Path(path).stat()
         key = (path, status.st_size, status.st_mtime_ns)
         if key not in self._hashes:
-            self._hashes[key] = _sha256(Path(path))
+            self._hashes[key] = sha256_of(Path(path))
         return [status.st_size, status.st_mtime_ns, self._hashes[key]]
 
     def _is_other(self, path: str, stamp: Sequence[Any]) -> bool:
@@ -168,14 +167,6 @@ def _remove(patterns: Sequence[str]) -> None:
         folder, name = Path(pattern).parent, Path(pattern).name
         for path in folder.glob(name):
             path.unlink()
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _difference(before: Sequence[Sequence[str]], now: Sequence[Sequence[str]]) -> str:

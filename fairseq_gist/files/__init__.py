@@ -1,5 +1,6 @@
 """Reading and writing files: no reader ever sees half of one, and every error names the file."""
 
+from fairseq_gist.files.hashing import sha256_of
 from fairseq_gist.files.names import unused_name
 from fairseq_gist.files.reading import (
     iter_lines,
@@ -22,5 +23,6 @@ __all__ = [
     "read_text",
     "replacing",
     "replacing_folder",
+    "sha256_of",
     "unused_name",
 ]

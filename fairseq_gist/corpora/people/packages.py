@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Dict, List, Sequence
 from fairseq_gist.corpora.people import asterisk, fillets, tuxpaint
 from fairseq_gist.corpora.people.deb import Deb
 from fairseq_gist.errors import DataError
+from fairseq_gist.files import sha256_of
 
 __all__ = ["KNOWN", "Known", "Package", "find", "needed"]
 
@@ -182,7 +182,7 @@ def _checked(name: str, path: Path, any_version: bool) -> Package:
     control = Deb(path).control()
     if control.get("Package") != name:
         raise DataError(f"{path}: expected the package {name}, found '{control.get('Package')}'")
-    package = Package(name, control.get("Version", ""), _sha256(path), path)
+    package = Package(name, control.get("Version", ""), sha256_of(path), path)
     known = KNOWN[name]
     if package.sha256 == known.sha256:
         return package
@@ -195,11 +195,3 @@ def _checked(name: str, path: Path, any_version: bool) -> Package:
         raise DataError(f"{path}: {found}; get that one, or take this one with --any-version")
     logger.warning("%s: %s; counts and splits will differ from those of the docs", path, found)
     return package
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
