@@ -26,6 +26,7 @@ from fairseq_gist.cli.main import parser_of
 from fairseq_gist.cli.record import opened
 from fairseq_gist.errors import GistError
 from fairseq_gist.files import replacing
+from fairseq_gist.recording.metric import mean_squares
 
 Gradients = Dict[str, Tensor]
 """Parameter -> gradient."""
@@ -44,13 +45,8 @@ class Model:
         self.model = self.context.model.eval()
         self.criterion = self.context.criterion.train(False)
         self.parameters = dict(self.model.named_parameters())
-        states = list(optimizer["state"].values()) if optimizer else []
-        squares = [state["exp_avg_sq"] for state in states]
-        if [own.shape for own in squares] != [own.shape for own in self.parameters.values()]:
-            raise GistError(
-                f"{checkpoint}: expected the state of Adam, found none for all parameters"
-            )
-        self.squares = dict(zip(self.parameters, squares))
+        squares = mean_squares(self.model, optimizer)
+        self.squares = {name: squares[own] for name, own in self.parameters.items()}
         self.halves = {one: self._halves(f"{subset}_{one}") for one in self.task.languages}
 
     def _halves(self, subset: str) -> Tuple[List[Any], List[Any]]:

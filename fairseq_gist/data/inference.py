@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fairseq_gist.data.dataset import LanguageDataset
 from fairseq_gist.data.known_rows import tell_rows
 from fairseq_gist.errors import DataError
+from fairseq_gist.languages.rows import LANGUAGE_TAG
 from fairseq_gist.nn.rows import index_on, values_of
 from fairseq_gist.nn.wrapping import Forward, Wrapper, wrap, wrapper_of
 
@@ -24,6 +25,7 @@ __all__ = [
     "languages_by_prefix",
     "lengths_of",
     "prefix_of",
+    "prompt",
     "put_language",
     "without_languages",
 ]
@@ -91,6 +93,24 @@ def put_language(sample: Dict[str, Any], language: int) -> None:
     """Make ``language`` that of every row of ``sample``."""
     audio = sample["net_input"]["src_tokens"]
     sample["net_input"]["lang_ids"] = index_on(audio.device, [language] * audio.size(0))
+
+
+def prompt(inputs: Any, source: str, target: str) -> Sequence[str]:
+    """Return the symbols that begin a translation.
+
+    Args:
+        inputs: of the model's architecture; None where the data folder's vocabulary is used, which
+            has a tag for every target.
+        source: language that is spoken; empty where nobody said.
+        target: language to translate into.
+
+    Raises:
+        DataError: when the model has to know what is spoken.
+    """
+    if inputs is None:
+        return [LANGUAGE_TAG.format(target)]
+    symbols: Sequence[str] = inputs.prefix(source, target)
+    return symbols
 
 
 def prefix_of(sample: Dict[str, Any], tags: List[int]) -> Tensor:

@@ -8,7 +8,9 @@ from typing import Dict, Optional
 
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.files import read_json
+from fairseq_gist.policies.agglomeration import check_room, size_so_far
 from fairseq_gist.policies.base import Policy, SizeBudget, option
+from fairseq_gist.policies.copies import FullCopies
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.budget import parse_budget
 from fairseq_gist.sharing.plan import Partition, SharingPlan
@@ -63,23 +65,26 @@ class Ranked(Policy):
         """Return the plan.
 
         Raises:
-            OptionError: when no file is given, or the budget is below the shared model.
+            OptionError: when no file is given, or the budget is below the shared model, or below
+                the plan so far.
             DataError: when the file isn't as it should be, or names what is no unit.
         """
-        worth, sizes, languages = self._worth(situation), situation.sizes, situation.languages
-        room = parse_budget(self.options.size_budget, situation.shape.shared_parameters)
-        room -= situation.shape.shared_parameters
-        if room < 0:
-            raise OptionError(
-                f"{self.options.size_budget} is below the shared model", "size_budget"
-            )
+        worth, copies, languages = (
+            self._worth(situation),
+            FullCopies(situation),
+            situation.languages,
+        )
+        budget, chosen = self.options.size_budget, situation.chosen()
+        limit = parse_budget(budget, situation.shape.shared_parameters)
+        size = size_so_far(situation, but_shared=chosen)
+        check_room(size, limit, budget)
         alone: Partition = tuple((language,) for language in languages)
-        units: Dict[str, Partition] = dict.fromkeys(situation.chosen(), (languages,))
-        for unit in sorted(worth, key=lambda unit: (-worth[unit] / sizes[unit], unit)):
-            cost = (len(languages) - 1) * sizes[unit]
-            if worth[unit] > 0 and cost <= room:
+        units: Dict[str, Partition] = dict.fromkeys(chosen, (languages,))
+        for unit in sorted(worth, key=lambda unit: (-worth[unit] / copies.sizes[unit], unit)):
+            cost = copies.cost(unit, len(languages))
+            if worth[unit] > 0 and size + cost <= limit:
                 units[unit] = alone
-                room -= cost
+                size += cost
         return self.plan(situation, units)
 
     def _worth(self, situation: Situation) -> Dict[str, float]:

@@ -9,7 +9,7 @@ root. v itself stands for the diagonal of the Fisher information, as in Kirkpatr
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fairseq_gist.errors import OptionError
 from fairseq_gist.surgery.units import Unit, module_at
 
-__all__ = ["METRICS", "metric_weights"]
+__all__ = ["METRICS", "mean_squares", "metric_weights"]
 
 METRICS = ("plain", "adam", "fisher", "inverse-fisher")
 """What every entry of a product is multiplied by: 1, 1 / sqrt(v), v, 1 / v."""
@@ -45,18 +45,14 @@ def metric_weights(
     """
     if metric == "plain":
         return {}
-    squares = _mean_squares(model, optimizer)
+    squares = mean_squares(model, optimizer)
     found = {}
     for name, unit in units.items():
-        parts: List[Tensor] = []
-        seen = set()
-        for path in unit.paths:
-            for parameter in module_at(model, path).parameters(recurse=False):
-                if parameter not in seen:
-                    seen.add(parameter)
-                    parts.append(squares[parameter].flatten())
-        own = torch.cat(parts)
-        found[name] = _weights(metric, own).sqrt().float()
+        modules = [module_at(model, path) for path in unit.paths]
+        # what several paths have in common is there once
+        own = dict.fromkeys(p for module in modules for p in module.parameters(recurse=False))
+        flat = torch.cat([squares[parameter].flatten() for parameter in own])
+        found[name] = _weights(metric, flat).sqrt().float()
     return found
 
 
@@ -68,7 +64,12 @@ def _weights(metric: str, squares: Tensor) -> Tensor:
     return 1 / damped if metric == "inverse-fisher" else 1 / damped.sqrt()
 
 
-def _mean_squares(model: nn.Module, optimizer: Any) -> Dict[nn.Parameter, Tensor]:
+def mean_squares(model: nn.Module, optimizer: Any) -> Dict[nn.Parameter, Tensor]:
+    """Return Adam's mean square of every gradient, by the parameters that are trained.
+
+    Raises:
+        OptionError: as :func:`metric_weights`.
+    """
     states = optimizer.get("state") if isinstance(optimizer, Mapping) else None
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     known = list(states.values()) if isinstance(states, Mapping) else []

@@ -14,9 +14,7 @@ from fairseq.tasks import register_task
 import fairseq_gist.criterions.gist_label_smoothed_cross_entropy  # noqa: F401
 from fairseq_gist.architectures import all_architectures
 from fairseq_gist.data.batches import epoch_batches
-from fairseq_gist.data.inference import (
-    for_models,
-)
+from fairseq_gist.data.inference import for_models
 from fairseq_gist.data.manifest import ManifestReader
 from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.data.sampling import temperature_of

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional
 
 from fairseq_gist.data.inference import (
     audio_dataset,
     for_models,
     languages_by_prefix,
     prefix_of,
+    prompt,
     put_language,
 )
 from fairseq_gist.data.manifest import languages_in
 from fairseq_gist.data.model_languages import ModelLanguages
 from fairseq_gist.host.boundary import one_line_errors
-from fairseq_gist.languages.rows import LANGUAGE_TAG
 from fairseq_gist.nn.routing import LanguageBatch
 from fairseq_gist.nn.tags import check_tags
 from fairseq_gist.tasks.model_inputs import ModelInputsTask
@@ -81,10 +81,7 @@ class TranslatingTask(ModelInputsTask):
         if prefix_tokens is not None or not self.data_cfg.prepend_tgt_lang_tag:
             return prefix_tokens
         target = self.model_languages.target_of(language, self.args.target_language)
-        if self.inputs is None:
-            symbols: Sequence[str] = [LANGUAGE_TAG.format(target)]
-        else:
-            symbols = self.inputs.prefix(self.args.source_language or "", target)
+        symbols = prompt(self.inputs, self.args.source_language or "", target)
         return prefix_of(sample, [self.tgt_dict.index(symbol) for symbol in symbols])
 
     def _asked_language(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, List, Optional, Sequence
 
+from fairseq_gist.data.inference import prompt
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.languages.codes import base_code
 from fairseq_gist.languages.rows import LANGUAGE_TAG, SOURCE, TARGET, languages_of_vocabulary
@@ -38,15 +39,12 @@ def wanted_language(task: Any, language: str, source: Optional[str], model: str)
     index = _index(task, target, source, model)
     if not task.prefix_size:
         return Wanted(language, index, ())
-    if task.inputs is None:
-        symbols: Sequence[str] = [LANGUAGE_TAG.format(target)]
-    else:
-        symbols = _prompt(task, source, target)
-        if task.language_key == TARGET:
-            # into English Whisper is told what is spoken in the place of it; no model that tells
-            # targets apart is trained so, and to the others it is one
-            tagged = next(one for one in targets if LANGUAGE_TAG.format(one) == symbols[0])
-            index = _index(task, tagged, source, model)
+    symbols = _prompt(task, source, target)
+    if task.language_key == TARGET and symbols[0] != LANGUAGE_TAG.format(target):
+        # into English Whisper is told what is spoken in the place of it; no model that tells
+        # targets apart is trained so, and to the others it is one
+        tagged = next(one for one in targets if LANGUAGE_TAG.format(one) == symbols[0])
+        index = _index(task, tagged, source, model)
     return Wanted(language, index, [task.target_dictionary.index(symbol) for symbol in symbols])
 
 
@@ -57,8 +55,7 @@ def _prompt(task: Any, source: Optional[str], target: str) -> Sequence[str]:
         (name for name in spoken if source and base_code(name) == base_code(source)), source
     )
     try:
-        prefix: Sequence[str] = task.inputs.prefix(known or "", target)
-        return prefix
+        return prompt(task.inputs, known or "", target)
     except DataError as error:
         raise OptionError(str(error), "source_language") from None
 

@@ -7,6 +7,7 @@ import pytest
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.policies import decide
 from fairseq_gist.policies.situation import Situation
+from fairseq_gist.sharing.plan import SharingPlan
 from tests.unit.made_up import LANGUAGES, SHARED, shape_of_sizes
 
 UNITS = {f"decoder.layers.0.{name}": size for name, size in (("fc1", 100), ("fc2", 200))}
@@ -63,6 +64,22 @@ def test_what_is_worth_nothing_stays_shared(split):
 def test_files_that_say_something_else(split, content, message):
     with pytest.raises(DataError, match=message):
         split(content)
+
+
+def test_what_is_split_already_counts(tmp_path):
+    (tmp_path / "worth.json").write_text(json.dumps(worth(l1fc2=1.0)), encoding="utf-8")
+    shape = shape_of_sizes(list(LANGUAGES), {**UNITS, "encoder.layers.0.fc1": 100}, SHARED)
+    apart = [[language] for language in LANGUAGES]
+    within = SharingPlan(LANGUAGES, {"encoder.layers.0.fc1": apart}, {"encoder.layers.0.fc1": 100})
+    situation = Situation(shape, within=within)
+    split = {
+        budget: decide(
+            "ranked", situation, unit_worth=str(tmp_path / "worth.json"), size_budget=budget
+        )
+        for budget in ("1.05", "1.06")
+    }
+    groups = {budget: len(plan.units["decoder.layers.1.fc2"]) for budget, plan in split.items()}
+    assert groups == {"1.05": 1, "1.06": 5}
 
 
 def test_without_a_file_or_room():
