@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
-from typing import Any, List
+from typing import Any, Dict, List
 
 from fairseq_gist.architectures import Architecture, all_architectures
 from fairseq_gist.cli.dataclass_options import add_options, flags_of
 from fairseq_gist.errors import OptionError
 
-__all__ = ["add_architecture_options", "architecture_flags", "options_of"]
+__all__ = ["add_architecture_options", "architecture_flags", "given_options", "options_of"]
 
 
 def add_architecture_options(parser: argparse.ArgumentParser, default: str) -> None:
@@ -30,6 +30,13 @@ def architecture_flags(args: argparse.Namespace) -> List[str]:
     """Return the flags of architectures that were given, of all that have some."""
     own = [one.options for one in all_architectures().values() if one.options is not None]
     return [flag for options in own for flag in flags_of(args, options)]
+
+
+def given_options(args: argparse.Namespace) -> Dict[str, Any]:
+    """Return the options of architectures that were given, of all that have some, as fields."""
+    own = [one.options for one in all_architectures().values() if one.options is not None]
+    values = {name: getattr(args, _dest(name)) for options in own for name in _names(options)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def options_of(

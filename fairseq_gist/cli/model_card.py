@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -136,10 +137,7 @@ def _sharing(export: Export, plan: Optional[SharingPlan]) -> List[str]:
     if counts:
         words[0] += f", among {' or '.join(map(str, counts))} groups of languages"
     words[0] += "."
-    partitions: Dict[str, int] = {}
-    for groups in split:
-        said = describe_groups(groups)
-        partitions[said] = partitions.get(said, 0) + 1
+    partitions = Counter(map(describe_groups, split))
     most = sorted(partitions.items(), key=lambda one: (-one[1], one[0]))[:5]
     if most:
         words += ["", "| most frequent groups | units |", "|---|---:|"]

@@ -15,6 +15,7 @@ from fairseq_gist.files.outputs import STATISTICS, add_force_option, check_outpu
 from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
 from fairseq_gist.languages.rows import LANGUAGE_KEYS
 from fairseq_gist.loading.checkpoint_models import architecture_in, model_from
+from fairseq_gist.loading.tasks import task_of
 from fairseq_gist.recording.metric import METRICS
 from fairseq_gist.recording.options import RecordingOptions, recording_problems
 from fairseq_gist.tasks.registration import register
@@ -117,7 +118,14 @@ def opened(args: argparse.Namespace) -> Tuple[Any, Any, Any]:
 
     settings = model_settings(content, args.checkpoint)
     architecture = architecture_in(settings, args.checkpoint)
-    task = _task(args, options_of(architecture, args, settings, args.checkpoint))
+    own = options_of(architecture, args, settings, args.checkpoint)
+    task = task_of(
+        args.data,
+        args.config_yaml,
+        language_key=args.language_key,
+        languages=args.languages,
+        **({} if own is None else dataclasses.asdict(own)),
+    )
     plan = plan_in_state(content["model"])
     if plan is not None and args.metric != METRICS[0]:
         raise OptionError("is for models that share everything; this one is split", "metric")
@@ -136,22 +144,6 @@ def _context(args: argparse.Namespace, model: Any, task: Any) -> Any:
     if args.cpu or not torch.cuda.is_available():
         return context
     return dataclasses.replace(context, model=model.cuda(), to_device=move_to_cuda)
-
-
-def _task(args: argparse.Namespace, options: Any) -> Any:
-    from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
-    from fairseq_gist.tasks.gist_speech_to_text import GistSpeechToTextTask
-
-    config = GistSpeechToTextConfig(
-        data=args.data,
-        config_yaml=args.config_yaml,
-        seed=1,
-        train_subset="train",
-        language_key=args.language_key,
-        languages=args.languages,
-        **({} if options is None else dataclasses.asdict(options)),
-    )
-    return GistSpeechToTextTask.setup_task(config)
 
 
 def _criterion(task: Any) -> Any:

@@ -7,10 +7,10 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Dict, List, Sequence
 
 from fairseq_gist import load
-from fairseq_gist.cli.architecture_options import add_architecture_options
+from fairseq_gist.cli.architecture_options import add_architecture_options, given_options
 from fairseq_gist.cli.dataclass_options import add_options, options_from
 from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import DataError, OptionError
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         config_yaml=args.config_yaml,
         device="cpu" if args.cpu else None,
         trust=args.trust_checkpoint,
-        **_of_architectures(args),
+        **given_options(args),
     )
     model.wanted(languages, options.source_language)
     failed: List[DataError] = []
@@ -203,15 +203,3 @@ def _tell(recording: Recording) -> None:
     segments = len(next(iter(recording.translations.values())).segments)
     if not segments:
         logger.warning("%s: nothing to hear in it", recording.path)
-
-
-def _of_architectures(args: argparse.Namespace) -> Dict[str, Any]:
-    """Return the options of architectures that were given, as fields."""
-    from fairseq_gist.architectures import all_architectures
-
-    found: Dict[str, Any] = {}
-    for architecture in all_architectures().values():
-        if architecture.options is not None:
-            given = options_from(args, architecture.options)
-            found.update({k: v for k, v in vars(given).items() if v is not None})
-    return found

@@ -19,6 +19,7 @@ from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
 from fairseq_gist.host.quiet import quiet_fairseq
 from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
 from fairseq_gist.loading.checkpoint_models import architecture_in, model_from
+from fairseq_gist.loading.tasks import task_of
 from fairseq_gist.sound.filterbank import BINS
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 from fairseq_gist.tasks.registration import register
@@ -70,7 +71,7 @@ def load(
         if architecture.inputs is None:
             config = config_yaml or str(_said(content, settings, "config_yaml") or CONFIG)
             folder = _data_folder(path, data, config, content, settings)
-            task = _task(folder, config, own)
+            task = task_of(folder, config, **own)
         else:
             task = _task_of_inputs(own)
         plan = plan_in_state(content["model"])
@@ -123,17 +124,7 @@ def _task_of_inputs(options: Mapping[str, Any]) -> Any:
     """Return the task of a model that brings vocabulary and features along: no data are needed."""
     with tempfile.TemporaryDirectory(prefix="gist-") as folder:
         (Path(folder) / CONFIG).write_text("{}\n", encoding="utf-8")
-        return _task(Path(folder), CONFIG, options)
-
-
-def _task(folder: Path, config_yaml: str, options: Mapping[str, Any]) -> Any:
-    from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
-    from fairseq_gist.tasks.gist_speech_to_text import GistSpeechToTextTask
-
-    config = GistSpeechToTextConfig(
-        data=str(folder), config_yaml=config_yaml, seed=1, train_subset="train", **options
-    )
-    return GistSpeechToTextTask.setup_task(config)
+        return task_of(folder, CONFIG, **options)
 
 
 def _data_folder(
