@@ -9,6 +9,7 @@ from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import setup_task
 
 from fairseq_gist.data.multiway import group_by_audio
+from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.adapters import with_adapters
 from fairseq_gist.surgery.apply import apply_plan
@@ -100,3 +101,21 @@ def disturb_copies(model, seed=0):
             if ".copies." in name:
                 parameter.add_(0.1 * torch.randn_like(parameter))
     return model
+
+
+def with_copies_apart(checkpoint):
+    """Return the content of a checkpoint with copies that differ more than a few updates make them.
+
+    The numbers are always the same.
+    """
+    content = read_checkpoint(str(checkpoint))
+    torch.manual_seed(4)
+    for name, tensor in content["model"].items():
+        if is_copy(name):
+            tensor.add_(0.3 * torch.randn_like(tensor))
+    return content
+
+
+def is_copy(name):
+    """Tell whether a parameter is a group's own copy."""
+    return ".copies." in name and name.endswith(("weight", "bias"))

@@ -1,15 +1,11 @@
 """Losses after a step of one unit, against what gradients say of a small one."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 
-FILE = Path(__file__).parents[2] / "examples" / "evidence" / "lookahead.py"
-spec = importlib.util.spec_from_file_location("lookahead", FILE)
-lookahead = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(lookahead)
+from tests.scripts import script
+
+lookahead = script("examples/evidence/lookahead.py")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from fairseq.sequence_generator import SequenceGenerator
 from fairseq_gist.cli.main import main as gist
 from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.sound.filterbank import filterbank
-from tests.e2e.helpers import batch_of, build
+from tests.e2e.helpers import batch_of, build, is_copy, with_copies_apart
 from tests.e2e.whisper.helpers import rows_of_language
 
 LONGEST = 14
@@ -29,12 +29,9 @@ needs_transformers = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def apart(differentiated, tmp_path_factory):
     """The run's checkpoint, whose sentences are made to differ from each other, and to end."""
-    content = read_checkpoint(str(differentiated.checkpoint))
-    torch.manual_seed(4)
+    content = with_copies_apart(differentiated.checkpoint)
     for name, tensor in content["model"].items():
-        if ".copies." in name and name.endswith(("weight", "bias")):
-            tensor.add_(0.3 * torch.randn_like(tensor))
-        elif tensor.dim() > 1:
+        if tensor.dim() > 1 and not is_copy(name):
             tensor.mul_(2)
     symbols = content["model"]["decoder.output_projection.weight"]
     symbols[2] = 1.2 * symbols[228]  # the end is like a symbol that is sometimes said

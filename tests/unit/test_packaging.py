@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import runpy
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 import fairseq_gist
+from tests.scripts import script
 
 PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]
 PIN = re.compile(r'^[A-Za-z0-9_.-]+==[0-9a-z.]+(; python_version >= "3\.10")?$')
@@ -51,15 +51,9 @@ def test_every_constraint_is_an_exact_version(repo_root: Path, stack: str) -> No
 
 
 @pytest.fixture(scope="module")
-def host_script(repo_root: Path) -> ModuleType:
+def host_script() -> ModuleType:
     """constraints/host.py, which is no part of the package."""
-    path = repo_root / "constraints" / "host.py"
-    spec = importlib.util.spec_from_file_location("host_script", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("constraints/host.py")
 
 
 def pinned_hosts(repo_root: Path) -> dict[str, str]:

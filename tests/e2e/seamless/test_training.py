@@ -17,7 +17,7 @@ from fairseq_gist.surgery.plan_buffer import plan_in_state
 from fairseq_gist.surgery.state import export_state, parameters_in_state
 from fairseq_gist.surgery.units import count_parameters
 from tests.e2e.conftest import assert_same_tensors
-from tests.e2e.helpers import batch_of, build
+from tests.e2e.helpers import batch_of, build, with_copies_apart
 from tests.e2e.seamless.conftest import DIFFERENTIATION
 from tests.e2e.seamless.generating import (
     by_fairseq,
@@ -51,11 +51,7 @@ def test_resuming_is_bit_exact(train, options, differentiated, tmp_path):
 @pytest.fixture(scope="module")
 def apart(differentiated, tmp_path_factory):
     """The run's checkpoint with copies that differ more than a few updates make them."""
-    content = read_checkpoint(str(differentiated.checkpoint))
-    torch.manual_seed(4)
-    for name, tensor in content["model"].items():
-        if ".copies." in name and name.endswith(("weight", "bias")):
-            tensor.add_(0.3 * torch.randn_like(tensor))
+    content = with_copies_apart(differentiated.checkpoint)
     end = 0.6 * content["model"]["decoder.embed_tokens.weight"][3]
     for name in ("embed_tokens", "output_projection"):  # or every sentence ends at once
         content["model"][f"decoder.{name}.weight"][3] = end

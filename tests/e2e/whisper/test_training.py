@@ -16,7 +16,7 @@ from fairseq_gist.surgery.plan_buffer import plan_in_state
 from fairseq_gist.surgery.state import export_state, parameters_in_state
 from fairseq_gist.surgery.units import count_parameters
 from tests.e2e.conftest import assert_same_tensors
-from tests.e2e.helpers import batch_of
+from tests.e2e.helpers import batch_of, with_copies_apart
 from tests.e2e.test_checkpoints import fairseq, hypotheses
 from tests.e2e.whisper.conftest import DIFFERENTIATION, PREFIX
 from tests.e2e.whisper.helpers import (
@@ -73,11 +73,7 @@ def test_whisper_as_it_is_becomes_a_checkpoint_at_a_learning_rate_of_nothing(
 @pytest.fixture(scope="module")
 def apart(differentiated, tmp_path_factory):
     """The run's checkpoint with copies that differ more than a few updates make them."""
-    content = read_checkpoint(str(differentiated.checkpoint))
-    torch.manual_seed(4)
-    for name, tensor in content["model"].items():
-        if ".copies." in name and name.endswith(("weight", "bias")):
-            tensor.add_(0.3 * torch.randn_like(tensor))
+    content = with_copies_apart(differentiated.checkpoint)
     path = str(tmp_path_factory.mktemp("apart") / "checkpoint.pt")
     torch.save(content, path)
     return path

@@ -1,19 +1,15 @@
 """Differences between systems, against what SciPy says of the same numbers."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from fairseq_gist.errors import DataError
+from tests.scripts import script
 
-FILE = Path(__file__).parents[3] / "examples" / "evidence" / "compare.py"
-spec = importlib.util.spec_from_file_location("compare", FILE)
-compare = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(compare)
+compare = script("examples/evidence/compare.py")
 
 
 def line(system, seed, **figures):

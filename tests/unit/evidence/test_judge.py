@@ -1,19 +1,15 @@
 """How scores are judged: on made-up losses of which the order is known."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fairseq_gist.errors import GistError
+from tests.scripts import script
 from tests.unit.made_up import LANGUAGES, grouped, statistics_of
 
-FILE = Path(__file__).parents[3] / "examples" / "evidence" / "judge.py"
-spec = importlib.util.spec_from_file_location("judge", FILE)
-judge = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(judge)
+judge = script("examples/evidence/judge.py")
 
 UNITS = [f"decoder.layers.{n}.fc1" for n in range(6)]
 APART = [[language] for language in LANGUAGES]

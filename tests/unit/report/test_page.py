@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import itertools
 import re
 import shutil
@@ -29,6 +28,7 @@ from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import new_figure
 from fairseq_gist.report.words import answers_of_similarity
 from fairseq_gist.sharing.plan import SharingPlan, Step
+from tests.scripts import script
 from tests.unit.made_up import LANGUAGES, gdps_plan, gradient_plan, grouped, statistics_of
 from tests.unit.planted_neurons import FIRST, SECOND, planted_block
 
@@ -467,11 +467,8 @@ def test_a_pattern_may_match_nothing_or_be_long(run, tmp_path):
 
 
 # -------------------------------------------------------------------------------------- the words
-def test_the_words_tell_the_structure_that_was_planted(repo_root):
-    path = repo_root / "docs" / "planted_run.py"
-    spec = importlib.util.spec_from_file_location("planted_run", path)
-    planted_run = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(planted_run)
+def test_the_words_tell_the_structure_that_was_planted():
+    planted_run = script("docs/planted_run.py")
     answers = answers_of_similarity(Similarity("planted", planted_run.planted()))
     layers, languages, families, conflicts = (answer.text for answer in answers)
     assert "Decoder layer 0 agrees least" in layers
