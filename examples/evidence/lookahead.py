@@ -46,7 +46,7 @@ class Model:
         self.criterion = self.context.criterion.train(False)
         self.parameters = dict(self.model.named_parameters())
         squares = mean_squares(self.model, optimizer)
-        self.squares = {name: squares[own] for name, own in self.parameters.items()}
+        self.squares = {n: squares[own] for n, own in self.parameters.items() if own in squares}
         self.halves = {one: self._halves(f"{subset}_{one}") for one in self.task.languages}
 
     def _halves(self, subset: str) -> Tuple[List[Any], List[Any]]:

@@ -41,7 +41,8 @@ def metric_weights(
         optimizer: the state of Adam that a checkpoint of fairseq has.
 
     Raises:
-        OptionError: when the checkpoint has no such state, or another model's.
+        OptionError: when the checkpoint has no such state, or another model's, or a unit has had no
+            gradient.
     """
     if metric == "plain":
         return {}
@@ -51,6 +52,8 @@ def metric_weights(
         modules = [module_at(model, path) for path in unit.paths]
         # what several paths have in common is there once
         own = dict.fromkeys(p for module in modules for p in module.parameters(recurse=False))
+        if not own.keys() <= squares.keys():
+            raise OptionError(f"'{name}' has had no gradient, and so has no mean square", "metric")
         flat = torch.cat([squares[parameter].flatten() for parameter in own])
         found[name] = _weights(metric, flat).sqrt().float()
     return found
@@ -65,27 +68,35 @@ def _weights(metric: str, squares: Tensor) -> Tensor:
 
 
 def mean_squares(model: nn.Module, optimizer: Any) -> Dict[nn.Parameter, Tensor]:
-    """Return Adam's mean square of every gradient, by the parameters that are trained.
+    """Return Adam's mean square of every gradient, by the parameters that have had one.
+
+    An optimizer's state has parameters by number, and none of those without a gradient, such as
+    what fairseq 0.12.2 keeps in encoder layers without using it.
 
     Raises:
         OptionError: as :func:`metric_weights`.
     """
     states = optimizer.get("state") if isinstance(optimizer, Mapping) else None
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    known = list(states.values()) if isinstance(states, Mapping) else []
+    known = dict(states) if isinstance(states, Mapping) else {}
     if not known or not all(
-        isinstance(own, Mapping) and isinstance(own.get("exp_avg_sq"), Tensor) for own in known
+        isinstance(own, Mapping) and isinstance(own.get("exp_avg_sq"), Tensor)
+        for own in known.values()
     ):
         raise OptionError(
             "expected a checkpoint with the state of Adam, found none; fairseq leaves it out with "
             "--no-save-optimizer-state, and averages have none",
             "metric",
         )
-    shapes = [own["exp_avg_sq"].shape for own in known]
-    if shapes != [parameter.shape for parameter in parameters]:
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    numbers = [number for group in optimizer.get("param_groups", ()) for number in group["params"]]
+    numbered = dict(zip(numbers, parameters))
+    if len(numbers) != len(parameters) or any(
+        number not in numbered or own["exp_avg_sq"].shape != numbered[number].shape
+        for number, own in known.items()
+    ):
         raise OptionError(
             f"expected the state of Adam for the model's {len(parameters)} parameters, found one "
-            f"for {len(known)} of other shapes: gradients in fp16, or some weren't trained",
+            f"for {len(numbers)}, or of other shapes: gradients in fp16, or some weren't trained",
             "metric",
         )
-    return {p: own["exp_avg_sq"].double() for p, own in zip(parameters, known)}
+    return {numbered[number]: own["exp_avg_sq"].double() for number, own in known.items()}

@@ -53,6 +53,29 @@ def test_products_are_weighted_by_mean_squares(trained, metric, weight):
     assert difference < 1e-6
 
 
+def test_parameters_without_a_gradient_are_left_out():
+    """As in fairseq 0.12.2, whose encoder layers keep some that nothing reads."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), nn.LayerNorm(3))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    model[2](model[0](torch.randn(4, 3))).pow(3).sum().backward()
+    optimizer.step()
+    state, units = optimizer.state_dict(), find_units(model)
+    trained = {name: unit for name, unit in units.items() if name != "1"}
+    weights = metric_weights("fisher", model, trained, state)
+    squares = [state["state"][index]["exp_avg_sq"].flatten() for index in (4, 5)]
+    assert torch.equal(weights["2"], torch.cat(squares).double().sqrt().float())
+    with pytest.raises(OptionError, match="--metric: '1' has had no gradient"):
+        metric_weights("fisher", model, units, state)
+
+
+def test_a_state_of_fewer_parameters(trained):
+    model, state = trained
+    model[1].weight.requires_grad_(False)
+    with pytest.raises(OptionError, match="for the model's 3 parameters, found one for 4"):
+        metric_weights("adam", model, find_units(model), state)
+
+
 def test_plain_needs_no_optimizer(trained):
     assert metric_weights("plain", trained[0], find_units(trained[0]), None) == {}
 
