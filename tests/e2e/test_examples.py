@@ -42,9 +42,18 @@ def test_every_description_is_looked_at():
     assert found == {*GIVEN, *in_parts, "evidence/common.toml", "evidence/fair.toml"}
 
 
-@pytest.mark.parametrize("name", list(GIVEN))
-def test_every_command_is_one(name, tmp_path):
-    document = with_settings(with_profiles(read_document(EXAMPLES / name), []), GIVEN[name])
+def sizes():
+    """Return every description as it is, and with each of its profiles."""
+    for name in GIVEN:
+        yield name, []
+        yield from (
+            (name, [profile]) for profile in read_document(EXAMPLES / name).get("profiles", {})
+        )
+
+
+@pytest.mark.parametrize(("name", "profiles"), list(sizes()))
+def test_every_command_is_one(name, profiles, tmp_path):
+    document = with_settings(with_profiles(read_document(EXAMPLES / name), profiles), GIVEN[name])
     experiment = experiment_of(document, "example", str(tmp_path / "out"))
     called = set()
     for line in dry_run(experiment, Choices()).splitlines():
