@@ -22,7 +22,7 @@ SPLIT = ["--differentiate-at=6", "--gradient-window=4", "--gradient-chunks=4", "
         (["--size-budget=0.5"], "--size-budget: 0.5 is less than the fully shared model"),
         (["--size-budget=large"], "expected a multiple such as 2.5 or parameters"),
         (["--size-budget=1.5,2.0"], "expected one for all or 1, one for each"),
-        (["--differentiate-by=magic"], "random, ranked, found 'magic'"),
+        (["--differentiate-by=magic"], "permuted, random, ranked, found 'magic'"),
         (["--gradient-chunks=2"], "at least 4 are needed to tell a gradient from noise"),
         (["--gradient-window=3"], "3 updates can't be divided into 4 chunks"),
         (["--units=encoder.nothing"], "matches none of the"),

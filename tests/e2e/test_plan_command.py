@@ -134,7 +134,7 @@ def test_plans_from_gradients_can_be_applied(differentiated, shared, tmp_path, o
         (["shared", *XS], "-o: name the file to write, or ask for --count alone"),
         (
             ["shared", *XS, "--plan-seed", "3", "--count"],
-            "--plan-seed: is for gdps-random, random; policy 'shared' does",
+            "--plan-seed: is for gdps-random, permuted, random; policy 'shared' does",
         ),
         (["random", *XS, "--size-budget", "0.5", "--count"], "0.5 is less than the fully shared"),
         (["shared", "--arch", "transformer", *XS[2:], "--count"], "s2t_transformer_m, "),

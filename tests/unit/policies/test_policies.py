@@ -60,7 +60,8 @@ def test_every_policy_is_found():
     assert len(heuristics) == 10
     gains = {"gain", "anti-gain"}
     assert set(policies) == {
-        *heuristics, "gradient", "bipartition", "random", "families", "ranked", *gdps, *lora, *gains
+        *heuristics, "gradient", "bipartition", "random", "families", "ranked", "permuted",
+        *gdps, *lora, *gains
     }  # fmt: skip
     assert all(policy.name == name and policy.summary for name, policy in policies.items())
     reading = {name for name, policy in policies.items() if policy.needs_statistics}
@@ -74,7 +75,7 @@ def test_every_policy_is_found():
 def test_an_option_has_one_name_and_its_default_stands_once():
     options = policy_options()
     assert options["linkage"].defaults == {"gradient": "single"}
-    assert options["plan_seed"].defaults == {"gdps-random": 1, "random": 1}
+    assert options["plan_seed"].defaults == {"gdps-random": 1, "permuted": 1, "random": 1}
     budget = options["size_budget"]
     filling = ("gain", "anti-gain", "gradient", "random", "ranked")
     assert budget.defaults == {"bipartition": None, **dict.fromkeys(filling, "2.0")}
@@ -89,6 +90,9 @@ def test_plans_name_all_that_a_model_demands(name, statistics, tmp_path):
     if name == "ranked":
         more["unit_worth"] = str(tmp_path / "worth.json")
         (tmp_path / "worth.json").write_text(json.dumps({SECOND: 1.0}), encoding="utf-8")
+    if name == "permuted":
+        more["permuted_plan"] = str(tmp_path / "plan.json")
+        decided("random", statistics=statistics, size_budget="1.5").save(tmp_path / "plan.json")
     plan = decided(name, statistics=statistics, size_budget="1.5", **more)
     divided = {path for first, own in plan.divisions.items() for path in (first, own.second)}
     assert set(DECODER) - divided - set(plan.low_rank) <= set(plan.units)
@@ -195,7 +199,11 @@ def test_what_is_missing_is_named():
 
 def test_options_of_other_policies_are_refused():
     for name, option, message in (
-        ("shared", "plan_seed", "--plan-seed: is for gdps-random, random; policy 'shared' doesn't"),
+        (
+            "shared",
+            "plan_seed",
+            "--plan-seed: is for gdps-random, permuted, random; policy 'shared' doesn't",
+        ),
         ("random", "linkage", "--linkage: is for gradient; policy 'random' doesn't read it"),
         ("random", "magic", "no policy has an option 'magic'"),
     ):
