@@ -60,6 +60,8 @@ class Marks:
             if others:
                 return State(False, f"{others[0]} is there, and no experiment made it")
             return State(False)
+        if not mark["done"] and not _left_by(step):
+            return State(False)  # it failed at once, and its description may have been mended
         difference = _difference(mark["commands"], self.normalised(step.commands))
         if difference:
             return State(False, difference)
@@ -163,10 +165,18 @@ def remove_files(step: Step) -> None:
 
 
 def _remove(patterns: Sequence[str]) -> None:
-    for pattern in patterns:
-        folder, name = Path(pattern).parent, Path(pattern).name
-        for path in folder.glob(name):
-            path.unlink()
+    for path in _matching(patterns):
+        path.unlink()
+
+
+def _left_by(step: Step) -> List[Path]:
+    """Return what a step that isn't done has made so far, or left beside."""
+    made = [Path(path) for path in step.makes if Path(path).exists()]
+    return [*made, *_matching([*step.removes, *step.leaves])]
+
+
+def _matching(patterns: Sequence[str]) -> List[Path]:
+    return [path for one in patterns for path in Path(one).parent.glob(Path(one).name)]
 
 
 def _difference(before: Sequence[Sequence[str]], now: Sequence[Sequence[str]]) -> str:

@@ -139,6 +139,15 @@ def test_what_stopped_half_way_is_not_gone_on_from_with_other_settings(toy):
         toy.do()
 
 
+def test_what_failed_and_left_nothing_may_be_mended(toy):
+    wrong = TOML.replace("'echo data > {out}/data'", "'exit 2'")
+    toy.file.write_text(wrong, encoding="utf-8")
+    with pytest.raises(GistError, match="data failed with 2"):
+        toy.do()
+    toy.file.write_text(TOML, encoding="utf-8")
+    assert toy.do() == ALL
+
+
 def test_other_content_of_what_a_step_needs_counts_and_its_time_does_not(toy):
     toy.do()
     data = toy.out / "data"
