@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict
 
 from fairseq_gist.policies.base import PlanSeed
+from fairseq_gist.policies.drawing import shuffled
 from fairseq_gist.policies.gdps import Gdps
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.division import Division, divided_units
@@ -41,18 +40,11 @@ class GdpsRandom(Gdps):
                 continue
             division = divisions[first]
             # the word is part of what a seed means
-            drawn = _shuffled(list(range(division.neurons)), [seed, first, "hidden units"])
+            drawn = shuffled(range(division.neurons), [seed, first, "hidden units"])
             own = sorted(drawn[: len(division.own)])
             divisions[first] = Division(division.second, division.neurons, tuple(own))
             parts = divided_units(first, division)[2:]
-            languages = iter(_shuffled(list(plan.languages), [seed, first, "languages"]))
+            languages = iter(shuffled(plan.languages, [seed, first, "languages"]))
             groups = tuple(tuple(next(languages) for _ in group) for group in plan.units[parts[0]])
             units.update(dict.fromkeys(parts, groups))
         return plan.replaced(units=units, divisions=divisions)
-
-
-def _shuffled(items: Sequence[Any], key: List[Any]) -> List[Any]:
-    def drawn(item: Any) -> str:
-        return hashlib.sha256(json.dumps([*key, item]).encode()).hexdigest()
-
-    return sorted(items, key=drawn)

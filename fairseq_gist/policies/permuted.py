@@ -7,13 +7,12 @@ permutation comes from a hash of the names, so a seed means the same one on ever
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
-from typing import Dict, Optional, Sequence
+from typing import Dict, FrozenSet, Iterable, Optional, Sequence, Set
 
 from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.policies.base import PlanSeed, Policy, option
+from fairseq_gist.policies.drawing import shuffled
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.plan import SharingPlan
 
@@ -21,11 +20,9 @@ __all__ = ["Permuted", "permutation"]
 
 
 def permutation(languages: Sequence[str], seed: int) -> Dict[str, str]:
-    """Return which language takes the place of which; not all stay where they are, if two can't."""
+    """Return which language takes the place of which; two or more never all stay where they are."""
     place = sorted(languages)
-    drawn = sorted(
-        place, key=lambda name: hashlib.sha256(json.dumps([seed, name]).encode()).digest()
-    )
+    drawn = shuffled(place, [seed])
     if drawn == place:
         drawn = [*place[1:], *place[:1]]
     return dict(zip(place, drawn))
@@ -55,8 +52,8 @@ class Permuted(Policy):
     def decide(self, situation: Situation) -> SharingPlan:
         """Return the plan; raises as :meth:`check` does.
 
-        Its provenance says what share of the units that are split have other groups than before: a
-        unit that every language has for itself has the same.
+        Its provenance says what share of the units that are split have other groups than in the
+        plan that was read: a unit that every language has for itself has the same.
         """
         other = self._plan(situation)
         instead = permutation(situation.languages, self.options.plan_seed)
@@ -64,11 +61,10 @@ class Permuted(Policy):
             unit: [[instead[language] for language in group] for group in groups]
             for unit, groups in other.units.items()
         }
-        plan = self.plan(situation, units, divisions=other.divisions, low_rank=other.low_rank)
-        split = [unit for unit, groups in plan.units.items() if len(groups) > 1]
-        moved = sum(plan.units[unit] != other.units.get(unit) for unit in split)
-        share = round(moved / len(split), 4) if split else None
-        return plan.replaced(provenance={**plan.provenance, "units_changed": share})
+        split = [unit for unit, groups in other.units.items() if len(groups) > 1]
+        moved = sum(_sets(units[unit]) != _sets(other.units[unit]) for unit in split)
+        facts = {"units_changed": round(moved / len(split), 4) if split else None}
+        return self.plan(situation, units, facts, other.divisions, low_rank=other.low_rank)
 
     def _plan(self, situation: Situation) -> SharingPlan:
         path = self.options.permuted_plan
@@ -89,3 +85,7 @@ class Permuted(Policy):
                 f"{path}: '{unknown[0]}' is none of the {len(known)} units of the model"
             )
         return plan
+
+
+def _sets(groups: Iterable[Iterable[str]]) -> Set[FrozenSet[str]]:
+    return set(map(frozenset, groups))

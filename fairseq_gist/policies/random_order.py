@@ -7,9 +7,7 @@ names, so a seed means the same plan on every machine, whatever the order of lan
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 from dataclasses import dataclass
 from typing import List, Sequence, Tuple
 
@@ -25,6 +23,7 @@ from fairseq_gist.policies.agglomeration import (
 from fairseq_gist.policies.base import PlanSeed, SizeBudget
 from fairseq_gist.policies.copies import KindOfCopies, kind_of_copies
 from fairseq_gist.policies.dendrogram import merges
+from fairseq_gist.policies.drawing import drawn
 from fairseq_gist.policies.situation import Situation
 from fairseq_gist.sharing.plan import SharingPlan
 
@@ -67,16 +66,12 @@ def _joins(units: Sequence[str], seed: int, situation: Situation) -> List[Join]:
     found: List[Tuple[str, Join]] = []
     for unit in units:
         joins = [Join(unit, *pair) for pair in itertools.combinations(languages, 2)]
-        drawn = [_drawn(seed, join) for join in joins]
-        order = np.argsort(np.array(drawn))
+        lots = [drawn([seed, *join]) for join in joins]
+        order = np.argsort(np.array(lots))
         rank = np.empty(len(order))
         rank[order] = np.arange(len(order))
         groups = indices_so_far(situation, unit)
         for merge in merges(rank.tolist(), len(languages), groups, "single"):
             pair = int(order[int(merge.height)])
-            found.append((drawn[pair], joins[pair]))
+            found.append((lots[pair], joins[pair]))
     return [join for _, join in sorted(found)]
-
-
-def _drawn(seed: int, join: Join) -> str:
-    return hashlib.sha256(json.dumps([seed, *join]).encode()).hexdigest()

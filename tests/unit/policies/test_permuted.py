@@ -29,7 +29,7 @@ def situation():
 
 @pytest.fixture
 def permuted(situation, tmp_path):
-    """Return what becomes of a plan, or of the text of a file, with a seed."""
+    """Return what becomes of a plan, with a seed."""
 
     def permuted(plan, seed=1):
         plan.save(tmp_path / "plan.json")
@@ -87,6 +87,19 @@ def test_neurons_stay_and_their_owners_change(permuted):
     )
     assert plan.divisions == divided.divisions
     assert plan.provenance["units_changed"] == 1.0
+
+
+def test_what_was_split_before_is_not_counted_as_changed(situation, tmp_path):
+    plan = SharingPlan(LANGUAGES, {FC1: [[name] for name in LANGUAGES], QUERY: [LANGUAGES]})
+    plan.save(tmp_path / "plan.json")
+    before = SharingPlan(LANGUAGES, {FC2: [[FIRST], OTHERS]}, sizes={FC2: 200})
+    further = decide(
+        "permuted",
+        Situation(situation.shape, within=before),
+        permuted_plan=str(tmp_path / "plan.json"),
+    )
+    assert len(further.units[FC2]) == 2
+    assert further.provenance["units_changed"] == 0.0
 
 
 def test_plans_that_do_not_fit(permuted, situation, tmp_path):
