@@ -60,7 +60,7 @@ class Marks:
             if others:
                 return State(False, f"{others[0]} is there, and no experiment made it")
             return State(False)
-        if not mark["done"] and not _left_by(step):
+        if not mark["done"] and not _has_left(step):
             return State(False)  # it failed at once, and its description may have been mended
         difference = _difference(mark["commands"], self.normalised(step.commands))
         if difference:
@@ -169,10 +169,11 @@ def _remove(patterns: Sequence[str]) -> None:
         path.unlink()
 
 
-def _left_by(step: Step) -> List[Path]:
-    """Return what a step that isn't done has made so far, or left beside."""
-    made = [Path(path) for path in step.makes if Path(path).exists()]
-    return [*made, *_matching([*step.removes, *step.leaves])]
+def _has_left(step: Step) -> bool:
+    """Tell whether anything is there of a step: made, or left beside."""
+    return any(Path(path).exists() for path in step.makes) or bool(
+        _matching([*step.removes, *step.leaves])
+    )
 
 
 def _matching(patterns: Sequence[str]) -> List[Path]:
