@@ -12,6 +12,7 @@ from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.lineage import Lineage
 from fairseq_gist.surgery.operations import Operation, operations_between
 from fairseq_gist.surgery.plan_buffer import plan_of, store_plan
+from fairseq_gist.surgery.shape import shape_of
 from fairseq_gist.surgery.units import Unit, find_units, no_units, select_units
 from fairseq_gist.surgery.workbench import Workbench
 
@@ -94,21 +95,31 @@ def check_plan(plan: SharingPlan, model: nn.Module, languages: Tuple[str, ...]) 
             + f"; the model's units go from '{next(iter(units))}' to '{list(units)[-1]}'. Was the "
             "plan made for another architecture?"
         )
-    _check_complete(plan, units)
+    _check_units_left_out(plan, model, units)
     if before is not None:
         plan.check_refines(before)
     return operations
 
 
-def _check_complete(plan: SharingPlan, units: Mapping[str, Unit]) -> None:
-    """Raise PlanError for a plan that names a part of the decoder: it was made for another one.
+def _check_units_left_out(plan: SharingPlan, model: nn.Module, units: Mapping[str, Unit]) -> None:
+    """Raise PlanError for a plan that leaves out units its own model can't have had.
 
-    One that is about the encoder alone names nothing of the decoder, which stays as it is.
+    A unit that a plan doesn't name stays as it is; but a plan for three layers mustn't pass for
+    one that keeps three of six shared.
     """
-    expected = select_units(units)
-    missing = [name for name in expected if name not in plan.units]
-    if missing and (len(missing) < len(expected) or not plan.units):
+    if not plan.units:
+        raise PlanError(
+            "the plan names no unit; one that keeps all shared names some, each with one group of "
+            "all languages"
+        )
+    missing = [name for name in select_units(units) if name not in plan.units]
+    if not missing or plan.shared_parameters is None:
+        return
+    shared = shape_of(model).shared_parameters
+    if plan.shared_parameters + sum(units[name].parameters for name in missing) <= shared:
         raise PlanError(
             f"the plan doesn't say how '{missing[0]}' is shared ({len(missing)} units are "
-            "missing); give it one group of all languages to keep it shared"
+            f"missing), and was made for a model of {plan.shared_parameters:,} parameters when all "
+            f"is shared; this one has {shared:,}, so that those can't have been among them. Was "
+            "the plan made for another architecture?"
         )

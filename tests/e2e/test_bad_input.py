@@ -80,8 +80,11 @@ def _unknown_unit(plan):
     plan["units"]["decoder.layers.9.fc1"] = plan["units"][UNIT]
 
 
-def _missing_unit(plan):
-    del plan["units"][UNIT]
+def _shallower(plan):
+    """Make it one for a model that has no second layer in its decoder."""
+    for unit in [one for one in plan["units"] if one.startswith("decoder.layers.1.")]:
+        del plan["units"][unit]
+        plan["shared_parameters"] -= plan["sizes"].pop(unit)
 
 
 def _unknown_language(plan):
@@ -111,7 +114,7 @@ def _deeper(plan):
     ("spoil", "message"),
     [
         (_unknown_unit, "names 'decoder.layers.9.fc1', which is no unit of the model"),
-        (_missing_unit, f"doesn't say how '{UNIT}' is shared"),
+        (_shallower, "doesn't say how 'decoder.layers.1."),
         (_unknown_language, f"unit '{UNIT}': unknown language 'xx'"),
         (_missing_language, f"unit '{UNIT}': no group has language 'ru'"),
         (_twice, f"unit '{UNIT}': language 'de' is listed twice"),

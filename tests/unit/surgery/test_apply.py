@@ -320,6 +320,18 @@ def test_a_model_that_was_operated_on_can_be_copied_whole():
     assert torch.equal(twin(tokens, IDS), expected)
 
 
+def test_what_a_plan_does_not_name_stays_as_it_is():
+    """Statistics of a few units, or of all but the last normalisation, make plans like this."""
+    model = zoo.plain()
+    whole = count_parameters(model)
+    apply_plan(model, SharingPlan(LANGUAGES, {FC1: PAIRS}, shared_parameters=whole), model.routing)
+    assert count_parameters(model) == whole + (12 * 8 + 12)
+    expected = {FC1: PAIRS, "decoder.layers.1.fc2": [LANGUAGES[:1], LANGUAGES[1:]]}
+    apply_plan(model, SharingPlan(LANGUAGES, expected, shared_parameters=whole), model.routing)
+    assert plan_of(model).units == SharingPlan(LANGUAGES, expected).units
+    assert count_parameters(model) == whole + (12 * 8 + 12) + (12 * 8 + 8)
+
+
 # -- what is refused, with the model as it was
 
 
@@ -338,8 +350,13 @@ REFUSED = [
         r"'decoder\.output_projection', which is tied to unit 'decoder\.embed_tokens': name that",
     ),
     (
-        lambda plan: SharingPlan(LANGUAGES, {FC1: ALONE}),
-        r"doesn't say how 'decoder\.layers\.0\.self_attn\.q_proj' is shared \(16 units",
+        lambda plan: SharingPlan(LANGUAGES, {FC1: ALONE}, shared_parameters=108),
+        r"doesn't say how 'decoder\.layers\.0\.self_attn\.q_proj' is shared \(16 units.*another arch",
+    ),
+    (lambda plan: SharingPlan(LANGUAGES, {}), "the plan names no unit"),
+    (
+        lambda plan: SharingPlan(LANGUAGES, {"decoder.layers.1.fc1": PAIRS}),
+        rf"would join languages that it has separated on '{FC1}'",
     ),
     (
         lambda plan: SharingPlan(LANGUAGES, {**plan.units, FC1: [LANGUAGES]}),
