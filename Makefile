@@ -53,7 +53,8 @@ $(foreach version,3.8 3.9 3.10 3.11 3.12 3.13,\
 # Torch threads fight over the cores with the processes of pytest-xdist.
 pytest = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest tests $(PYTEST_ARGS)
 
-.PHONY: help venv demo bench bench-gpu test test-gpu test-all test-slow test-modern test-classic lint format clean \
+# docs/ is a folder, too: all of these are made whenever they are asked for.
+.PHONY: help venv demo docs bench bench-gpu test test-gpu test-all test-slow test-modern test-classic lint format clean \
 	which-modern which-classic
 
 help:  ## list the targets
@@ -63,6 +64,13 @@ venv: $(venv)/.done  ## build .venv, or .venv-HOST, with the pinned versions for
 
 demo: $(venv)/.done  ## make a corpus, train, differentiate and score; OUT=DIR
 	$(venv)/bin/fairseq-gist experiment examples/quickstart/quickstart.toml -o "$(OUT)"
+
+# -E: what changed in the code doesn't tell Sphinx that the pages made from it have to change.
+docs: $(venv)/.done  ## build the pages, build/docs/index.html; a warning is an error
+	@$(venv)/bin/python -c "import sphinx" 2>/dev/null || \
+	    { echo "make: pages are built on the modern stack, and $(venv) isn't of Python 3.11 or 3.12" >&2; \
+	      exit 1; }
+	$(venv)/bin/python -m sphinx -W --keep-going -E -q -d build/doctrees -c docs/site . build/docs
 
 bench: $(venv)/.done  ## measure what the plugin costs and saves (half an hour); writes bench.json
 	$(venv)/bin/python -W ignore -m benchmarks
@@ -144,6 +152,6 @@ constraints = -c constraints/$$(cat $*/stack).txt
 	@echo "$*: installing fairseq-gist and what both need"
 	@$*/bin/python constraints/host.py needs "$$(cat $*/host)" > $*/needs.txt
 	@$(pip) install --progress-bar off --no-warn-conflicts $(constraints) \
-	    -r $*/needs.txt -e ".[seamless,comet,corpora,report,language-id,dev]"
+	    -r $*/needs.txt -e ".[seamless,comet,corpora,report,language-id,docs,dev]"
 	@touch $@
 	@echo "$*: ready; source $*/bin/activate"

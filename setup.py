@@ -83,6 +83,9 @@ setup(
         "corpora": ["num2words", "espeakng-loader", "G722", "zstandard"],
         "report": ["matplotlib", "Jinja2"],
         "language-id": ["py3langid"],
+        # The pages are made from the code's own parsers and dataclasses, so they are built where it
+        # runs, and on the modern stack only, as Sphinx 9 asks for its Pythons.
+        "docs": [f"Sphinx>=9; {MODERN}", f"furo; {MODERN}", f"myst-parser>=5; {MODERN}"],
         "dev": [
             "pytest>=7",
             "pytest-cov",

@@ -1,11 +1,12 @@
 """How `make docs` makes pages of docs/*.md, of the READMEs and of the code's own words.
 
-The source folder is the repository, so that the links in the pages, which are relative and work where
-the repository is looked at, lead to the same pages here. `GIST_SOURCE` is the base address for those to
-files that are no pages, such as `https://example.org/fairseq-gist/blob/main`: without it files are
-copied beside the pages, and folders, which can't be, are named without a link.
+The source folder is the repository, so that the links in the pages, which are relative and work
+where the repository is looked at, lead to the same pages here. `GIST_SOURCE` is the base address
+for those to files that are no pages, such as `https://example.org/fairseq-gist/blob/main`: without
+it files are copied beside the pages, and folders, which can't be, are named without a link.
 """
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT)]
 
 import fairseq_gist  # noqa: E402
+
+logging.getLogger("fairseq").setLevel(logging.ERROR)  # it tells of packages that are no matter
 
 project = "fairseq-gist"
 author = "The fairseq-gist developers"

@@ -1,7 +1,7 @@
 """What pages show of the code itself, at the time when they are built.
 
-- ``{commands}``: every command of ``fairseq-gist``, of the parsers that read the command line;
-- ``{training-options}``: every option of the task and its models, of the same dataclasses and parsers;
+- ``{commands}``: every command of ``fairseq-gist``, from its parsers;
+- ``{training-options}``: every option of the task and its models, from their dataclasses;
 - ``{policies}``: every policy with its options, as they are found;
 - ``{file}`` and a kind: one that the code wrote, or of arrays what it holds.
 """

@@ -24,7 +24,7 @@ def _to_source(app: Sphinx, node: nodes.Element, path: Path) -> None:
 
 
 def _resolve(app: Sphinx, doctree: nodes.document) -> None:
-    """Lead files to the source, where its address is known, and folders there or to their README."""
+    """Lead files to the source, where that is known, and folders there or to their README."""
     if app.config.gist_source:
         for node in list(doctree.findall(download_reference)):
             path = _inside(app, node["reftarget"])

@@ -1,6 +1,5 @@
 """One small file of each format, made by the code that makes the large ones."""
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Callable, Dict

@@ -1,4 +1,4 @@
-"""The tutorial, as it stands in the documentation: its commands are run, and its service is asked."""
+"""The tutorial, as it stands in the documentation: its commands run, and its service answers."""
 
 import json
 import os

@@ -351,7 +351,7 @@ REFUSED = [
     ),
     (
         lambda plan: SharingPlan(LANGUAGES, {FC1: ALONE}, shared_parameters=108),
-        r"doesn't say how 'decoder\.layers\.0\.self_attn\.q_proj' is shared \(16 units.*another arch",
+        r"doesn't say how 'decoder\.layers\.0\.self_attn\.q_proj' is shared \(16 units.*another",
     ),
     (lambda plan: SharingPlan(LANGUAGES, {}), "the plan names no unit"),
     (
