@@ -2,24 +2,24 @@
 
     python examples/evidence/judge.py runs/measured -o runs/measured/judged
 
-reads what measured.toml has made (as far as it is), and writes judged.json and judged.md. The worth
-of a split is the loss without it less the loss with it, of the same moment and seed, on held-out
-sentences, the mean over the languages. Agreement is Spearman's rank correlation over the units, the
-mean over seeds with its 95 % interval by Student's t.
+reads what measured.toml has made (as far as it is), and writes judged.json, judged.md and for each
+moment judged-worth-MOMENT.json, what policy ``ranked`` splits by. The worth of a split is the loss
+without it less the loss with it, of the same moment and seed, on held-out sentences, the mean over
+the languages. Agreement is Spearman's rank correlation over the units, the mean over seeds with its
+95 % interval by Student's t.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
+from agreeing import Agreement, Worth, agreement, chance, loss_in, reliability
 from numpy.typing import NDArray
-from scipy import stats
 
 from fairseq_gist.errors import GistError
 from fairseq_gist.files import read_json, replacing
@@ -27,38 +27,9 @@ from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.gain import gain_of
 
 Floats = NDArray[np.float64]
-Worth = Dict[str, Dict[int, float]]
-"""Unit -> seed -> how much lower the loss is."""
-
 METRICS = ("plain", "adam", "fisher", "inverse-fisher")
 SUBSETS = ("dev", "tst-COMMON")
 PER_PARAMETER = " / parameters"
-
-
-class Agreement(NamedTuple):
-    """Rank correlation of a score with the worth of units."""
-
-    mean: float
-    low: float
-    high: float
-    seeds: int
-
-    def __str__(self) -> str:
-        if self.seeds < 2:
-            return f"{self.mean:+.2f}"
-        return f"{self.mean:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
-
-
-def loss_in(path: Path, subset: str) -> float:
-    """Return the last loss on a subset, the mean over languages.
-
-    Of the single languages' losses, as the mean is there to three digits only.
-    """
-    last = json.loads(path.read_text(encoding="utf-8"))["subsets"][subset]["last"]
-    own = [
-        value for key, value in last.items() if key.startswith("loss_") and key != "loss_average"
-    ]
-    return float(np.mean(own))
 
 
 def worth_of(out: Path, moment: str, subset: str) -> Worth:
@@ -90,7 +61,7 @@ def scores_of(statistics: Mapping[str, GradientStatistics]) -> Dict[str, Dict[st
         "norm of the gradient": np.sqrt(np.maximum(_squares(plain), 0)),
         "number of parameters": sizes,
         "depth": np.array([_depth(unit) for unit in units], dtype=float),
-        "chance": np.array([_chance(unit) for unit in units]),
+        "chance": np.array([chance(unit) for unit in units]),
     }
     names = {
         "plain": "gain",
@@ -136,41 +107,6 @@ def conflict_of(statistics: GradientStatistics) -> Floats:
     return counts / pairs
 
 
-def agreement(
-    score: Mapping[str, float], worth: Worth, per_parameter: Mapping[str, float]
-) -> Agreement:
-    """Return how well a score ranks the units, seed by seed.
-
-    Args:
-        score: of every unit.
-        worth: see :func:`worth_of`.
-        per_parameter: what each unit's worth is divided by; empty: nothing.
-    """
-    values = []
-    for seed in sorted({seed for own in worth.values() for seed in own}):
-        units = [unit for unit in worth if seed in worth[unit] and np.isfinite(score[unit])]
-        if len(units) > 2:
-            gained = [worth[unit][seed] / per_parameter.get(unit, 1.0) for unit in units]
-            values.append(_rank_correlation([score[unit] for unit in units], gained))
-    return _interval(values)
-
-
-def reliability(worth: Worth) -> Agreement:
-    """Return the rank correlation between one seed's worths and another's.
-
-    Where it is low no score can agree much better.
-    """
-    seeds = sorted({seed for own in worth.values() for seed in own})
-    values = []
-    for index, one in enumerate(seeds):
-        for other in seeds[index + 1 :]:
-            units = [unit for unit, own in worth.items() if one in own and other in own]
-            if len(units) > 2:
-                first, second = ([worth[unit][seed] for unit in units] for seed in (one, other))
-                values.append(_rank_correlation(first, second))
-    return _interval(values)
-
-
 def judge(out: Path) -> Dict[str, Any]:
     """Return all that can be said of what is there.
 
@@ -183,6 +119,7 @@ def judge(out: Path) -> Dict[str, Any]:
     if not moments:
         raise GistError(f"{out}: expected runs of measured.toml, found none that is done")
     found: Dict[str, Any] = {"moments": {}}
+    by_moment: Dict[str, Dict[str, Dict[str, float]]] = {}
     for moment in moments:
         paths = {metric: out / f"statistics-{moment}-{metric}.npz" for metric in METRICS}
         statistics = {m: GradientStatistics.load(p) for m, p in paths.items() if p.is_file()}
@@ -194,7 +131,7 @@ def judge(out: Path) -> Dict[str, Any]:
             own["reliability"][subset] = reliability(worth)._asdict()
             if "plain" not in statistics:
                 continue
-            scores = {**scores_of(statistics), **ahead}
+            scores = by_moment[moment] = {**scores_of(statistics), **ahead}
             sizes = scores["number of parameters"]
             own["agreement"][subset] = {
                 name: {
@@ -204,7 +141,24 @@ def judge(out: Path) -> Dict[str, Any]:
                 for name, score in scores.items()
             }
         found["moments"][moment] = own
+    found["across"] = {
+        f"{one} for {other}": {
+            name: agreement(score, worth_of(out, other, SUBSETS[-1]), {})._asdict()
+            for name, score in by_moment[one].items()
+        }
+        for one in by_moment
+        for other in moments
+        if one != other
+    }
     return found
+
+
+def worths_in(found: Mapping[str, Any]) -> Dict[str, Dict[str, float]]:
+    """Return moment -> unit -> its worth on dev, the mean over seeds."""
+    return {
+        moment: {unit: value["mean"] for unit, value in own["worth"]["dev"].items()}
+        for moment, own in found["moments"].items()
+    }
 
 
 def page_of(found: Mapping[str, Any]) -> str:
@@ -225,28 +179,19 @@ def page_of(found: Mapping[str, Any]) -> str:
                 f"| *one seed with another* | {Agreement(**own['reliability'][subset])} | |"
             )
             lines.append("")
+    across = found["across"]
+    if across:
+        lines += [f"### Scores of one moment for the worth at another, on `{SUBSETS[-1]}`", ""]
+        lines += ["| score | " + " | ".join(across) + " |", "|---|" + "---:|" * len(across)]
+        for name in next(iter(across.values())):
+            cells = [str(Agreement(**own[name])) if name in own else "" for own in across.values()]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append("")
     return "\n".join(lines)
-
-
-def _rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return Spearman's; NaN where one of the two is the same everywhere."""
-    if min(np.ptp(one), np.ptp(other)) == 0:
-        return float("nan")
-    return float(stats.spearmanr(one, other)[0])
 
 
 def _number(value: float) -> float:
     return value if np.isfinite(value) else -2.0
-
-
-def _interval(values: Sequence[float]) -> Agreement:
-    known = np.array([value for value in values if np.isfinite(value)])
-    if len(known) < 2:
-        mean = float(known[0]) if len(known) else float("nan")
-        return Agreement(mean, float("nan"), float("nan"), len(known))
-    half = float(stats.t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
-    mean = float(known.mean())
-    return Agreement(mean, max(mean - half, -1.0), min(mean + half, 1.0), len(known))
 
 
 def _summary(values: Sequence[float]) -> Dict[str, Any]:
@@ -271,10 +216,6 @@ def _depth(unit: str) -> int:
     return int(parts[2]) if parts[1] == "layers" else 1 << 16
 
 
-def _chance(unit: str) -> float:
-    return int(hashlib.sha256(unit.encode("utf-8")).hexdigest()[:8], 16) / 2**32
-
-
 def main(words: Optional[Iterable[str]] = None) -> int:
     """Judge what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -284,6 +225,8 @@ def main(words: Optional[Iterable[str]] = None) -> int:
     try:
         found = judge(args.out)
         contents = {".json": json.dumps(found, indent=1) + "\n", ".md": page_of(found)}
+        for moment, worths in worths_in(found).items():
+            contents[f"-worth-{moment}.json"] = json.dumps(worths, indent=1) + "\n"
         for suffix, content in contents.items():
             with replacing(args.output.with_name(args.output.name + suffix)) as temporary:
                 temporary.write_text(content, encoding="utf-8")

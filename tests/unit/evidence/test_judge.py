@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fairseq_gist.errors import GistError
+from fairseq_gist.policies.ranked import read_worth
 from tests.scripts import script
 from tests.unit.made_up import LANGUAGES, grouped, statistics_of
 
@@ -68,6 +69,26 @@ def test_the_page(out, capsys):
     page = (out / "judged.md").read_text(encoding="utf-8")
     assert "| gain | +1.00 (+1.00 to +1.00) |" in page
     assert json.loads((out / "judged.json").read_text(encoding="utf-8"))["moments"]["1000"]["worth"]
+
+
+def test_what_one_moment_says_of_another(out):
+    for seed in (1, 2):
+        for system in ("unsplit", *UNITS):
+            name = system.partition("decoder.")[2] or system
+            (out / f"{name}-2000-{seed}").mkdir()
+            old = json.loads((out / f"{name}-1000-{seed}" / "losses.json").read_text())
+            (out / f"{name}-2000-{seed}" / "losses.json").write_text(json.dumps(old))
+    found = judge.judge(out)
+    assert set(found["across"]) == {"1000 for 2000"}  # there are no statistics of the other
+    assert found["across"]["1000 for 2000"]["gain"]["mean"] == pytest.approx(1)
+    assert "| gain | +1.00" in judge.page_of(found)
+
+
+def test_worths_are_what_the_policy_reads(out):
+    assert judge.main([str(out), "-o", str(out / "judged")]) == 0
+    worth = read_worth(str(out / "judged-worth-1000.json"))
+    assert list(worth) == UNITS
+    assert worth[UNITS[5]] > worth[UNITS[0]] > 0
 
 
 def test_conflict_is_counted_chunk_by_chunk():
