@@ -131,18 +131,11 @@ def training_options(_: str) -> Iterator[str]:
             if action is None or own.name in seen or not own.metadata.get("help"):
                 continue
             seen.add(own.name)
-            yield from _option(_name(action, parser), _with_default(action, parser))
+            yield from _option(_name(action, parser), _help(action, parser))
     models = argparse.ArgumentParser(prog="fairseq-train", add_help=False)
     add_model_args(models)
     yield from ["## Models", ""]
     yield from _arguments(models)
-
-
-def _with_default(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
-    text = _help(action, parser)
-    if action.default in (None, False, "", argparse.SUPPRESS) or "(default: " in text:
-        return text
-    return f"{text} (default: {action.default})"
 
 
 def policies(_: str) -> Iterator[str]:

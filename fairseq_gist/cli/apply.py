@@ -14,7 +14,7 @@ from fairseq_gist.host.checkpoints import (
     without_optimizer,
     write_checkpoint,
 )
-from fairseq_gist.languages.rows import LANGUAGE_KEYS, TARGET
+from fairseq_gist.languages.rows import KEYS_IN_WORDS, LANGUAGE_KEYS, TARGET
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
@@ -36,9 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--language-key",
         choices=LANGUAGE_KEYS,
-        help="what the plan's languages are (default: what the checkpoint says, or tgt)",
+        help=f"what the plan means by the language of a row: {KEYS_IN_WORDS} (default: what the "
+        "checkpoint says, or tgt)",
     )
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="the rewritten checkpoint"
+    )
     add_force_option(parser)
     add_trust_option(parser)
 

@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoints", nargs="+", metavar="CHECKPOINT", help="to be averaged, or a folder of them"
     )
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="the averaged checkpoint"
+    )
     last = parser.add_mutually_exclusive_group()
     last.add_argument(
         "--num-epoch-checkpoints",

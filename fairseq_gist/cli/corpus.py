@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--workers",
             type=int,
             default=os.cpu_count() or 1,
-            help="default: every core (%(default)s)",
+            help="processes that work at a time (default: every core, %(default)s)",
         )
 
 

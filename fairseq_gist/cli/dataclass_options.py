@@ -2,7 +2,7 @@
 
 A field's metadata may have
 
-- ``help``: a line; the default is added to it,
+- ``help``: a line; the default is added to it where it doesn't say one,
 - ``choices``: what is allowed,
 - ``metavar``: how the value is called,
 - ``unset``: what the default means, in words, where its value doesn't tell,
@@ -73,7 +73,8 @@ def _flags(options: Type[Any], prefix: str) -> Iterator[Tuple[Any, str]]:
 def _help(field: Any) -> str:
     text = str(field.metadata.get("help", ""))
     default = field.metadata.get("unset", field.default)
-    if default is None or default is False or default in (dataclasses.MISSING, ()):
+    is_unsaid = default is None or default is False or default in (dataclasses.MISSING, ())
+    if is_unsaid or "(default: " in text:
         return text.replace("%", "%%")
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
     separator = " " if text else ""

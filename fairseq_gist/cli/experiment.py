@@ -37,9 +37,19 @@ logger = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("file", type=Path, metavar="FILE.toml", help="describes the experiment")
-    parser.add_argument("-o", "--output", default="", metavar="DIR", help="where everything goes")
     parser.add_argument(
-        "--only", nargs="+", default=[], metavar="SYSTEM", help="these and what they start from"
+        "-o",
+        "--output",
+        default="",
+        metavar="DIR",
+        help="where everything goes (default: what the file says, or runs/ and the file's name)",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="SYSTEM",
+        help="these systems and what they start from (default: all)",
     )
     parser.add_argument(
         "--set",

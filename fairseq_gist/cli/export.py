@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="FILE",
-        help="where to write: a file, or a new folder for a model of transformers",
+        help="the exported checkpoint, or a new folder for a model of transformers",
     )
     known = dict.fromkeys(form for one in all_architectures().values() for form in one.exporters)
     parser.add_argument(

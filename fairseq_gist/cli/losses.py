@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of every subset also what it was at the update that is best on this one, such as the "
         "test loss where dev is lowest",
     )
-    parser.add_argument("-o", "--output", metavar="FILE", help="where to write; else it is printed")
+    parser.add_argument("-o", "--output", metavar="FILE", help="a JSON file (default: print it)")
     add_force_option(parser)
 
 

@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print only the number of parameters of the model that the plan describes",
     )
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="where to write (may be left out with --count)"
+        "-o", "--output", metavar="FILE", help="the plan, a JSON file; needed without --count"
     )
     add_force_option(parser)
     add_policy_arguments(parser)

@@ -48,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only say all that is wrong with the data, a line each, audio included; write nothing",
     )
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="default: every core (%(default)s)"
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes that work at a time (default: every core, %(default)s)",
     )
 
 

@@ -13,7 +13,7 @@ from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import OptionError
 from fairseq_gist.files.outputs import STATISTICS, add_force_option, check_output
 from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
-from fairseq_gist.languages.rows import LANGUAGE_KEYS
+from fairseq_gist.languages.rows import KEYS_IN_WORDS, LANGUAGE_KEYS
 from fairseq_gist.loading.checkpoint_models import architecture_in, model_from
 from fairseq_gist.loading.tasks import task_of
 from fairseq_gist.recording.metric import METRICS
@@ -40,21 +40,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="a checkpoint, stock or differentiated")
     parser.add_argument("data", help="folder of the manifests")
     parser.add_argument(
-        "--config-yaml", default="config_st.yaml", help="data configuration (default %(default)s)"
+        "--config-yaml", default="config_st.yaml", help="data configuration (default: %(default)s)"
     )
     parser.add_argument(
         "--language-key",
         choices=LANGUAGE_KEYS,
-        help="what a row's language is (default: what the checkpoint says, or tgt)",
+        help=f"what the language of a row is: {KEYS_IN_WORDS} (default: what the checkpoint says, "
+        "or tgt)",
     )
     parser.add_argument(
         "--languages",
         metavar="XX,YY",
         help="the model's languages (default: what the checkpoint says, or the vocabulary's tags)",
     )
-    parser.add_argument("--subset", default="multiway", help="default %(default)s")
     parser.add_argument(
-        "--max-tokens", type=int, default=20000, help="frames a batch (default %(default)s)"
+        "--subset", default="multiway", help="the held-out data (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-tokens", type=int, default=20000, help="frames a batch (default: %(default)s)"
     )
     parser.add_argument(
         "--neurons",
@@ -73,7 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "those of the checkpoint's optimizer (default: %(default)s)",
     )
     parser.add_argument("--cpu", action="store_true", help="don't use a GPU")
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="the statistics, an .npz file"
+    )
     add_architecture_options(parser, "what the checkpoint was trained from")
     add_force_option(parser)
     add_trust_option(parser)

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REGEX",
         help="one more heat map of languages, of the units whose module paths match",
     )
-    parser.add_argument("--title", help="of the page")
+    parser.add_argument("--title", help="of the page (default: made of the runs' names)")
     add_trust_option(parser)
 
 

@@ -35,7 +35,7 @@ from fairseq_gist.evaluation import (
 )
 from fairseq_gist.evaluation.metrics import Metric, all_metrics, metric_called
 from fairseq_gist.files.outputs import SCORES, TABLE, add_force_option, check_output
-from fairseq_gist.languages.rows import LANGUAGE_KEYS
+from fairseq_gist.languages.rows import KEYS_IN_WORDS, LANGUAGE_KEYS
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -62,24 +62,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "systems", nargs="+", metavar="NAME=PATH", help="translations of a system, or its scores"
     )
-    parser.add_argument("--data", type=Path, help="directory of the manifests")
+    parser.add_argument("--data", type=Path, help="folder of the manifests, for translations")
     parser.add_argument(
-        "--subset", help="the --gen-subset; several with commas in between are scored as one"
+        "--subset",
+        help="the --gen-subset of translations; several with commas in between are scored as one",
     )
     parser.add_argument(
         "--language-key",
         choices=LANGUAGE_KEYS,
-        help="score by target language, source language or both (default: tgt; where all rows are "
+        help=f"what is told apart in the scores: {KEYS_IN_WORDS} (default: tgt; where all rows are "
         "translated into one language from several, it has to be said)",
     )
     metrics = parser.add_argument_group("metrics")
     known = all_metrics()
     default = ",".join(name for name, metric in known.items() if metric.is_default)
-    summaries = "; ".join(f"{name}: {metric.summary}" for name, metric in known.items())
+    summaries = "; ".join(f"'{name}', {metric.summary}" for name, metric in known.items())
     metrics.add_argument(
         "--metrics",
         metavar="NAME,NAME",
-        help=f"what to score by. {summaries} (default: {default}; of scores files all that every "
+        help=f"what to score by: {summaries} (default: {default}; of scores files all that every "
         "one of them has)",
     )
     for name, metric in known.items():
@@ -90,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="NAME=N",
-        help="a system's parameter count",
+        help="a system's parameters, for the table",
     )
     parser.add_argument(
         "--checkpoint",
@@ -103,7 +104,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_force_option(parser)
     add_trust_option(parser)
     parser.add_argument(
-        "--samples", type=int, default=0, metavar="N", help="print N sample translations"
+        "--samples",
+        type=int,
+        default=0,
+        metavar="N",
+        help="print N sample translations (default: %(default)s)",
     )
     parser.add_argument(
         "-o",

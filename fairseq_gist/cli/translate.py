@@ -22,7 +22,7 @@ from fairseq_gist.files.outputs import (
     check_output,
 )
 from fairseq_gist.sound.audio import read_wave
-from fairseq_gist.translating.formats import FORMATS, JSON, TEXT, as_json
+from fairseq_gist.translating.formats import FORMATS, FORMATS_IN_WORDS, JSON, TEXT, as_json
 from fairseq_gist.translating.options import TranslationOptions
 from fairseq_gist.translating.results import Recording
 
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         default=TEXT,
         metavar="NAME,NAME",
-        help=f"{', '.join([*FORMATS, JSON])}; several with -o (default: {TEXT})",
+        help=f"{FORMATS_IN_WORDS}; several with -o (default: {TEXT})",
     )
     parser.add_argument(
         "-o",

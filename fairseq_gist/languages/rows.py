@@ -10,6 +10,7 @@ from fairseq_gist.languages.codes import base_code, readings
 from fairseq_gist.languages.names import Named, named_languages
 
 __all__ = [
+    "KEYS_IN_WORDS",
     "LANGUAGE_KEYS",
     "LANGUAGE_TAG",
     "PAIR",
@@ -23,6 +24,10 @@ __all__ = [
 ]
 
 LANGUAGE_KEYS = TARGET, SOURCE, PAIR = ("tgt", "src", "pair")
+
+KEYS_IN_WORDS = (
+    "'tgt', that of its target, 'src', that of its source, or 'pair', both, such as de-en"
+)
 """What the language of a row can be: that of the target, of the source, or both (``de-en``)."""
 
 UNKNOWN = "und"

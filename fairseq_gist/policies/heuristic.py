@@ -84,7 +84,7 @@ class Shared(Heuristic):
     """The multilingual model as it was: in training, gradients are recorded and nothing happens."""
 
     name = "shared"
-    summary = "share everything"
+    summary = "share everything; in training, record gradients all the same"
     goes_on = True
     splits = False
 

@@ -29,8 +29,8 @@ class Options:
     layout: str = field(
         default=_LAYOUT,
         metadata={
-            "help": "how the release is laid out. "
-            + "; ".join(f"{name}: {layout.summary}" for name, layout in all_layouts().items()),
+            "help": "how the release is laid out: "
+            + "; ".join(f"'{name}', {layout.summary}" for name, layout in all_layouts().items()),
             "choices": tuple(all_layouts()),
         },
     )
@@ -55,17 +55,27 @@ class Options:
         default=False,
         metadata={"help": "with --target: put its tag before every translation (default: none)"},
     )
-    splits: Tuple[str, ...] = field(default=SPLITS, metadata={"help": "what to prepare"})
-    vocab_size: int = field(default=10000, metadata={"help": "joint vocabulary"})
+    splits: Tuple[str, ...] = field(
+        default=SPLITS, metadata={"help": "parts of the data to prepare"}
+    )
+    vocab_size: int = field(
+        default=10000, metadata={"help": "symbols of the vocabulary of all languages"}
+    )
     vocab_type: str = field(
         default="unigram",
-        metadata={"help": "of every vocabulary that is trained", "choices": VOCABULARY_TYPES},
+        metadata={
+            "help": "how SentencePiece makes every vocabulary that is trained: 'unigram', the "
+            "pieces that make the text likeliest, as fairseq's recipes do; 'bpe', by joining the "
+            "most frequent pairs; 'char', single characters",
+            "choices": VOCABULARY_TYPES,
+        },
     )
     vocab_normalization: str = field(
         default=NORMALIZATIONS[0],
         metadata={
-            "help": "identity keeps text as it is; nmt_nfkc, as fairseq's recipes have it, makes "
-            "plain characters of full-width ones, ligatures and others, of every vocabulary",
+            "help": "what every vocabulary does to text first: 'nmt_nfkc', as in fairseq's "
+            "recipes, makes plain characters of full-width ones, ligatures and others; 'identity' "
+            "keeps it as it is",
             "choices": NORMALIZATIONS,
         },
     )
@@ -89,14 +99,19 @@ class Options:
     keep: str = field(
         default=FILTERBANKS,
         metadata={
-            "help": "what is kept of the utterances' audio: filterbanks, or for models that have "
-            "features of their own (such as Whisper) the sound, at 16 kHz without loss",
+            "help": "what is kept of the utterances' audio: 'filterbanks'; or 'sound', at 16 kHz "
+            "without loss, for models that have features of their own, such as Whisper",
             "choices": tuple(ZIPS),
         },
     )
     specaugment: str = field(
         default="ld",
-        metadata={"help": "SpecAugment policy of training", "choices": tuple(SPECAUGMENT)},
+        metadata={
+            "help": "what SpecAugment masks of an utterance in training: 'ld', two bands of up to "
+            "27 of the 80 frequencies and two stretches of up to a second; 'lb', one of each; "
+            "'none', nothing",
+            "choices": tuple(SPECAUGMENT),
+        },
     )
     multiway_from: Tuple[str, ...] = field(
         default=("dev",),
@@ -128,7 +143,9 @@ class Options:
             "encoder on: SPLIT_asr.tsv, config_asr.yaml"
         },
     )
-    asr_vocab_size: int = field(default=5000, metadata={"help": "vocabulary of --asr"})
+    asr_vocab_size: int = field(
+        default=5000, metadata={"help": "symbols of the vocabulary of --asr"}
+    )
 
     def validate(self) -> None:
         """Raise :class:`OptionError` with all that is wrong."""

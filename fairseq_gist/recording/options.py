@@ -2,40 +2,39 @@
 
 # OmegaConf needs real types here, not their names: no postponed evaluation of annotations.
 from dataclasses import dataclass, field
-from typing import List, Optional
+from typing import Any, List, Optional
 
-__all__ = ["DEVICES", "RecordingOptions", "recording_problems"]
+__all__ = ["DEVICES", "RecordingOptions", "option", "recording_problems"]
 
 DEVICES = ("cpu", "model")
 MINIMUM_SKETCH = 64
 """Below it a cosine would err by more than an eighth."""
 
 
+def option(default: Any, text: str) -> Any:
+    """Return the field of an option whose help, which fairseq prints as it is, says the default."""
+    return field(default=default, metadata={"help": f"{text} (default: {default})"})
+
+
 @dataclass
 class RecordingOptions:
     """Into how many chunks gradients are divided, of what they are, and how they are kept."""
 
-    gradient_chunks: int = field(
-        default=8,
-        metadata={
-            "help": "number of chunks the recorded data is divided into; differences between the "
-            "chunks of a language tell its gradient from noise"
-        },
+    gradient_chunks: int = option(
+        8,
+        "number of chunks the recorded data is divided into; differences between the chunks of a "
+        "language tell its gradient from noise",
     )
-    sketch_dim: int = field(
-        default=0,
-        metadata={
-            "help": "keep this many numbers of every unit's gradient, a random projection, instead "
-            "of all: memory no longer depends on the model's size, and a cosine errs by about one "
-            "over the root of it, such as 0.016 for 4096; 0 keeps gradients whole"
-        },
+    sketch_dim: int = option(
+        0,
+        "keep this many numbers of every unit's gradient, a random projection, instead of all: "
+        "memory no longer depends on the model's size, and a cosine errs by about one over the "
+        "root of it, such as 0.016 for 4096; 0 keeps gradients whole",
     )
-    statistics_device: str = field(
-        default="cpu",
-        metadata={
-            "help": "where recorded gradients are kept: 'cpu', in main memory, or 'model', on the "
-            "device of the model, which saves the way there in every update"
-        },
+    statistics_device: str = option(
+        "cpu",
+        "where recorded gradients are kept: 'cpu', in main memory, or 'model', on the device of "
+        "the model, which saves the way there in every update",
     )
     units: Optional[str] = field(
         default=None,

@@ -9,6 +9,8 @@ from omegaconf import II
 
 from fairseq_gist.architectures import all_architectures
 from fairseq_gist.combining.rules import all_rules
+from fairseq_gist.languages.rows import KEYS_IN_WORDS
+from fairseq_gist.recording.options import option
 from fairseq_gist.training.options import DifferentiationOptions
 
 __all__ = ["GistSpeechToTextConfig"]
@@ -30,11 +32,9 @@ class GistSpeechToTextConfig(
     """The stock task's options, how batches are made, and differentiation."""
 
     data: Optional[str] = field(default=None, metadata={"help": "folder of the manifests"})
-    config_yaml: str = field(
-        default="config.yaml", metadata={"help": "data configuration, in the manifests' folder"}
-    )
-    max_source_positions: int = field(default=6000, metadata={"help": "longest audio, in frames"})
-    max_target_positions: int = field(default=1024, metadata={"help": "longest target, in tokens"})
+    config_yaml: str = option("config.yaml", "data configuration, in the manifests' folder")
+    max_source_positions: int = option(6000, "longest audio, in frames")
+    max_target_positions: int = option(1024, "longest target, in tokens")
     homogeneous_batches: bool = field(
         default=False, metadata={"help": "make every batch of rows of one language only"}
     )
@@ -65,9 +65,8 @@ class GistSpeechToTextConfig(
     language_key: Optional[str] = field(
         default=None,
         metadata={
-            "help": "what the language of a row is: 'tgt', that of its target, 'src', that of its "
-            "source, or 'pair', both, such as de-en (default: what the checkpoint's model has, or "
-            "else tgt)"
+            "help": f"what the language of a row is: {KEYS_IN_WORDS} (default: what the "
+            "checkpoint's model has, or else tgt)"
         },
     )
     languages: Optional[str] = field(
@@ -81,17 +80,17 @@ class GistSpeechToTextConfig(
     train_only: Optional[str] = field(
         default=None,
         metadata={
-            "help": "train a part of the model and freeze the rest: 'adapters'; "
-            "'language-embeddings'; 'copies', what groups of languages own, once they own "
-            "something; 'lna-d', 'lna-e' or 'lna-ed', LayerNorm and attention of decoder, encoder "
-            "or both; or a regular expression for the module paths to be trained"
+            "help": "train a part of the model and freeze the rest (default: train all): "
+            "'adapters'; 'language-embeddings'; 'copies', what groups of languages own, once they "
+            "own something; 'lna-d', 'lna-e' or 'lna-ed', LayerNorm and attention of decoder, "
+            "encoder or both; or a regular expression for the module paths to be trained"
         },
     )
     gradient_surgery: Optional[str] = field(
         default=None,
         metadata={
             "help": "in every batch, put the gradients of its languages together by a rule instead "
-            "of adding them up: "
+            "of adding them up (default: none): "
             + "; ".join(f"'{name}', {rule.summary}" for name, rule in all_rules().items())
         },
     )

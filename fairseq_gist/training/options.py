@@ -14,7 +14,7 @@ from fairseq_gist.policies import (
     policy_with,
 )
 from fairseq_gist.policies.base import Policy, problems
-from fairseq_gist.recording.options import RecordingOptions, recording_problems
+from fairseq_gist.recording.options import RecordingOptions, option, recording_problems
 
 __all__ = [
     "DifferentiationOptions",
@@ -57,27 +57,23 @@ class DifferentiationOptions(_PolicyOptions, RecordingOptions):
         default=None,
         metadata={
             "help": "update after which the model is split into parameter groups by what its "
-            "gradients say; several with commas between, each splitting further than the one before"
+            "gradients say; several with commas between, each splitting further than the one "
+            "before (default: never)"
         },
     )
-    differentiate_by: str = field(
-        default="gradient",
-        metadata={
-            "help": f"policy that decides: {', '.join(find_policies())}; 'shared' only records "
-            "gradients and splits nothing"
-        },
+    differentiate_by: str = option(
+        "gradient",
+        "policy that decides: "
+        + "; ".join(f"'{name}', {policy.summary}" for name, policy in find_policies().items()),
     )
-    gradients_from: str = field(
-        default="train",
-        metadata={
-            "help": "where gradients per language come from: 'train' records them in the training "
-            "steps before the split; any other name is a subset of held-out data, such as "
-            "'multiway', on which they are measured at the split, dropout off"
-        },
+    gradients_from: str = option(
+        "train",
+        "where gradients per language come from: 'train' records them in the training steps before "
+        "the split; any other name is a subset of held-out data, such as 'multiway', on which they "
+        "are measured at the split, dropout off",
     )
-    gradient_window: int = field(
-        default=64,
-        metadata={"help": "number of updates before the split whose gradients are recorded"},
+    gradient_window: int = option(
+        64, "number of updates before the split whose gradients are recorded"
     )
     sharing_plan: Optional[str] = field(
         default=None,

@@ -8,7 +8,7 @@ from typing import Callable, Dict, List
 
 from fairseq_gist.translating.results import Recording, TranslatedSegment, Translation
 
-__all__ = ["FORMATS", "JSON", "TEXT", "as_json", "as_subtitles", "as_text"]
+__all__ = ["FORMATS", "FORMATS_IN_WORDS", "JSON", "TEXT", "as_json", "as_subtitles", "as_text"]
 
 TEXT, JSON = "text", "json"
 _LINE, _LINES = 42, 2
@@ -53,6 +53,11 @@ def _vtt(translation: Translation) -> str:
 
 FORMATS: Dict[str, Callable[[Translation], str]] = {TEXT: as_text, "srt": _srt, "vtt": _vtt}
 """Formats that have one language each, by name; JSON has all of them."""
+
+FORMATS_IN_WORDS = (
+    "'text', a line a segment; 'srt' or 'vtt', subtitles with times; 'json', all languages of a "
+    "recording with times"
+)
 
 
 def _cues(translation: Translation) -> List[TranslatedSegment]:

@@ -65,16 +65,16 @@ class CldrOptions:
     size: str = field(
         default="small",
         metadata={
-            "help": "small: 1,200 phrases of training; full: 6,000, with names; tiny: for trying "
-            "out the tools",
+            "help": "'small', 1,200 phrases of training; 'full', 6,000, with names; 'tiny', 40, "
+            "for trying out the tools",
             "choices": tuple(SIZES),
         },
     )
     direction: str = field(
         default=ONE_TO_MANY,
         metadata={
-            "help": "one-to-many: English is spoken and translated into the languages; "
-            "many-to-one: these are spoken and translated into English",
+            "help": "'one-to-many', English is spoken and translated into the languages; "
+            "'many-to-one', these are spoken and translated into English",
             "choices": DIRECTIONS,
         },
     )

@@ -46,16 +46,16 @@ class PeopleOptions:
     direction: str = field(
         default=MANY_TO_ONE,
         metadata={
-            "help": "many-to-one: twelve languages are spoken and translated into English; "
-            "one-to-many: Czech is spoken and translated into ten languages",
+            "help": "'many-to-one', twelve languages are spoken and translated into English; "
+            "'one-to-many', Czech is spoken and translated into ten languages",
             "choices": DIRECTIONS,
         },
     )
     size: str = field(
         default="full",
         metadata={
-            "help": "full: all that there is; small: a quarter of training, and 60 utterances a "
-            "language to test on",
+            "help": "'full', all that there is; 'small', a quarter of training, and 60 utterances "
+            "a language to test on",
             "choices": tuple(SIZES),
         },
     )

@@ -21,7 +21,8 @@ class _Options:
     word_order: int = field(
         default=0,
         metadata={
-            "help": "count words in chrF too, up to n-grams of this length: 2 is chrF++",
+            "help": "words that chrF counts beside characters: '0', none; '1', single ones; '2', "
+            "pairs too, which is chrF++",
             "choices": _WORD_ORDERS,
         },
     )

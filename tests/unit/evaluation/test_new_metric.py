@@ -90,7 +90,7 @@ def test_the_command_offers_it(files, capsys):
     with pytest.raises(SystemExit):
         main(["score", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "copied: translations that repeat the source" in shown
+    assert "'copied', translations that repeat the source" in shown
     assert "--copied-from-length N characters a translation has at least (default: 1)" in shown
     assert scored("--copied-from-length", "0") == 1
     assert "expected 1 or more, found 0" in capsys.readouterr().err
