@@ -116,7 +116,7 @@ SECTIONS: Dict[str, List[Row]] = {
         _row(
             "fp16_no_flatten_grads, fp16, fp16_init_scale, fp16_scale_window, fp16_scale_tolerance",
             WORKS,
-            "`--fp16` without `--fp16-no-flatten-grads` is refused: its masters are one flat tensor. "
+            "`--fp16` without `--fp16-no-flatten-grads` needs a GPU: fairseq makes its flat masters there. "
             "torch 1.12 has no half precision on CPUs",
         ),
         _row("memory_efficient_fp16, min_loss_scale, threshold_loss_scale", WORKS),

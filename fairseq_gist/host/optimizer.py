@@ -20,7 +20,6 @@ __all__ = [
     "carry_scaler",
     "has_loss_scale",
     "loss_scale",
-    "masters_of",
     "observe",
     "step_was_taken",
 ]
@@ -173,12 +172,3 @@ def carry_scaler(old: Any, new: Any) -> None:
         new._grad_scaler = old._grad_scaler  # noqa: SLF001
     else:
         new.scaler = old.scaler
-
-
-def masters_of(optimizer: Any) -> Dict[Any, torch.Tensor]:
-    """Return the fp32 master of every parameter of the model that is in half precision.
-
-    It is what the torch optimizer holds in the parameter's place; without fp16 there is none.
-    """
-    masters = getattr(optimizer, "fp32_params", None)
-    return dict(zip(optimizer.fp16_params, masters)) if isinstance(masters, list) else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import torch
 from fairseq.distributed import utils as distributed_utils
@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 
 from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.host.context import MeasuringContext, Processes
-from fairseq_gist.host.optimizer import carry_scaler, loss_scale, masters_of
+from fairseq_gist.host.masters import Masters, masters_of
+from fairseq_gist.host.optimizer import carry_scaler, loss_scale
 from fairseq_gist.host.protocols import Trainer
 
 __all__ = [
@@ -26,7 +27,7 @@ __all__ = [
     "same_on_all_processes",
 ]
 
-CarryOver = Callable[[Optimizer, Optimizer, Mapping[Any, Tensor], Mapping[Any, Tensor]], None]
+CarryOver = Callable[[Optimizer, Optimizer, Masters, Masters], None]
 
 
 def processes_of(trainer: Trainer) -> Processes:
@@ -91,8 +92,12 @@ def check_trainer(trainer: Trainer, *, divides: bool = False) -> None:
     refused = {
         "--store-ema: its shadow model can't follow a split; train without it and average "
         "checkpoints instead": cfg.ema.store_ema,
-        "--fp16: its master copy is one flat tensor that can't be split; add "
-        "--fp16-no-flatten-grads": flat and not cfg.common.memory_efficient_fp16,
+        "--fp16 on a CPU: fairseq makes its flat master copy on a CUDA device; add "
+        "--fp16-no-flatten-grads": (
+            flat
+            and not cfg.common.memory_efficient_fp16
+            and (cfg.common.cpu or not torch.cuda.is_available())
+        ),
         "--ddp-backend fully_sharded: sharded parameters can't be split": trainer.is_fsdp,
         "--ddp-backend slowmo: its own averages of the parameters can't be split": (
             cfg.distributed_training.ddp_backend == "slowmo"
@@ -158,7 +163,7 @@ def rebuild_optimizer(trainer: Trainer, before: OptimizerState, carry_over: Carr
         trainer: whose model was rewritten.
         before: what there was until then; loss scale, scheduler and learning rate go on.
         carry_over: gives the new torch optimizer the state of the old one's parameters; of both it
-            is told the fp32 masters, see :func:`fairseq_gist.host.optimizer.masters_of`.
+            is told the fp32 masters, see :func:`fairseq_gist.host.masters.masters_of`.
     """
     trainer.reinitialize()
     new, old = trainer.optimizer, before.optimizer

@@ -9,7 +9,7 @@ root. v itself stands for the diagonal of the Fisher information, as in Kirkpatr
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -90,13 +90,23 @@ def mean_squares(model: nn.Module, optimizer: Any) -> Dict[nn.Parameter, Tensor]
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     numbers = [number for group in optimizer.get("param_groups", ()) for number in group["params"]]
     numbered = dict(zip(numbers, parameters))
+    whole = sum(parameter.numel() for parameter in parameters)
+    first = known.get(numbers[0]) if len(numbers) == 1 else None
+    if first is not None and first["exp_avg_sq"].shape == (whole,):
+        return _of_flat(first["exp_avg_sq"], parameters)
     if len(numbers) != len(parameters) or any(
         number not in numbered or own["exp_avg_sq"].shape != numbered[number].shape
         for number, own in known.items()
     ):
         raise OptionError(
             f"expected the state of Adam for the model's {len(parameters)} parameters, found one "
-            f"for {len(numbers)}, or of other shapes: gradients in fp16, or some weren't trained",
+            f"for {len(numbers)}, or of other shapes: some weren't trained",
             "metric",
         )
     return {numbered[number]: own["exp_avg_sq"].double() for number, own in known.items()}
+
+
+def _of_flat(squares: Tensor, parameters: Sequence[nn.Parameter]) -> Dict[nn.Parameter, Tensor]:
+    """Take apart what an optimizer with flat masters keeps (``--fp16``); zero: never a gradient."""
+    each = squares.double().split([parameter.numel() for parameter in parameters])
+    return {p: own.view(p.shape) for p, own in zip(parameters, each) if own.any()}

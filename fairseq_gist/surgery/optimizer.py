@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from fairseq_gist.errors import SurgeryError
+from fairseq_gist.host.masters import Masters
+from fairseq_gist.surgery.flat_optimizer import carry_over_flat
 from fairseq_gist.surgery.lineage import Lineage
 
 __all__ = ["carry_over", "copy_optimizer_state"]
@@ -19,8 +21,8 @@ def carry_over(
     lineage: Lineage,
     old: torch.optim.Optimizer,
     new: torch.optim.Optimizer,
-    old_masters: Mapping[Parameter, Tensor],
-    new_masters: Mapping[Parameter, Tensor],
+    old_masters: Masters,
+    new_masters: Masters,
 ) -> None:
     """Give ``new`` the state of ``old``, see :func:`copy_optimizer_state`.
 
@@ -31,11 +33,14 @@ def carry_over(
         lineage: of the model's parameters.
         old: optimizer before the surgery.
         new: optimizer after it.
-        old_masters: parameter of the model -> its master in ``old``; empty where there are none.
+        old_masters: of the model, in ``old``.
         new_masters: likewise in ``new``.
     """
-    if new_masters:
-        lineage = _among_masters(lineage, old_masters, new_masters)
+    if old_masters.flat is not None and new_masters.flat is not None:
+        carry_over_flat(lineage, old, new, old_masters.flat, new_masters.flat)
+        return
+    if new_masters.each:
+        lineage = _among_masters(lineage, old_masters.each, new_masters.each)
     copy_optimizer_state(old, new, lineage)
 
 

@@ -56,7 +56,7 @@ def test_resumed_equals_uninterrupted(train, tmp_path, kind, split):
     assert all(torch.equal(a, b) for a, b in zip(own, other))
 
 
-def test_flat_master_copies_are_refused(train, tmp_path):
+def test_flat_master_copies_are_refused_on_a_cpu(train, tmp_path):
     with pytest.raises(SystemExit, match="add --fp16-no-flatten-grads"):
         train(tmp_path, "--fp16", *SPLIT)
     assert not list(tmp_path.glob("*.pt"))

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.gpu
 
 PRECISIONS = {
     "fp32": [],
-    "fp16": ["--fp16", "--fp16-no-flatten-grads", "--fp16-init-scale=4"],
+    "fp16": ["--fp16", "--fp16-init-scale=4"],
+    "fp16-not-flat": ["--fp16", "--fp16-no-flatten-grads", "--fp16-init-scale=4"],
     "memory-efficient-fp16": ["--memory-efficient-fp16", "--fp16-init-scale=4"],
     "bf16": ["--bf16"],
     "memory-efficient-bf16": ["--memory-efficient-bf16"],
@@ -26,7 +27,7 @@ HALF_A_PERCENT = 5e-3
 
 @pytest.fixture(params=list(PRECISIONS))
 def precision(request, device):
-    needs_cuda = {"memory-efficient-fp16", "bf16", "memory-efficient-bf16", "amp"}
+    needs_cuda = {"fp16", "memory-efficient-fp16", "bf16", "memory-efficient-bf16", "amp"}
     if device.type == "cpu" and request.param in needs_cuda:
         pytest.skip(f"a rehearsal: {request.param} needs CUDA in fairseq")
     return request.param
@@ -64,7 +65,9 @@ def test_resumed_equals_uninterrupted(train_there, tmp_path, precision):
     assert_same_tensors(ours, theirs)
 
 
-@pytest.mark.parametrize("precision", ["fp16", "memory-efficient-fp16", "amp"], indirect=True)
+@pytest.mark.parametrize(
+    "precision", ["fp16", "fp16-not-flat", "memory-efficient-fp16", "amp"], indirect=True
+)
 def test_overflown_steps_are_left_out(train_there, tmp_path, precision, device):
     if device.type == "cpu":
         pytest.skip("a rehearsal: fairseq asks CUDA for its memory when a step overflows")
