@@ -86,6 +86,8 @@ setup(
         # The pages are made from the code's own parsers and dataclasses, so they are built where it
         # runs, and on the modern stack only, as Sphinx 9 asks for its Pythons.
         "docs": [f"Sphinx>=9; {MODERN}", f"furo; {MODERN}", f"myst-parser>=5; {MODERN}"],
+        # Manifests of lhotse; it imports urllib3 without asking for it.
+        "lhotse": [f"lhotse>=1.33,<2; {MODERN}", f"urllib3; {MODERN}"],
         "dev": [
             "pytest>=7",
             "pytest-cov",

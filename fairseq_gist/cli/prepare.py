@@ -1,4 +1,4 @@
-"""``fairseq-gist prepare``: turn data in the MuST-C layout into fairseq speech-to-text data."""
+"""``fairseq-gist prepare``: turn published data into fairseq speech-to-text data."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import argparse
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import Any, Mapping
 
 from fairseq_gist.cli.dataclass_options import add_options, options_from
 from fairseq_gist.errors import OptionError
-
-if TYPE_CHECKING:
-    from fairseq_gist.preparing.options import Options
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -25,6 +22,7 @@ example:
       --train-subset train --valid-subset dev ...
 
   fairseq-gist prepare runs/into-english --target en --vocab-size 300
+  fairseq-gist prepare cv-corpus-4 --layout covost --languages de,zh-CN
 """
 
 
@@ -36,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "root",
         type=Path,
         metavar="ROOT",
-        help="folder that holds en-XX/data/SPLIT/{txt,wav}, or XX-en with --target en",
+        help="folder of the data, by default in the MuST-C layout; see --layout",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where the data go (default: ROOT/fairseq)"
@@ -71,12 +69,12 @@ def run(args: argparse.Namespace) -> int:
         return 1 if problems else 0
     out = args.out or args.root / "fairseq"
     record = prepare(args.root, out, options, args.workers)
-    _report_all(record, options, out)
+    _report_all(record, out)
     logger.info("%s: ready for fairseq-train --config-yaml config_st.yaml", out)
     return 0
 
 
-def _report_all(record: Mapping[str, Any], options: Options, out: Path) -> None:
+def _report_all(record: Mapping[str, Any], out: Path) -> None:
     from fairseq_gist.preparing.preparation import FAULTY
 
     for split, counts in record["counts"].items():
@@ -95,7 +93,7 @@ def _report_all(record: Mapping[str, Any], options: Options, out: Path) -> None:
         _report_ceiling(language, found)
     if not record["multiway_utterances"]:
         logger.warning(
-            "multiway: no utterance of %s has all languages", ", ".join(options.multiway_from)
+            "multiway: no utterance of %s has all languages", ", ".join(record["multiway"])
         )
     if record.get("faulty"):
         logger.warning(

@@ -12,7 +12,16 @@ from typing import FrozenSet, List, Mapping, NamedTuple, Tuple
 
 from babel.core import get_global
 
-__all__ = ["Code", "base_code", "is_code", "parse_code", "readings", "script_of"]
+__all__ = [
+    "Code",
+    "base_code",
+    "canonical_code",
+    "is_code",
+    "parse_code",
+    "readings",
+    "same_code",
+    "script_of",
+]
 
 _PARTS = re.compile(
     r"^(?P<language>[a-z]{2,3})([-_](?P<script>[a-z]{4}))?([-_](?P<region>[a-z]{2}|\d{3}))?$", re.I
@@ -58,6 +67,31 @@ def base_code(code: str) -> str:
     ('pt', 'zh', 'zh', 'ayl')
     """
     return parse_code(code).language
+
+
+def canonical_code(code: str) -> str:
+    """Return a code in the case and with the hyphens of BCP 47; what is no code stays as it is.
+
+    >>> [canonical_code(code) for code in ("En", "zh_cn", "PT-br", "sr-latn", "es_419", "the_Old")]
+    ['en', 'zh-CN', 'pt-BR', 'sr-Latn', 'es-419', 'the_Old']
+    """
+    match = _PARTS.match(code)
+    if not match or not is_code(match.group("language").lower()):
+        return code
+    language, script, region = match.group("language", "script", "region")
+    parts = (language.lower(), (script or "").title(), (region or "").upper())
+    return "-".join(part for part in parts if part)
+
+
+def same_code(one: str, other: str) -> bool:
+    """Whether two codes mean the same, whatever their case, separators and number of letters.
+
+    >>> same_code("zh_cn", "zh-CN"), same_code("ga", "gle"), same_code("pt", "pt-BR")
+    (True, True, False)
+    """
+    if one.replace("_", "-").casefold() == other.replace("_", "-").casefold():
+        return True
+    return all(map(_PARTS.match, (one, other))) and parse_code(one) == parse_code(other)
 
 
 def script_of(code: str) -> str:

@@ -7,10 +7,10 @@ import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.languages.codes import is_code
+from fairseq_gist.languages.codes import is_code, same_code
 from fairseq_gist.preparing.layouts import Layout, all_layouts
 from fairseq_gist.preparing.options import Options
 from fairseq_gist.preparing.tsv import ASR
@@ -31,7 +31,7 @@ def understand(root: Path, options: Options) -> Tuple[Layout, Options, Optional[
     """
     options.validate()
     layout = all_layouts()[options.layout](root, options.source, options.target)
-    options = _with_languages(layout, options)
+    options = _with_splits(layout, _with_languages(layout, options))
     _check_names(layout, options)
     vocabulary = Vocabulary(Path(options.vocabulary)) if options.vocabulary else None
     if vocabulary is not None:
@@ -48,14 +48,38 @@ def tagged(options: Options) -> Tuple[str, ...]:
 
 def _with_languages(layout: Layout, options: Options) -> Options:
     there = layout.languages()
-    missing = sorted(set(options.languages) - set(there))
+    asked, missing = [], []
+    for name in options.languages:
+        found = [one for one in there if one == name] or [
+            one for one in there if same_code(one, name)
+        ]
+        asked += found
+        missing += [] if found else [name]
     if missing:
         raise DataError(
-            f"{layout.root}: no {', '.join(layout.folder(name) for name in missing)}; "
+            f"{layout.root}: no {', '.join(layout.folder(name) for name in sorted(missing))}; "
             f"there are {', '.join(there)}"
         )
-    languages = tuple(sorted(set(options.languages or there)))
+    languages = tuple(sorted(set(asked or there)))
+    folded: Dict[str, str] = {}
+    for name in languages:
+        other = folded.setdefault(name.replace("_", "-").casefold(), name)
+        if other != name:
+            raise DataError(
+                f"{layout.root}: languages {other!r} and {name!r} differ in case or separators "
+                "only; rename one, or choose one with --languages"
+            )
     return replace(options, languages=languages)
+
+
+def _with_splits(layout: Layout, options: Options) -> Options:
+    """The options with the splits of the layout, where none are asked for."""
+    splits = options.splits or layout.splits()
+    options = replace(
+        options, splits=splits, multiway_from=options.multiway_from or splits[1:2] or splits[:1]
+    )
+    options.validate()
+    return options
 
 
 def _check_names(layout: Layout, options: Options) -> None:

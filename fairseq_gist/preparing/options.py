@@ -15,9 +15,7 @@ from fairseq_gist.preparing.talk_features import FILTERBANKS, ZIPS
 from fairseq_gist.preparing.tsv import ASR
 from fairseq_gist.preparing.vocabulary import NORMALIZATIONS, VOCABULARY_TYPES, vocabulary_stem
 
-__all__ = ["SPLITS", "UNSAID", "Options"]
-
-SPLITS = ("train", "dev", "tst-COMMON")
+__all__ = ["UNSAID", "Options"]
 
 _LAYOUT = "mustc"
 
@@ -56,7 +54,7 @@ class Options:
         metadata={"help": "with --target: put its tag before every translation (default: none)"},
     )
     splits: Tuple[str, ...] = field(
-        default=SPLITS, metadata={"help": "parts of the data to prepare"}
+        default=(), metadata={"help": "parts of the data to prepare", "unset": "those of the layout"}
     )
     vocab_size: int = field(
         default=10000, metadata={"help": "symbols of the vocabulary of all languages"}
@@ -114,10 +112,11 @@ class Options:
         },
     )
     multiway_from: Tuple[str, ...] = field(
-        default=("dev",),
+        default=(),
         metadata={
             "help": "splits whose utterances with all languages make multiway.tsv",
             "metavar": "SPLIT,SPLIT",
+            "unset": "the second of the splits, the first where it is alone",
         },
     )
     tolerance: float = field(
@@ -166,7 +165,7 @@ class Options:
             problems.append(
                 f"--max-frames: expected {self.min_frames} or more, found {self.max_frames}"
             )
-        if "train" not in self.splits:
+        if self.splits and "train" not in self.splits:
             problems.append("--splits: train is needed for the vocabulary")
         if self.target_tag and not self.target:
             problems.append("--target-tag: only with --target; other data always have tags")
@@ -193,12 +192,10 @@ class Options:
             problems.append(
                 f"--multiway-tolerance: expected 0 or more seconds, found {self.tolerance}"
             )
-        if not self.multiway_from:
-            problems.append("--multiway-from: expected one split or more, found none")
         return problems + [
             f"--multiway-from: {split!r} is not one of the splits {', '.join(self.splits)}"
             for split in self.multiway_from
-            if split not in self.splits
+            if self.splits and split not in self.splits
         ]
 
     def plain(self) -> Dict[str, Any]:

@@ -69,7 +69,7 @@ def prepare(root: Path, out: Path, options: Options, workers: int) -> Dict[str, 
     survey.check(options.skip_bad)
     _begin(make, options, survey)
     unheard = compute_features(survey.talks(), make.work, workers, options.keep)
-    problems = [*survey.faulty, *dict.fromkeys(problem for _, _, problem in unheard)]
+    problems = list(dict.fromkeys([*survey.faulty, *(problem for _, _, problem in unheard)]))
     if unheard and not options.skip_bad:
         raise DataError(summary(problems))
     for talk, span, _ in unheard:

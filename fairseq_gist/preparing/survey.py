@@ -78,7 +78,7 @@ class Survey:
         for split in splits:
             if survey.absent.get(split, []) == list(languages):
                 found = f"no language has segments of split {split!r}"
-                advice = looks_like(layout.root) or "choose with --splits"
+                advice = looks_like(layout.root, layout.name) or "choose with --splits"
                 survey.broken.append(f"{layout.root}: {found}; {advice}")
         survey._name_talks()
         return survey
@@ -138,10 +138,10 @@ class Survey:
             self.untranscribed.setdefault(split, []).append(language)
         self.faulty += wrong.values()
         left_out = self._left_out.setdefault((split, language), set(wrong))
-        listing, waves = self.layout.listing(language, split), _Waves()
+        waves = _Waves()
         counted = set()
         for segment in segments:
-            where = f"{listing}: segment {segment.line}"
+            where = self.layout.place(language, split, segment.line)
             path = self.layout.wav(language, split, segment.wav)
             read = functools.partial(self._read, language, split, segment.wav, path)
             wave = waves.of(segment.wav, path, where, read)
@@ -174,13 +174,19 @@ class Survey:
 
     def _read(self, language: str, split: str, wav: str, path: Path) -> Wave:
         wave, fingerprint = self._wave(path)
-        self._by_wav[split, language, wav] = self._find(split, path, fingerprint)
+        channel = self.layout.channel(wav)
+        if channel is not None and channel >= wave.channels:
+            found = f"{wave.channels} channel" + ("s" if wave.channels > 1 else "")
+            raise DataError(f"{path}: expected channel {channel + 1}, found {found}")
+        self._by_wav[split, language, wav] = self._find(split, path, fingerprint, channel)
         return wave
 
-    def _find(self, split: str, path: Path, fingerprint: str) -> Talk:
-        known = self._known.setdefault((split, path.stem), {})
+    def _find(self, split: str, path: Path, fingerprint: str, channel: Optional[int]) -> Talk:
+        stem = path.stem if channel is None else f"{path.stem}.{channel + 1}"
+        known = self._known.setdefault((split, stem), {})
+        fingerprint = f"{fingerprint} {channel}"
         if fingerprint not in known:
-            known[fingerprint] = Talk(f"{split}/{path.stem}", path)
+            known[fingerprint] = Talk(f"{split}/{stem}", path, channel)
             self.splits[split].append(known[fingerprint])
         return known[fingerprint]
 

@@ -21,7 +21,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -63,6 +63,8 @@ class Talk:
     name: str
     """Unique, a relative path without extension: ``train/ted_1``."""
     path: Path
+    channel: Optional[int] = None
+    """From 0; None: all are mixed."""
     spans: Dict[Span, int] = field(default_factory=dict)
     """Span -> number of languages that have it."""
     _order: Dict[Span, int] = field(default_factory=dict)
@@ -82,6 +84,7 @@ class _Job:
     spans: List[Span]
     cache: str
     keep: str
+    channel: Optional[int] = None
 
 
 def check_audio(talks: Sequence[Talk], workers: int) -> List[str]:
@@ -127,7 +130,8 @@ def compute_features(
 def _job(talk: Talk, work: Path, keep: str) -> _Job:
     status = talk.path.stat()
     stamp = [status.st_size, status.st_mtime_ns]
-    return _Job(str(talk.path), stamp, sorted(talk.spans), str(_cache(work, talk)), keep)
+    cache = str(_cache(work, talk))
+    return _Job(str(talk.path), stamp, sorted(talk.spans), cache, keep, talk.channel)
 
 
 def write_zip(
@@ -206,8 +210,13 @@ def _compute(job: _Job) -> None:
             entries.append([*span, frames, position, len(block)])
             position += len(block)
     with replacing(cache.with_suffix(".json")) as path:
-        note = {"audio": job.audio, "stamp": job.stamp, "entries": entries, "problems": problems}
-        note["keep"] = job.keep
+        note: Dict[str, Any] = {
+            "audio": job.audio,
+            "stamp": job.stamp,
+            "entries": entries,
+            "problems": problems,
+        }
+        note.update(keep=job.keep, channel=job.channel)
         path.write_text(json.dumps(note), encoding="utf-8")
 
 
@@ -231,7 +240,7 @@ _BLOCKS = {FILTERBANKS: _filterbank_block, SOUND: _sound_block}
 
 
 def _samples(job: _Job, span: Span) -> np.ndarray:
-    return read_samples(Path(job.audio), span[0] / 1000, span[1] / 1000)
+    return read_samples(Path(job.audio), span[0] / 1000, span[1] / 1000, job.channel)
 
 
 def _problems(job: _Job) -> List[str]:
@@ -248,12 +257,18 @@ def _problems(job: _Job) -> List[str]:
 def _is_done(job: _Job) -> bool:
     try:
         note = read_object(Path(job.cache).with_suffix(".json"), "what a talk's features are")
-        made_from = note["audio"], note["stamp"], note.get("keep", FILTERBANKS)
+        made_from = [
+            note["audio"],
+            note["stamp"],
+            note.get("keep", FILTERBANKS),
+            note.get("channel"),
+        ]
         spans = [(start, length) for start, length, _, _, _ in note["entries"]]
     except (DataError, KeyError, OSError, TypeError, ValueError):
         return False
     made = Path(job.cache).is_file() and not note.get("problems")
-    return made and made_from == (job.audio, job.stamp, job.keep) and spans == job.spans
+    wanted = [job.audio, job.stamp, job.keep, job.channel]
+    return made and made_from == wanted and spans == job.spans
 
 
 def _cache(work: Path, talk: Talk) -> Path:

@@ -5,19 +5,32 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import missing
 
-__all__ = ["SAMPLE_RATE", "Wave", "check_samples", "mono", "read_samples", "read_wave", "resample"]
+__all__ = [
+    "CONVERTED",
+    "SAMPLE_RATE",
+    "Wave",
+    "check_samples",
+    "mono",
+    "read_samples",
+    "read_wave",
+    "resample",
+]
 
 SAMPLE_RATE = 16000
 """What the features are computed from, in Hz; other audio is resampled first."""
 
 _LOUDEST = 2.0**31
 """Floats beyond -1 to 1 are as good, whole numbers too; their squares have to stay finite."""
+
+CONVERTED = (".m4a", ".mp4", ".aac", ".wma", ".webm", ".mkv", ".amr", ".3gp")
+"""Endings of what libsndfile reads no kind of, and ffmpeg does."""
 
 _RATES = (1000, 1000000)
 _MISSING = 0.1
@@ -50,7 +63,7 @@ def read_wave(path: Path) -> Wave:
     try:
         info = soundfile.info(str(path))
     except (RuntimeError, OSError) as error:
-        raise DataError(f"{path}: not readable audio ({error})") from error
+        raise DataError(f"{path}: not readable audio ({error}){_advice(path)}") from error
     if info.frames <= 0 or info.samplerate <= 0:
         raise DataError(f"{path}: the file holds no samples")
     _check_rate(info.samplerate, path)
@@ -90,6 +103,16 @@ def check_samples(samples: np.ndarray, rate: int, path: object, start: float = 0
         raise DataError(f"{where} is {samples[place]:g}; expected numbers from -1 to 1")
 
 
+def _advice(path: Path) -> str:
+    """What to do about a file that libsndfile doesn't read, empty where only its content is odd."""
+    ending = path.suffix.lower()
+    if ending in CONVERTED:
+        return f"; {ending} isn't read here: ffmpeg -i {path.name} -ac 1 -ar 16000 {path.stem}.flac"
+    if ending == ".sph":
+        return f"; where it is compressed by shorten: sph2pipe -f wav {path.name} {path.stem}.wav"
+    return ""
+
+
 def _check_rate(rate: int, path: object) -> None:
     """Raise DataError for a rate that only a damaged header has, and resampling takes for ever."""
     if not _RATES[0] <= rate <= _RATES[1]:
@@ -97,8 +120,16 @@ def _check_rate(rate: int, path: object) -> None:
         raise DataError(f"{path}: a sampling rate of {rate:,} Hz; expected {expected}")
 
 
-def read_samples(path: Path, offset: float, duration: float) -> np.ndarray:
+def read_samples(
+    path: Path, offset: float, duration: float, channel: Optional[int] = None
+) -> np.ndarray:
     """Part of an audio file as mono float32 at 16 kHz; times in seconds.
+
+    Args:
+        path: of the file.
+        offset: where the part begins.
+        duration: of the part.
+        channel: from 0; None mixes all.
 
     Raises:
         DataError: where it can't be read, ends before its header says, or holds no sound.
@@ -112,7 +143,7 @@ def read_samples(path: Path, offset: float, duration: float) -> np.ndarray:
             file.seek(min(start, frames))
             samples = file.read(wanted, dtype="float32")
     except (RuntimeError, OSError) as error:
-        raise DataError(f"{path}: not readable audio ({error})") from error
+        raise DataError(f"{path}: not readable audio ({error}){_advice(path)}") from error
     if min(wanted, frames - start) - len(samples) > _MISSING * rate:
         end, said = offset + len(samples) / rate, frames / rate
         raise DataError(
@@ -121,4 +152,5 @@ def read_samples(path: Path, offset: float, duration: float) -> np.ndarray:
     if not len(samples):
         return np.zeros(0, dtype=np.float32)
     check_samples(samples, rate, path, offset)
-    return resample(mono(samples), rate).astype(np.float32)
+    one = mono(samples) if channel is None or samples.ndim == 1 else samples[:, channel]
+    return resample(one, rate).astype(np.float32)

@@ -73,6 +73,10 @@ class Layout(ABC):
     def folder(self, language: str) -> str:
         """What of the root is a language's own, for messages."""
 
+    def splits(self) -> Tuple[str, ...]:
+        """What is prepared unless something else is asked for: training, validation, tests."""
+        return ("train", "dev", "tst-COMMON")
+
     def has(self, language: str, split: str) -> bool:
         """Whether a language has anything of a split; nothing else is asked of it otherwise."""
         return self.listing(language, split).exists()
@@ -88,6 +92,10 @@ class Layout(ABC):
     @abstractmethod
     def listing(self, language: str, split: str) -> Path:
         """The file that lists a split's segments, for messages."""
+
+    def place(self, language: str, split: str, line: int) -> str:
+        """Where a segment is listed, for messages."""
+        return f"{self.listing(language, split)}: segment {line}"
 
     @abstractmethod
     def segments(self, language: str, split: str) -> List[Segment]:
@@ -108,3 +116,12 @@ class Layout(ABC):
     @abstractmethod
     def wav(self, language: str, split: str, name: str) -> Path:
         """The audio that segments of a split name."""
+
+    def channel(self, name: str) -> Optional[int]:
+        """The channel, from 0, of which the audio of that name is; None: all are mixed."""
+        return None
+
+    @classmethod
+    def is_at(cls, root: Path) -> bool:
+        """Whether a folder looks like this layout, so that a message can say so."""
+        return False

@@ -7,7 +7,6 @@ talk. Data of many languages into one are laid out alike, below ``ROOT/XX-en``.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple
@@ -15,12 +14,11 @@ from typing import Dict, List, Mapping, Sequence, Tuple
 from fairseq_gist.errors import DataError, shortened
 from fairseq_gist.files import missing, read_lines, replacing
 from fairseq_gist.preparing.layouts.base import Layout, Segment
+from fairseq_gist.preparing.layouts.reading import find_audio, seconds
 from fairseq_gist.preparing.published import looks_like
 from fairseq_gist.preparing.segment_list import read_segment_list, yaml_text
 
-__all__ = ["LAYOUT", "MustC", "write_split"]
-
-_NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$", re.ASCII)
+__all__ = ["LAYOUT", "MustC", "segment_of", "write_split"]
 
 
 @dataclass(frozen=True)
@@ -41,14 +39,14 @@ class MustC(Layout):
         found = _languages_in(self)
         if not found:
             expected = f"{self.folder('XX')}/data"
-            other = MustC(self.root, target="en") if self.target is None else MustC(self.root)
+            other = type(self)(self.root, target="en" if self.target is None else None)
             names = _languages_in(other)
             hint = ""
             if names:
                 option = "--target en" if self.target is None else "--source en"
                 hint = f", but {other.folder(names[0])}: give {option}"
-            if looks_like(self.root):
-                hint += f"; {looks_like(self.root)}"
+            if looks_like(self.root, self.name):
+                hint += f"; {looks_like(self.root, self.name)}"
             raise DataError(
                 f"{self.root}: not in the MuST-C layout: expected {expected}, found none{hint}"
             )
@@ -56,11 +54,11 @@ class MustC(Layout):
 
     def split(self, language: str, split: str) -> Path:
         """The folder of a split."""
-        return self.root / self.folder(language) / "data" / split
+        return _named(self.root, self.folder(language)) / "data" / split
 
     def text(self, language: str, split: str, extension: str) -> Path:
         """``SPLIT.yaml``, ``SPLIT.en`` or ``SPLIT.XX``."""
-        return self.split(language, split) / "txt" / f"{split}.{extension}"
+        return _named(self.split(language, split) / "txt", f"{split}.{extension}")
 
     def has(self, language: str, split: str) -> bool:
         """Whether there is a folder of the split."""
@@ -85,9 +83,7 @@ class MustC(Layout):
 
     def wav(self, language: str, split: str, name: str) -> Path:
         """The audio of a talk; mTEDx lists wav files and has them as FLAC."""
-        path = self.split(language, split) / "wav" / name
-        flac = path.with_suffix(".flac")
-        return flac if not path.is_file() and flac.is_file() else path
+        return find_audio([self.split(language, split) / "wav"], name)
 
     def segments(self, language: str, split: str) -> List[Segment]:
         """Every segment of a split in the order of its files."""
@@ -113,7 +109,7 @@ class MustC(Layout):
         segments, wrong = [], {}
         for number, (entry, source, target) in enumerate(zip(entries, *texts), 1):
             try:
-                segments.append(_segment(entry, path, number, source, target))
+                segments.append(segment_of(entry, path, number, source, target))
             except DataError as error:
                 wrong[number] = str(error)
         return segments, wrong
@@ -122,13 +118,27 @@ class MustC(Layout):
 LAYOUT = MustC
 
 
+def _named(folder: Path, name: str) -> Path:
+    """What is called so in a folder, in another case or with other separators if need be."""
+    path = folder / name
+    if path.exists() or not folder.is_dir():
+        return path
+    return next(
+        (one for one in sorted(folder.iterdir()) if _folded(one.name) == _folded(name)), path
+    )
+
+
+def _folded(name: str) -> str:
+    return name.replace("_", "-").casefold()
+
+
 def _languages_in(layout: MustC) -> List[str]:
-    before, after = layout.folder("/").split("/")
+    before, after = map(_folded, layout.folder("/").split("/"))
     return sorted(
         path.name[len(before) : len(path.name) - len(after)]
         for path in layout.root.iterdir()
-        if path.name.startswith(before)
-        and path.name.endswith(after)
+        if _folded(path.name).startswith(before)
+        and _folded(path.name).endswith(after)
         and len(path.name) > len(before) + len(after)
         and (path / "data").is_dir()
     )
@@ -159,23 +169,13 @@ def _yaml_line(segment: Segment) -> str:
     )
 
 
-def _segment(
+def segment_of(
     entry: Mapping[str, str], path: Path, number: int, source: str, target: str
 ) -> Segment:
+    """The segment of an entry of a list, with its text; raises DataError where it isn't one."""
     where = f"{path}: segment {number}"
-    offset, duration = _seconds(entry, "offset", where), _seconds(entry, "duration", where)
+    offset, duration = (seconds(entry.get(key, ""), key, where) for key in ("offset", "duration"))
     wav = entry.get("wav", "")
     if not wav or Path(wav).name != wav or not wav.isprintable() or len(wav.encode()) > 255:
         raise DataError(f"{where}: wav should be a file name, found '{shortened(wav)}'")
     return Segment(wav, offset, duration, entry.get("speaker_id", ""), source, target, number)
-
-
-def _seconds(entry: Mapping[str, str], key: str, where: str) -> float:
-    found = entry.get(key, "")
-    if not _NUMBER.match(found):
-        shown = f"'{shortened(found)}'" if found else "nothing"
-        raise DataError(f"{where}: {key} should be seconds, found {shown}")
-    seconds = float(found)
-    if not 0 <= seconds < float("inf"):
-        raise DataError(f"{where}: {key} should be seconds from 0 on, found {shortened(found)}")
-    return seconds

@@ -187,7 +187,7 @@ def test_many_languages_into_one_without_transcripts(layout, tmp_path, has_trans
 # -- published data
 
 
-def test_mtedx_is_read_once_its_splits_are_named(layout, tmp_path, capsys):  # noqa: F811
+def test_mtedx_is_read_by_its_layout(layout, tmp_path, capsys):  # noqa: F811
     root = tmp_path / "mtedx"
     names = {"train": "train", "dev": "valid", "tst-COMMON": "test"}
     for language in ("fr", "ru"):
@@ -207,12 +207,11 @@ def test_mtedx_is_read_once_its_splits_are_named(layout, tmp_path, capsys):  # n
     assert main(command) == 1
     error = capsys.readouterr().err
     assert "expected en-XX/data, found none" in error
-    assert "this looks like mTEDx, whose splits are train, valid and test: --source es" in error
+    assert "this looks like --layout mtedx" in error
     assert main([*command, "--source", "es"]) == 1
     error = capsys.readouterr().err
-    assert "no language has segments of split 'dev'; this looks like mTEDx" in error
-    splits = ["--splits", "train,valid,test", "--multiway-from", "valid"]
-    assert main([*command, "--source", "es", *splits]) == 0
+    assert "no language has segments of split 'dev'; this looks like --layout mtedx" in error
+    assert main([*command, "--source", "es", "--layout", "mtedx"]) == 0
     rows = read(root / "fairseq" / "valid.tsv")
     assert len(rows) == 10
     assert {row["src_lang"] for row in rows} == {"es"}
@@ -224,14 +223,16 @@ def test_mtedx_is_read_once_its_splits_are_named(layout, tmp_path, capsys):  # n
     ("files", "name"),
     [
         (["data/train/txt/train.yaml"], "one language of a release: name the folder above"),
-        (["es-en/data/valid/txt/valid.yaml", "es-en/data/test/txt/test.yaml"], "mTEDx"),
-        (["en/de/train/segments.lst"], "Europarl-ST"),
+        (["es-en/data/valid/txt/valid.yaml", "es-en/data/test/txt/test.yaml"], "--layout mtedx"),
+        (["en/de/train/segments.lst"], "--layout europarl-st"),
         (["de_de/train.tsv", "de_de/audio/train/1.wav"], "FLEURS"),
-        (["clips/1.mp3", "validated.tsv"], "CoVoST"),
+        (["clips/1.mp3", "validated.tsv"], "without CoVoST's tables"),
         (["de/clips/1.mp3"], "Common Voice"),
-        (["covost_v2.de_en.tsv"], "CoVoST"),
-        (["train/txt/train.yaml", "train/wav/1.wav"], "IWSLT's low-resource track"),
-        (["train/stm/1.stm"], "STM"),
+        (["de/clips/1.mp3", "de/covost_v2.de_en.tsv"], "--layout covost"),
+        (["train/txt/train.yaml", "train/wav/1.wav"], "--layout iwslt"),
+        (["ga-eng/train/stamped.tsv"], "--layout iwslt"),
+        (["train/stm/1.stm"], "--layout stm"),
+        (["cuts_train.jsonl.gz"], "--layout lhotse"),
         (["en-de/data/train/txt/train.yaml"], None),
         (["notes.txt"], None),
     ],
