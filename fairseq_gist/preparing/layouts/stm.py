@@ -58,8 +58,7 @@ class _Mark(NamedTuple):
     @property
     def is_said(self) -> bool:
         """Whether it isn't what scoring is to ignore, nor time between speakers."""
-        between = self.speaker in _NOBODY and not self.text
-        return not between and self.text.lower() != _IGNORED
+        return self.speaker not in _NOBODY and self.text.lower() != _IGNORED
 
     @property
     def place(self) -> Tuple[str, str, int, int]:

@@ -49,7 +49,7 @@ NIST = """\
 ;; CATEGORY "0" "" ""
 ;; LABEL "O" "Overall" "Overall"\r
 talk 1 talk 0.00 0.50 <o,,unknown> ignore_time_segment_in_scoring
-talk 1 inter_segment_gap 0.50 0.40 <o,,unknown>
+talk 1 inter_segment_gap 0.50 0.40 <o,,unknown> inter_segment_gap
 talk 1 Al_Gore 0.50 1.50 <o,f0,male> hello {world} (2)
 talk A
 talk 1 Al_Gore 2.00 1.50 <o,f0,male> backwards
