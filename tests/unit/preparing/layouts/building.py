@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import io
 from pathlib import Path
-from typing import Dict, Union
+from typing import Dict, Tuple, Union
 
 import numpy as np
 import soundfile
@@ -30,14 +32,21 @@ def noise(
     path: Path, seconds: float, seed: int = 1, channels: int = 1, rate: int = 16000
 ) -> np.ndarray:
     """Write noise in the format that a file's name says; gives what was written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    samples, content = _encoded(path.suffix, seconds, seed, channels, rate)
+    write(path, content)
+    return samples.copy()
+
+
+@functools.lru_cache(maxsize=None)  # encoding takes most of the time of these tests
+def _encoded(
+    suffix: str, seconds: float, seed: int, channels: int, rate: int
+) -> Tuple[np.ndarray, bytes]:
     shape = (int(rate * seconds), channels)
     samples = 0.1 * np.random.default_rng(seed).normal(size=shape).clip(-3, 3)
-    if path.suffix == ".sph":
-        soundfile.write(path, samples, rate, format="NIST", subtype="ULAW")
-    else:
-        soundfile.write(path, samples, rate)
-    return samples
+    kind = {"format": "NIST", "subtype": "ULAW"} if suffix == ".sph" else {"format": suffix[1:]}
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, **kind)
+    return samples, file.getvalue()
 
 
 def write(path: Path, content: Union[str, bytes]) -> Path:
