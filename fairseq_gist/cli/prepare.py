@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "root",
         type=Path,
         metavar="ROOT",
-        help="folder of the data, by default in the MuST-C layout; see --layout",
+        help="folder of the data, laid out as --layout says",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where the data go (default: ROOT/fairseq)"

@@ -54,7 +54,8 @@ class Options:
         metadata={"help": "with --target: put its tag before every translation (default: none)"},
     )
     splits: Tuple[str, ...] = field(
-        default=(), metadata={"help": "parts of the data to prepare", "unset": "those of the layout"}
+        default=(),
+        metadata={"help": "parts of the data to prepare", "unset": "those of the layout"},
     )
     vocab_size: int = field(
         default=10000, metadata={"help": "symbols of the vocabulary of all languages"}
