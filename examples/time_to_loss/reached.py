@@ -72,7 +72,10 @@ def compared(trainings: Dict[str, List[Place]], reference: str) -> List[Dict[str
     rows = []
     for share in SHARES:
         until = of_reference[-1].update * share
-        target = min(place.loss for place in of_reference if place.update <= until)
+        losses = [place.loss for place in of_reference if place.update <= until]
+        if not losses:
+            continue
+        target = min(losses)
         own = reached(of_reference, target)
         assert own is not None
         row: Dict[str, Any] = {"share": share, "loss": target, "trainings": {}}

@@ -57,6 +57,12 @@ def test_a_loss_that_rises_again_is_not_the_target(tmp_path):
     assert row["trainings"]["stock-1"]["updates"] == 100
 
 
+def test_a_share_before_the_first_validation_is_left_out(tmp_path):
+    places = reached.places_in(log(tmp_path / "stock-1", [8, 4], seconds=40))
+    rows = reached.compared({"stock-1": places}, "stock-1")
+    assert [row["share"] for row in rows] == [0.5, 0.75, 1.0]
+
+
 def test_what_is_no_log(tmp_path, capsys):
     (tmp_path / "train.log").write_text("nothing\n", encoding="utf-8")
     with pytest.raises(DataError, match="expected what fairseq-train printed"):
