@@ -17,6 +17,7 @@ from fairseq_gist.report.figures.base import (
     PlanSeen,
     ResultsSeen,
     SimilaritySeen,
+    TrainingSeen,
 )
 from fairseq_gist.report.figures.languages import language_order
 from fairseq_gist.report.similarity import Similarity
@@ -158,9 +159,7 @@ def _training(content: Content, prefix: str) -> Chapter:
     if not content.logs:
         why = "no training log was found; keep fairseq-train's output in a file *.log"
         return Chapter(title, [], [], [Missing("Similarity and losses over training", why)])
-    made: List[Union[Figure, Missing]] = []
-    for log in content.logs:
-        made += figures_for(TRAINING, log)
+    made = figures_for(TRAINING, TrainingSeen(content.logs))
     if len(content.logs) >= _MANY:
         made = [
             item._replace(is_folded=True) if isinstance(item, Figure) else item for item in made

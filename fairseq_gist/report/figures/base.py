@@ -8,6 +8,7 @@ from typing import Any, Callable, List, Optional, Sequence, Union
 from fairseq_gist.evaluation.results import Results
 from fairseq_gist.report.figure import Figure, Missing
 from fairseq_gist.report.similarity import Similarity
+from fairseq_gist.report.training_log import TrainingLog
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = [
@@ -19,11 +20,12 @@ __all__ = [
     "PlanSeen",
     "ResultsSeen",
     "SimilaritySeen",
+    "TrainingSeen",
 ]
 
 SIMILARITY, PLAN, TRAINING, RESULTS = "similarity", "plan", "training", "results"
 """Chapters. What is drawn from is a :class:`SimilaritySeen`, :class:`PlanSeen`,
-:class:`~fairseq_gist.report.training_log.TrainingLog` or :class:`ResultsSeen`."""
+:class:`TrainingSeen` or :class:`ResultsSeen`."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,13 @@ class PlanSeen:
     order: Optional[List[str]]
     """The languages by similarity, where that is known."""
     is_folded: bool
+
+
+@dataclass(frozen=True)
+class TrainingSeen:
+    """The logs of a run, whose figures have axes in common."""
+
+    logs: Sequence[TrainingLog]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence, Tuple, Union
+from functools import partial
+from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -11,56 +12,118 @@ from fairseq_gist.report.figures.base import TRAINING, Drawing
 from fairseq_gist.report.style import DASHES, PALETTE, new_figure
 from fairseq_gist.report.training_log import TrainingLog
 
-__all__ = ["DRAWING", "losses_figure", "similarity_figure"]
+__all__ = ["DRAWING", "losses_figures", "similarity_figures"]
 
 
 Series = Dict[str, List[Tuple[int, float]]]
+Made = List[Union[Figure, Missing]]
+
+_NO_COSINES = "no log has 'cos': nothing was recorded while they were written"
+_NO_LOSSES = (
+    "no log has the loss of single languages; --criterion gist_label_smoothed_cross_entropy logs it"
+)
 
 
-def similarity_figure(log: TrainingLog) -> Union[Figure, Missing]:
-    """Draw the logged mean cosine over updates, and that of language pairs behind it."""
-    title = f"Similarity over training: {log.label}"
+class _Reach(NamedTuple):
+    """Axes that the figures of several logs have in common."""
+
+    updates: Tuple[float, float]
+    values: Tuple[float, float]
+
+
+def similarity_figures(logs: Sequence[TrainingLog]) -> Made:
+    """Draw the logged mean cosine over updates, and that of language pairs behind it.
+
+    A log without any is passed over: nothing was to be recorded while it was written. What is
+    missing is said where none has any.
+    """
+    tables = {log.label: table for log in logs for table in [_cosines(log)] if table.rows}
+    if not tables:
+        return [Missing("Similarity over training", _NO_COSINES)]
+    zero = [0.0]
+    reach = _Reach(_updates(tables.values()), _around([zero, *map(_values, tables.values())]))
+    return [
+        Figure(
+            "training-similarity",
+            f"Similarity over training: {log.label}",
+            "Mean cosine of the languages' gradients as last measured, over units and pairs; thin: "
+            f"single pairs, logged once an epoch. {_moments(log)}",
+            tables[log.label],
+            partial(_draw_similarity, tables[log.label], log.moments, reach),
+        )
+        for log in logs
+        if log.label in tables
+    ]
+
+
+def losses_figures(logs: Sequence[TrainingLog]) -> Made:
+    """Draw every language's loss in training and in validation, for every log that has it."""
+    tables = {log.label: table for log in logs for table in [_losses(log)] if table.rows}
+    if not tables:
+        return [Missing("Loss of each language", _NO_LOSSES)]
+    reach = _Reach(_updates(tables.values()), _around(map(_after_the_start, tables.values())))
+    shared = ". All logs of the run are drawn on the same axes" if len(tables) > 1 else ""
+    return [
+        Figure(
+            "training-losses",
+            f"Loss of each language: {log.label}",
+            f"Loss per target token, label smoothing included. {_moments(log)}{shared}",
+            tables[log.label],
+            partial(_draw_losses, tables[log.label], log.moments, reach),
+        )
+        for log in logs
+        if log.label in tables
+    ]
+
+
+DRAWING = Drawing(
+    "training",
+    TRAINING,
+    10,
+    lambda seen: [*similarity_figures(seen.logs), *losses_figures(seen.logs)],
+)
+
+
+def _cosines(log: TrainingLog) -> Table:
     mean = log.series("train_inner", "cos") or log.series("train", "cos")
-    if not mean:
-        return Missing(title, "the log has no 'cos': nothing was recorded while it was written")
     rows: List[Tuple[Any, ...]] = [("mean", update, value) for update, value in mean]
-    for name in log.names("train", "cos_"):
+    for name in log.names("train", "cos_") if mean else ():
         pair = name[len("cos_") :].replace("_", "-")
         rows += [(pair, update, value) for update, value in log.series("train", name)]
-    table = Table(("pair", "update", "cosine"), rows)
-    caption = (
-        "Mean cosine of the languages' gradients as last measured, over units and pairs; thin: "
-        f"single pairs, logged once an epoch. {_moments(log)}"
-    )
-    moments = list(log.moments)
-    return Figure(
-        "training-similarity", title, caption, table, lambda: _draw_similarity(table, moments)
-    )
+    return Table(("pair", "update", "cosine"), rows)
 
 
-def losses_figure(log: TrainingLog) -> Union[Figure, Missing]:
-    """Draw every language's loss in training and in validation."""
-    title = f"Loss of each language: {log.label}"
+def _losses(log: TrainingLog) -> Table:
     rows: List[Tuple[Any, ...]] = []
     for language, points in _by_language(log, ["train_inner"]).items():
         rows += [("training", language, update, value) for update, value in points]
     for language, points in _by_language(log, log.validation_subsets).items():
         rows += [("validation", language, update, value) for update, value in points]
-    if not rows:
-        return Missing(
-            title,
-            "the log has no loss of single languages; --criterion "
-            "gist_label_smoothed_cross_entropy logs it",
-        )
-    table = Table(("data", "language", "update", "loss"), rows)
-    caption = f"Loss per target token, label smoothing included. {_moments(log)}"
-    moments = list(log.moments)
-    return Figure("training-losses", title, caption, table, lambda: _draw_losses(table, moments))
+    return Table(("data", "language", "update", "loss"), rows)
 
 
-DRAWING = Drawing(
-    "training", TRAINING, 10, lambda seen: [similarity_figure(seen), losses_figure(seen)]
-)
+def _updates(tables: Iterable[Table]) -> Tuple[float, float]:
+    updates = [update for table in tables for update in table.column("update")]
+    return _around([updates])
+
+
+def _values(table: Table) -> List[float]:
+    return [row[-1] for row in table.rows]
+
+
+def _after_the_start(table: Table) -> List[float]:
+    """Leave out the steep beginning, a seventh of the updates, where all curves are one."""
+    updates = table.column("update")
+    start = min(updates) + (max(updates) - min(updates)) / 7
+    return [row[-1] for row in table.rows if row[2] >= start]
+
+
+def _around(lists: Iterable[Sequence[float]]) -> Tuple[float, float]:
+    """Return the lowest and the highest value of all, with a margin."""
+    values = [value for one in lists for value in one]
+    low, high = min(values), max(values)
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
 
 
 def _by_language(log: TrainingLog, subsets: Sequence[str]) -> Series:
@@ -80,7 +143,7 @@ def _moments(log: TrainingLog) -> str:
     return f"Dashed: differentiated after update {listed}"
 
 
-def _draw_similarity(table: Table, moments: Sequence[int]) -> Any:
+def _draw_similarity(table: Table, moments: Sequence[int], reach: _Reach) -> Any:
     figure = new_figure(6.4, 3.0)
     panel = figure.subplots()
     for pair in dict.fromkeys(table.column("pair")):
@@ -97,11 +160,12 @@ def _draw_similarity(table: Table, moments: Sequence[int]) -> Any:
         )
     panel.axhline(0, color="grey", lw=0.8)
     panel.set_ylabel("mean cosine")
-    _finish(panel, moments)
+    panel.set_ylim(reach.values)
+    _finish(panel, moments, reach)
     return figure
 
 
-def _draw_losses(table: Table, moments: Sequence[int]) -> Any:
+def _draw_losses(table: Table, moments: Sequence[int], reach: _Reach) -> Any:
     kinds = list(dict.fromkeys(table.column("data")))
     languages = list(dict.fromkeys(table.column("language")))
     legend_rows = -(-len(languages) // 8)
@@ -123,30 +187,20 @@ def _draw_losses(table: Table, moments: Sequence[int]) -> Any:
                 ms=2.5,
             )
         panel.set_title(kind)
-        _finish(panel, moments)
+        _finish(panel, moments, reach)
     panels[0].set_ylabel("loss")
-    _focus(panels[0], table)
+    panels[0].set_ylim(reach.values)
     figure.legend(
         lines.values(), lines, loc="outside lower center", ncols=8, frameon=False, fontsize=8
     )
     return figure
 
 
-def _focus(panel: Any, table: Table) -> None:
-    """Leave out the steep beginning, a seventh of the updates, where all curves are one."""
-    updates = table.column("update")
-    start = min(updates) + (max(updates) - min(updates)) / 7
-    losses = [row[3] for row in table.rows if row[2] >= start]
-    low, high = min(losses), max(losses)
-    if high > low:
-        reach = 0.05 * (high - low)
-        panel.set_ylim(low - reach, high + reach)
-
-
-def _finish(panel: Any, moments: Sequence[int]) -> None:
+def _finish(panel: Any, moments: Sequence[int], reach: _Reach) -> None:
     from matplotlib.ticker import StrMethodFormatter
 
     for moment in moments:
         panel.axvline(moment, color="#D55E00", ls="--", lw=1)
+    panel.set_xlim(reach.updates)
     panel.set_xlabel("update")
     panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

@@ -22,7 +22,7 @@ from fairseq_gist.evaluation.references import Reference
 from fairseq_gist.report.chapters import chapters_of
 from fairseq_gist.report.figures.labels import place_labels
 from fairseq_gist.report.figures.results import languages_results_figure, size_figure
-from fairseq_gist.report.figures.training import losses_figure, similarity_figure
+from fairseq_gist.report.figures.training import losses_figures, similarity_figures
 from fairseq_gist.report.sources import find_content
 from fairseq_gist.report.style import new_figure
 from fairseq_gist.report.training_log import Point, TrainingLog
@@ -199,10 +199,10 @@ def log_of(languages, with_cosines=True):
 def test_training_figures_hold_the_log(count):
     languages = [f"l{number:02d}" for number in range(count)]
     log = log_of(languages)
-    similarity = similarity_figure(log)
+    (similarity,) = similarity_figures([log])
     assert ("mean", 50, 0.25) in similarity.table.rows
     assert ("de-es", 100, 0.3) in similarity.table.rows
-    losses = losses_figure(log)
+    (losses,) = losses_figures([log])
     assert len(losses.table.rows) == 2 * 10 * count
     assert ("validation", languages[0], 50, 4.0) in losses.table.rows
     assert "differentiated after update 60" in losses.caption
@@ -217,7 +217,29 @@ def test_training_figures_hold_the_log(count):
     assert len({(colour, str(dash)) for colour, dash in looks}) == len(looks)
 
 
-def test_what_a_log_lacks_is_said():
-    log = TrainingLog("a run", [Point(10, "train_inner", {"loss": 2.0})], [])
-    assert "the log has no 'cos'" in similarity_figure(log).why
-    assert "no loss of single languages" in losses_figure(log).why
+def test_what_no_log_has_is_said_once():
+    without = TrainingLog("a run", [Point(10, "train_inner", {"loss": 2.0})], [])
+    (similarity,) = similarity_figures([without, without._replace(label="another")])
+    (losses,) = losses_figures([without, without._replace(label="another")])
+    assert (similarity.title, losses.title) == ("Similarity over training", "Loss of each language")
+    assert "no log has 'cos'" in similarity.why
+    assert "no log has the loss of single languages" in losses.why
+
+
+def test_a_log_of_a_model_that_never_recorded_lacks_nothing():
+    recorded, plain = log_of(["de", "es"]), log_of(["de", "es"], with_cosines=False)
+    logs = [plain._replace(label="shared"), recorded._replace(label="differentiated")]
+    assert [figure.title for figure in similarity_figures(logs)] == [
+        "Similarity over training: differentiated"
+    ]
+    assert len(losses_figures(logs)) == 2
+
+
+def test_logs_of_a_run_are_drawn_on_the_same_axes():
+    log = log_of(["de", "es"])
+    longer = log._replace(label="longer", points=[*log.points, Point(900, "dev", {"loss_de": 1.0})])
+    one, other = (figure.draw().axes[0] for figure in losses_figures([log, longer]))
+    assert one.get_xlim() == other.get_xlim()
+    assert one.get_ylim() == other.get_ylim()
+    assert one.get_xlim()[1] > 900
+    assert one.get_ylim()[0] < 1.0
