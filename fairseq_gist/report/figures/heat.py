@@ -2,23 +2,70 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_gist.report.style import DIVERGING, readable_on
 
-__all__ = ["draw_cells"]
+__all__ = ["Scale", "draw_cells", "scale_of"]
 
 _MOST_TEXTS = 400
 """More values than this can't be read."""
+
+_MOST, _FAR = 0.95, 1.5
+"""Where the largest value is so many times that of this share of them, colours end at the latter."""
+
+
+class Scale(NamedTuple):
+    """Which values have the darkest colours.
+
+    Attributes:
+        largest: the absolute value.
+        beyond: how many of the values that the scale was made for are larger.
+    """
+
+    largest: float
+    beyond: int
+
+    @property
+    def in_words(self) -> str:
+        """A sentence for the caption, with a blank in front; empty where there is nothing to say.
+
+        >>> Scale(0.25, 1).in_words
+        ' Colours end at 0.25, so that those of most can be told apart; 1 value lies beyond.'
+        """
+        if not self.beyond:
+            return ""
+        lie = "value lies" if self.beyond == 1 else "values lie"
+        return (
+            f" Colours end at {self.largest:.2f}, so that those of most can be told apart; "
+            f"{self.beyond:,} {lie} beyond."
+        )
+
+
+def scale_of(values: NDArray[np.float64]) -> Scale:
+    """Return the scale of values of any shape; a few far larger than the others don't set it.
+
+    >>> scale_of(np.array([0.1, -0.2, 0.3, np.nan]))
+    Scale(largest=0.3, beyond=0)
+    >>> scale_of(np.array([0.1] * 40 + [-2.0]))
+    Scale(largest=0.1, beyond=1)
+    """
+    sizes = np.sort(np.abs(values[~np.isnan(values)]))
+    if sizes.size == 0 or sizes[-1] == 0:
+        return Scale(1e-9, 0)
+    most = float(sizes[int(_MOST * (sizes.size - 1))])
+    if most == 0 or sizes[-1] <= _FAR * most:
+        return Scale(float(sizes[-1]), 0)
+    return Scale(most, int((sizes > most).sum()))
 
 
 def draw_cells(
     panel: Any,
     values: NDArray[np.float64],
-    largest: float,
+    scale: Scale,
     in_brackets: Optional[NDArray[np.bool_]] = None,
 ) -> Any:
     """Draw ``values`` `[rows, columns]`, the first row on top, white at zero; return the image.
@@ -26,14 +73,14 @@ def draw_cells(
     Args:
         panel: axes to draw on.
         values: NaN leaves a cell blank.
-        largest: the absolute value that has the darkest colour.
+        scale: of the colours.
         in_brackets: cells whose value is bracketed, `[rows, columns]`.
     """
     image = panel.pcolormesh(
         np.ma.masked_invalid(values),
         cmap=DIVERGING,
-        vmin=-largest,
-        vmax=largest,
+        vmin=-scale.largest,
+        vmax=scale.largest,
         edgecolors="white",
         linewidth=0.5,
     )

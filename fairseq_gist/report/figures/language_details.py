@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from typing import List, Union
 
+import numpy as np
+
 from fairseq_gist.report.figure import Figure, Missing
 from fairseq_gist.report.figures.base import SIMILARITY, Drawing, SimilaritySeen
+from fairseq_gist.report.figures.heat import scale_of
 from fairseq_gist.report.figures.languages import languages_figure
 from fairseq_gist.report.similarity import Similarity
 
@@ -24,11 +27,16 @@ DRAWING = Drawing("language-details", SIMILARITY, 70, _details)
 
 
 def _each_layer(similarity: Similarity) -> List[Union[Figure, Missing]]:
-    """Return a folded heat map of languages for every layer, where there are several."""
+    """Return a folded heat map of languages for every layer, where there are several.
+
+    They have one scale, so that one colour is one cosine in all of them.
+    """
     paths = dict.fromkeys(p.layer_path for p in similarity.places if p.layer is not None)
     if len(paths) < 2 or not similarity.pairs:
         return []
+    patterns = {path: rf"{re.escape(path)}\..*" for path in paths}
+    scale = scale_of(np.array([similarity.of_pairs(own).value for own in patterns.values()]))
     return [
-        languages_figure(similarity, path, rf"{re.escape(path)}\..*", is_folded=True)
-        for path in paths
+        languages_figure(similarity, path, own, is_folded=True, scale=scale)
+        for path, own in patterns.items()
     ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Sequence, Tuple, Union
+from functools import partial
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from scipy.spatial.distance import squareform
 from fairseq_gist.languages.families import families_of
 from fairseq_gist.report.figure import Figure, Missing, Table
 from fairseq_gist.report.figures.base import SIMILARITY, Drawing
-from fairseq_gist.report.figures.heat import draw_cells
+from fairseq_gist.report.figures.heat import Scale, draw_cells, scale_of
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import PALETTE, new_figure
 from fairseq_gist.sharing.shape import matching
@@ -31,7 +32,11 @@ _HATCHES = ("", "////", "....", "xxxx")
 
 
 def languages_figure(
-    similarity: Similarity, what: str = "all units", pattern: str = ".*", is_folded: bool = False
+    similarity: Similarity,
+    what: str = "all units",
+    pattern: str = ".*",
+    is_folded: bool = False,
+    scale: Optional[Scale] = None,
 ) -> Union[Figure, Missing]:
     """Draw the languages x languages heat map of the units that ``pattern`` matches.
 
@@ -40,6 +45,7 @@ def languages_figure(
         what: those units in words, for title and file name.
         pattern: a regular expression for module paths.
         is_folded: whether the page shows it only when asked to.
+        scale: of the colours, where maps are compared; by default one of this map's values.
 
     Raises:
         OptionError: when the pattern is no regular expression.
@@ -58,16 +64,18 @@ def languages_figure(
         (one, other, family.get(one), family.get(other), float(value), float(low), float(high))
         for (one, other), value, low, high in zip(similarity.pairs, *cosine)
     ]
+    scale = scale or scale_of(cosine.value)
     caption = (
         "Cosine of the languages' gradients, the mean over the units; languages in the order of "
         "the dendrogram beside (average linkage on 1 - cosine). In brackets: values whose 95 % "
-        f"interval includes zero. {similarity.source}"
+        f"interval includes zero.{scale.in_words} {similarity.source}"
     )
     table = Table(HEADER, rows)
     languages = similarity.statistics.languages
     slug = re.sub(r"\W+", "-", what)[:_LONGEST].strip("-")
     name = "languages" if pattern == ".*" else f"languages-{slug}"
-    return Figure(name, title, caption, table, lambda: _draw(languages, family, table), is_folded)
+    draw = partial(_draw, languages, family, table, scale)
+    return Figure(name, title, caption, table, draw, is_folded)
 
 
 def tree_of(matrix: Floats) -> Floats:
@@ -90,7 +98,7 @@ def language_order(matrix: Floats) -> List[int]:
 DRAWING = Drawing("languages", SIMILARITY, 30, lambda seen: [languages_figure(seen.similarity)])
 
 
-def _draw(languages: Sequence[str], family: Dict[str, str], table: Table) -> Any:
+def _draw(languages: Sequence[str], family: Dict[str, str], table: Table, scale: Scale) -> Any:
     count = len(languages)
     place = {language: index for index, language in enumerate(languages)}
     values, unsure = np.full((count, count), np.nan), np.zeros((count, count), dtype=bool)
@@ -110,16 +118,16 @@ def _draw(languages: Sequence[str], family: Dict[str, str], table: Table) -> Any
     left.set_xlabel("1 - cosine")
     left.spines["left"].set_visible(False)
     left.set_yticks([])
-    largest = max(float(np.nanmax(np.abs(values))), 1e-9)
     cells = np.ix_(order, order)
-    image = draw_cells(right, values[cells], largest, unsure[cells])
+    image = draw_cells(right, values[cells], scale, unsure[cells])
     ticks, ordered = np.arange(count) + 0.5, [languages[index] for index in order]
     crowded = count > 12 or max(map(len, languages)) > 4
     right.set_xticks(ticks, ordered, rotation=90 if crowded else 0)
     right.set_yticks(ticks, ordered)
     right.yaxis.tick_right()
     _mark_families(figure, right, ordered, family)
-    figure.colorbar(image, ax=right, label="mean cosine", shrink=0.7, pad=0.06)
+    ends = "both" if scale.beyond else "neither"
+    figure.colorbar(image, ax=right, label="mean cosine", shrink=0.7, pad=0.06, extend=ends)
     return figure
 
 

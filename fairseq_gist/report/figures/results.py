@@ -38,7 +38,7 @@ def languages_results_figure(results: Results, metric: str, source: str) -> Figu
     caption = (
         "Bars: 95 % intervals, from sentences drawn anew with replacement. Systems are compared on "
         "the same sentences, so two can differ for sure although their intervals overlap: the "
-        f"p-values in the words above tell. {source}"
+        f"p-values in the words above tell. Every panel is as many points wide. {source}"
     )
     return Figure(f"results-{metric}", title, caption, table, lambda: _draw_languages(table))
 
@@ -92,12 +92,18 @@ def _draw_languages(table: Table) -> Any:
     colours = [
         PALETTE[place % len(PALETTE)] if len(systems) <= 8 else PALETTE[0] for place in places
     ]
-    for panel, column in zip(panels.flat, columns):
-        rows = np.array([row[2:] for row in table.rows if row[0] == column], dtype=float)
+    values = {
+        column: np.array([row[2:] for row in table.rows if row[0] == column], dtype=float)
+        for column in columns
+    }
+    reach = 0.55 * max(np.nanmax(rows) - np.nanmin(rows) for rows in values.values()) or 0.5
+    for panel, (column, rows) in zip(panels.flat, values.items()):
         errors = np.abs(rows[:, 1:].T - rows[:, 0])
         panel.errorbar(rows[:, 0], places, xerr=errors, fmt="none", ecolor="#999999", lw=1)
         panel.scatter(rows[:, 0], places, c=colours, s=18, zorder=3)
         panel.axvline(rows[0, 0], color="grey", lw=0.6, ls=":")
+        middle = (np.nanmin(rows) + np.nanmax(rows)) / 2
+        panel.set_xlim(middle - reach, middle + reach)
         panel.set_title(column, fontweight="bold" if column == AVERAGE else None)
         panel.set_yticks(places, systems, size=7)
         panel.tick_params(axis="x", labelsize=7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import itertools
 import re
 import shutil
@@ -18,6 +19,8 @@ from fairseq_gist.gradients.analysis.factorization import factorize
 from fairseq_gist.policies.conflict import conflicts
 from fairseq_gist.report.chapters import Chapter
 from fairseq_gist.report.figure import Figure, Table
+from fairseq_gist.report.figures import figures_for
+from fairseq_gist.report.figures.base import SIMILARITY, SimilaritySeen
 from fairseq_gist.report.figures.history import history_figure
 from fairseq_gist.report.figures.kinds import kinds_figure
 from fairseq_gist.report.figures.languages import languages_figure
@@ -25,7 +28,7 @@ from fairseq_gist.report.figures.layers import layers_figure
 from fairseq_gist.report.figures.plans import plan_figure
 from fairseq_gist.report.page import write_report
 from fairseq_gist.report.similarity import Similarity
-from fairseq_gist.report.style import new_figure
+from fairseq_gist.report.style import DIVERGING, new_figure
 from fairseq_gist.report.words import answers_of_similarity
 from fairseq_gist.sharing.plan import SharingPlan, Step
 from tests.scripts import script
@@ -307,6 +310,39 @@ def test_labels_do_not_overlap(count):
                 visible = [tick for tick in ticks if tick.get_visible()]
                 found = overlaps(visible, renderer)
                 assert not found, (figure.name, [(a.get_text(), b.get_text()) for a, b in found])
+
+
+def colours_of(figure):
+    """Return the limits of a heat map's colours."""
+    (limits,) = {
+        mesh.get_clim() for panel in figure.draw().axes[:-1] for mesh in panel.collections
+        if mesh.get_cmap().name == DIVERGING
+    }  # fmt: skip
+    return limits
+
+
+def test_one_value_far_from_the_others_does_not_set_the_colours():
+    generator = np.random.default_rng(1)
+    vectors = {
+        unit: {language: generator.normal(size=40) for language in LANGUAGES} for unit in UNITS
+    }
+    even = kinds_figure(Similarity("s", statistics_of(vectors)))
+    assert "beyond" not in even.caption
+    assert colours_of(even)[1] == max(map(abs, even.table.column("cosine")))
+    vectors[UNITS[3]] = {language: own + 4 for language, own in vectors[UNITS[3]].items()}
+    figure = kinds_figure(Similarity("s", statistics_of(vectors)))
+    assert "1 value lies beyond" in figure.caption
+    values = sorted(map(abs, figure.table.column("cosine")))
+    low, high = colours_of(figure)
+    assert -low == high == values[-2]
+    assert values[-1] > 0.8
+
+
+def test_maps_of_layers_have_one_scale():
+    details = figures_for(SIMILARITY, SimilaritySeen(Similarity("s", planted()), ()))
+    maps = [figure for figure in details if figure.name.startswith("languages-")]
+    assert len(maps) == 5
+    assert len({colours_of(figure) for figure in maps}) == 1
 
 
 def test_names_of_every_script_are_shown(tmp_path):

@@ -159,6 +159,19 @@ def test_scores_of_other_references_are_a_table_of_their_own(tmp_path):
     ]
 
 
+def test_panels_of_languages_are_as_many_points_wide(tmp_path):
+    write_scores(tmp_path / "scores.json", [scored("shared", 1, 0.3), scored("other", 1, 0.1)])
+    (results,) = (c for c in chapters_of(find_content([tmp_path], no_plan)) if c.title == "Results")
+    panels = results.figures[0].draw().axes
+    widths = [right - left for left, right in (p.get_xlim() for p in panels if p.get_visible())]
+    assert widths == pytest.approx([widths[0]] * len(widths))
+    for panel, column in zip(panels, dict.fromkeys(results.figures[0].table.column("language"))):
+        left, right = panel.get_xlim()
+        rows = [row[2:] for row in results.figures[0].table.rows if row[0] == column]
+        assert left < np.min(rows)
+        assert np.max(rows) < right
+
+
 def test_without_sizes_there_is_no_curve(tmp_path):
     write_scores(tmp_path / "scores.json", [scored("shared", 1, 0.3, parameters=None)])
     (results,) = (c for c in chapters_of(find_content([tmp_path], no_plan)) if c.title == "Results")
