@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Find what there is, draw it, and write the page."""
-    from fairseq_gist.report.chapters import chapters_of
+    from fairseq_gist.report.chapters import page_of
     from fairseq_gist.report.page import PAGE, check_target, grouped, write_report
     from fairseq_gist.report.sources import find_content
     from fairseq_gist.report.style import check_installed
@@ -61,22 +61,26 @@ def run(args: argparse.Namespace) -> None:
         args.runs, lambda path: _plan_of_checkpoint(path, args.trust_checkpoint)
     )
     names = [content.name for content in contents]
-    chapters = chapters_of(contents, args.units)
+    opening, chapters = page_of(contents, args.units)
     missing = [item for chapter in chapters for item in chapter.missing]
     problems = [problem for content in contents for problem in content.problems]
     write_report(
         args.output,
         args.title or f"What {', '.join(names)} share{'s' if len(names) == 1 else ''}",
-        "Which languages' gradients agree, what was decided from them, and what came of it.",
+        opening,
         chapters,
         [f"Not read: {problem}." for problem in problems],
     )
+    for sentence in opening.sentences:
+        print(f"{sentence.question} {sentence.text}")
     for why, titles in grouped(missing):
         more = f"; {len(titles) - 3} more" if len(titles) > 4 else ""
         print(f"missing: {'; '.join(titles[:3] if more else titles)}{more}: {why}")
     for problem in problems:
         print(f"not read: {problem}")
-    print(args.output / PAGE)
+    print(
+        f"Open {args.output / PAGE} in a browser: pictures, what each shows, and what words mean."
+    )
 
 
 def _check_options(runs: List[Path], output: Path, units: List[str]) -> None:

@@ -1,8 +1,8 @@
-"""What goes on the page, in order: for every run its words and figures."""
+"""What goes on the page, in order: its opening, and for every run its words and figures."""
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple, Union
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.evaluation import Compared, Results, Run, check_comparable, collect, pairs_of
@@ -20,6 +20,7 @@ from fairseq_gist.report.figures.base import (
     TrainingSeen,
 )
 from fairseq_gist.report.figures.languages import language_order
+from fairseq_gist.report.opening import Opening, opening_of
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.sources import Content
 from fairseq_gist.report.words import (
@@ -30,7 +31,7 @@ from fairseq_gist.report.words import (
 )
 from fairseq_gist.sharing.plan import SharingPlan
 
-__all__ = ["Chapter", "chapters_of"]
+__all__ = ["Chapter", "chapters_of", "page_of"]
 
 RESAMPLES, RESAMPLE_SEED = 1_000, 12_345
 """Of the bootstrap; what ``fairseq-gist score`` takes too."""
@@ -55,8 +56,10 @@ class Chapter(NamedTuple):
     missing: List[Missing]
 
 
-def chapters_of(contents: Sequence[Content], units: Sequence[str] = ()) -> List[Chapter]:
-    """Return similarity, plans and training of every run, and the results of all together.
+def page_of(
+    contents: Sequence[Content], units: Sequence[str] = ()
+) -> Tuple[Opening, List[Chapter]]:
+    """Return the opening, and similarity, plans and training of every run, and all results.
 
     Args:
         contents: of the runs.
@@ -67,16 +70,33 @@ def chapters_of(contents: Sequence[Content], units: Sequence[str] = ()) -> List[
         OptionError: when one of ``units`` is no regular expression.
     """
     chapters: List[Chapter] = []
-    shown: Dict[str, str] = {}
+    names = _statistics_by_name(contents)
     for content in contents:
         prefix = f"{content.name}: " if len(contents) > 1 else ""
         if _speaks_of("statistics", content, contents):
-            chapters += _similarity(content, prefix, units, shown)
+            chapters += _similarity(content, prefix, units, names)
         if _speaks_of("plans", content, contents):
             chapters.append(_plans(content, prefix))
         if _speaks_of("logs", content, contents):
             chapters.append(_training(content, prefix))
-    return [*chapters, *_results(contents)]
+    tables = list(_tables(contents))
+    opening = opening_of(contents, [results for _, results, _ in tables])
+    return opening, [*chapters, *_results(tables)]
+
+
+def chapters_of(contents: Sequence[Content], units: Sequence[str] = ()) -> List[Chapter]:
+    """Return the page without its opening; arguments and errors are those of :func:`page_of`."""
+    return page_of(contents, units)[1]
+
+
+def _statistics_by_name(contents: Sequence[Content]) -> Dict[str, List[str]]:
+    """Return where statistics of each signature were found, in the order of the page."""
+    names: Dict[str, List[str]] = {}
+    for content in contents:
+        for label, statistics in content.statistics.items():
+            name = f"{content.name}: {label}" if len(contents) > 1 else label
+            names.setdefault(statistics.signature, []).append(name)
+    return names
 
 
 def _speaks_of(kind: str, content: Content, contents: Sequence[Content]) -> bool:
@@ -86,15 +106,15 @@ def _speaks_of(kind: str, content: Content, contents: Sequence[Content]) -> bool
 
 
 def _similarity(
-    content: Content, prefix: str, units: Sequence[str], shown: Dict[str, str]
+    content: Content, prefix: str, units: Sequence[str], names: Dict[str, List[str]]
 ) -> List[Chapter]:
-    """Return a chapter for each of a run's statistics.
+    """Return a chapter for each of a run's statistics, of equal ones one.
 
     Args:
         content: of the run.
         prefix: of the titles.
-        units: see :func:`chapters_of`.
-        shown: titles of chapters by the signature of their statistics; equal ones are shown once.
+        units: see :func:`page_of`.
+        names: where statistics were found, by signature; those that have a chapter are taken out.
     """
     title = f"{prefix}Similarity of gradients"
     if not content.statistics:
@@ -104,16 +124,17 @@ def _similarity(
         )
         return [Chapter(title, [], [], [Missing("Similarity by layer, kind and language", why)])]
     chapters = []
+    is_one = len({found.signature for found in content.statistics.values()}) == 1
     for label, statistics in content.statistics.items():
-        own = f"{title}, {label}" if len(content.statistics) > 1 else title
-        before = shown.setdefault(statistics.signature, own)
-        if before != own:
-            same = Answer("What do the gradients say?", f"The same: these are those of '{before}'.")
-            chapters.append(Chapter(own, [same], [], []))
+        found = names.pop(statistics.signature, None)
+        if found is None:
             continue
         similarity = Similarity(label, statistics)
+        answers = answers_of_similarity(similarity)
+        if len(found) > 1:
+            answers.append(Answer("Where are these gradients?", f"In {', '.join(found)}: equal."))
         made = figures_for(SIMILARITY, SimilaritySeen(similarity, units))
-        chapters.append(_chapter(own, answers_of_similarity(similarity), made))
+        chapters.append(_chapter(title if is_one else f"{title}, {label}", answers, made))
     return chapters
 
 
@@ -167,23 +188,35 @@ def _training(content: Content, prefix: str) -> Chapter:
     return _chapter(title, [], made)
 
 
-def _results(contents: Sequence[Content]) -> List[Chapter]:
+class _Scored(NamedTuple):
+    """Systems that are compared: the title of their chapter, results, where these come from."""
+
+    title: str
+    results: Results
+    source: str
+
+
+def _tables(contents: Sequence[Content]) -> Iterator[_Scored]:
     runs, compared = _named_apart(contents)
-    if not runs:
+    groups = _comparable(runs)
+    for number, group in enumerate(groups, start=1):
+        for seeds, part in _fair(group):
+            results = _resampled(part, compared)
+            first = part[0]
+            title = "Results" if len(groups) == 1 else f"Results, {first.subset} ({number})"
+            source = f"{first.sentence_count:,} sentences of {first.subset}; {signatures(results)}"
+            yield _Scored(title + seeds, results, source)
+
+
+def _results(tables: Sequence[_Scored]) -> List[Chapter]:
+    if not tables:
         why = "no scores were found; fairseq-gist score -o scores.json writes them"
         return [Chapter("Results", [], [], [Missing("Scores by language and system", why)])]
     chapters = []
-    groups = _comparable(runs)
-    numbered = enumerate(groups, start=1)
-    for number, seeds, group in ((n, s, part) for n, all_ in numbered for s, part in _fair(all_)):
-        results = _resampled(group, compared)
-        first = group[0]
-        source = f"{first.sentence_count:,} sentences of {first.subset}; {signatures(results)}"
+    for title, results, source in tables:
         made: List[Union[Figure, Missing]] = []
         for metric in results.metrics:
             made += figures_for(RESULTS, ResultsSeen(results, metric, source))
-        title = "Results" if len(groups) == 1 else f"Results, {first.subset} ({number})"
-        title += seeds
         chapters.append(_chapter(title, [answers_of_results(results)], made))
     return chapters
 

@@ -6,7 +6,7 @@ import base64
 import io
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 from tqdm import tqdm
 
@@ -16,8 +16,9 @@ from fairseq_gist.files import read_text, replacing_folder, unused_name
 from fairseq_gist.files.outputs import check_folder
 from fairseq_gist.report.chapters import Chapter
 from fairseq_gist.report.figure import Figure, Missing
+from fairseq_gist.report.glossary import Reader
+from fairseq_gist.report.opening import Opening
 from fairseq_gist.report.style import drawing, letters_without_font
-from fairseq_gist.report.words import GLOSSARY
 
 __all__ = ["PAGE", "check_target", "grouped", "write_report"]
 
@@ -26,8 +27,12 @@ _FIGURES = "figures"
 _ENDINGS = (".png", ".svg", ".csv")
 _MARK = 'name="generator" content="fairseq-gist'
 _TEMPLATE = Path(__file__).with_name("page.html")
-_WIDE = 500
-"""Pixels of the page; on a phone a wider figure is scrolled rather than shrunk."""
+_WIDE, _SCROLLED = 600, 460
+"""Pixels: a wider figure has the width of a large page for itself; is scrolled on a phone, where it
+would get too small to read."""
+
+_LARGEST = 1.5
+"""How many times its size a figure may grow with the page."""
 
 
 class Rendered(NamedTuple):
@@ -77,22 +82,24 @@ def _not_ours(folder: Path) -> Iterator[str]:
 
 
 def write_report(
-    folder: Path, title: str, lead: str, chapters: Sequence[Chapter], notes: Sequence[str]
+    folder: Path, title: str, opening: Opening, chapters: Sequence[Chapter], notes: Sequence[str]
 ) -> None:
     """Draw everything and write page and figures, all or nothing.
 
     Args:
         folder: replaced if it holds an earlier report.
         title: of the page.
-        lead: a sentence below it.
-        chapters: of the page.
+        opening: its top.
+        chapters: of the page; those with nothing to show are told at its end.
         notes: at its end.
 
     Raises:
         OptionError: when the folder holds something else.
     """
     check_target(folder)
-    texts = [title, *(text for chapter in chapters for f in chapter.figures for text in _texts(f))]
+    figures = [opening.figure] if opening.figure else []
+    figures += [figure for chapter in chapters for figure in chapter.figures]
+    texts = [title, *(text for figure in figures for text in _texts(figure))]
     boxes = letters_without_font(texts)
     if boxes:
         notes = [
@@ -101,33 +108,58 @@ def write_report(
             "place. This page and the SVG files use the fonts of whoever reads them.",
         ]
     with replacing_folder(folder) as target:
-        figures = target / _FIGURES
-        figures.mkdir()
-        names = _unique_names(chapters)
-        pages = []
-        total = sum(len(chapter.figures) for chapter in chapters)
-        with drawing(texts), tqdm(total=total, desc="drawing", unit="figure", disable=None) as bar:
-            for chapter in chapters:
-                shown = []
-                for figure in chapter.figures:
-                    rendered = _render(figure, names[id(figure)])
-                    (figures / f"{rendered.name}.png").write_bytes(rendered.png)
-                    (figures / f"{rendered.name}.svg").write_bytes(rendered.svg)
-                    (figures / f"{rendered.name}.csv").write_text(rendered.csv, encoding="utf-8")
-                    shown.append(_for_page(rendered))
-                    bar.update()
-                pages.append(
-                    {**chapter._asdict(), "figures": shown, "missing": grouped(chapter.missing)}
-                )
+        (target / _FIGURES).mkdir()
+        names = _unique_names(figures)
+        shown: Dict[int, Dict[str, Any]] = {}
+        with drawing(texts):
+            for figure in tqdm(figures, desc="drawing", unit="figure", disable=None):
+                shown[id(figure)] = _write(target / _FIGURES, _render(figure, names[id(figure)]))
+        reader = Reader()
         html = _template().render(
             title=title,
-            lead=lead,
-            chapters=pages,
+            opening=_opening_of_page(opening, shown, reader),
+            chapters=[
+                _chapter_of_page(chapter, shown, reader) for chapter in chapters if _shows(chapter)
+            ],
+            absent=grouped([m for c in chapters if not _shows(c) for m in c.missing]),
             notes=notes,
-            words=GLOSSARY,
             generator=f"fairseq-gist {__version__}",
         )
         (target / PAGE).write_text(html, encoding="utf-8")
+
+
+def _shows(chapter: Chapter) -> bool:
+    return bool(chapter.answers or chapter.figures)
+
+
+def _opening_of_page(
+    opening: Opening, shown: Mapping[int, Dict[str, Any]], reader: Reader
+) -> Dict[str, Any]:
+    words = reader.meets(*(sentence.text for sentence in opening.sentences))
+    figure = opening.figure and _with_words(opening.figure, shown, reader)
+    return {"sentences": opening.sentences, "figure": figure, "words": words}
+
+
+def _chapter_of_page(
+    chapter: Chapter, shown: Mapping[int, Dict[str, Any]], reader: Reader
+) -> Dict[str, Any]:
+    """Return what the template takes, each text with the words that are new to a reader."""
+    words = reader.meets(*(text for answer in chapter.answers for text in answer))
+    ordered = sorted(chapter.figures, key=lambda figure: figure.is_folded)
+    return {
+        "title": chapter.title,
+        "answers": chapter.answers,
+        "words": words,
+        "figures": [_with_words(figure, shown, reader) for figure in ordered],
+        "missing": grouped(chapter.missing),
+    }
+
+
+def _with_words(
+    figure: Figure, shown: Mapping[int, Dict[str, Any]], reader: Reader
+) -> Dict[str, Any]:
+    words = reader.meets(figure.title, figure.caption, *figure.table.header)
+    return {**shown[id(figure)], "words": words}
 
 
 def grouped(missing: Sequence[Missing]) -> List[Tuple[str, List[str]]]:
@@ -144,9 +176,8 @@ def _texts(figure: Figure) -> Iterator[str]:
         yield from (value for value in row if isinstance(value, str))
 
 
-def _unique_names(chapters: Sequence[Chapter]) -> Dict[int, str]:
+def _unique_names(figures: Sequence[Figure]) -> Dict[int, str]:
     """Return a file name for each figure, numbered where several have one name."""
-    figures = [figure for chapter in chapters for figure in chapter.figures]
     taken = {figure.name for figure in figures}
     counts: Counter[str] = Counter()
     names: Dict[int, str] = {}
@@ -170,7 +201,11 @@ def _render(figure: Figure, name: str) -> Rendered:
     )
 
 
-def _for_page(rendered: Rendered) -> Dict[str, Any]:
+def _write(folder: Path, rendered: Rendered) -> Dict[str, Any]:
+    """Write a figure's files; return what the template takes of it."""
+    (folder / f"{rendered.name}.png").write_bytes(rendered.png)
+    (folder / f"{rendered.name}.svg").write_bytes(rendered.svg)
+    (folder / f"{rendered.name}.csv").write_text(rendered.csv, encoding="utf-8")
     return {
         "title": rendered.figure.title,
         "caption": rendered.figure.caption,
@@ -178,7 +213,9 @@ def _for_page(rendered: Rendered) -> Dict[str, Any]:
         "name": rendered.name,
         "width": rendered.width,
         "height": rendered.height,
+        "largest": round(_LARGEST * rendered.width),
         "is_wide": rendered.width > _WIDE,
+        "is_scrolled": rendered.width > _SCROLLED,
         "image": _inline("image/svg+xml", rendered.svg),
         "csv": _inline("text/csv;charset=utf-8", rendered.csv.encode("utf-8")),
     }

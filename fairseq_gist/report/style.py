@@ -18,6 +18,7 @@ __all__ = [
     "NEUTRAL",
     "PALETTE",
     "SEQUENTIAL",
+    "TOGETHER",
     "check_installed",
     "drawing",
     "letters_without_font",
@@ -34,6 +35,7 @@ DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 NEUTRAL = "#E8E8E8"
 DIVERGING = "RdBu"
 SEQUENTIAL = "cividis"
+TOGETHER = "Greens"
 
 _BASE_FONT = "DejaVu Sans"  # matplotlib brings it
 _DPI = 144

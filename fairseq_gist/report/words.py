@@ -17,31 +17,7 @@ from fairseq_gist.report.similarity import Part, Similarity
 from fairseq_gist.sharing.description import name_pair, plan_in_words
 from fairseq_gist.sharing.plan import SharingPlan
 
-__all__ = ["GLOSSARY", "Answer", "answers_of_plan", "answers_of_results", "answers_of_similarity"]
-
-
-GLOSSARY = (
-    ("language", "what a row of the data is: its target language, its source language, or both"),
-    (
-        "unit",
-        "the smallest thing that is shared or split: one projection, norm or embedding, by the "
-        "path of its module",
-    ),
-    (
-        "chunk",
-        "a part of the data of which the gradients of every language are kept apart: how well "
-        "chunks agree tells a gradient from noise",
-    ),
-    ("cosine", "how far two languages' gradients on a unit point the same way, noise taken out"),
-    ("conflict", "a cosine below zero: what helps one language hurts the other"),
-    (
-        "delta",
-        "mean cosine between chunks of one language minus that between languages: 0 where "
-        "languages differ no more than chunks do",
-    ),
-    ("plan", "which languages share which unit; its size counts the copies"),
-)
-"""The words of the page, explained on it."""
+__all__ = ["Answer", "answers_of_plan", "answers_of_results", "answers_of_similarity"]
 
 
 class Answer(NamedTuple):

@@ -15,7 +15,7 @@ _MOST_TEXTS = 400
 """More values than this can't be read."""
 
 _MOST, _FAR = 0.95, 1.5
-"""Where the largest value is so many times that of this share of them, colours end at the latter."""
+"""Where the largest value is so many times that of this share of them, colours end at that."""
 
 
 class Scale(NamedTuple):
@@ -67,6 +67,11 @@ def draw_cells(
     values: NDArray[np.float64],
     scale: Scale,
     in_brackets: Optional[NDArray[np.bool_]] = None,
+    *,
+    colours: str = DIVERGING,
+    lowest: Optional[float] = None,
+    size: float = 6.5,
+    form: str = ".2f",
 ) -> Any:
     """Draw ``values`` `[rows, columns]`, the first row on top, white at zero; return the image.
 
@@ -75,11 +80,15 @@ def draw_cells(
         values: NaN leaves a cell blank.
         scale: of the colours.
         in_brackets: cells whose value is bracketed, `[rows, columns]`.
+        colours: name of a matplotlib colour map.
+        lowest: the value that has its first colour; by default minus the largest.
+        size: of the numbers in the cells, in points; 0 for none.
+        form: of the numbers.
     """
     image = panel.pcolormesh(
         np.ma.masked_invalid(values),
-        cmap=DIVERGING,
-        vmin=-scale.largest,
+        cmap=colours,
+        vmin=-scale.largest if lowest is None else lowest,
         vmax=scale.largest,
         edgecolors="white",
         linewidth=0.5,
@@ -87,19 +96,21 @@ def draw_cells(
     panel.invert_yaxis()
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
-    if values.size > _MOST_TEXTS:
+    if values.size > _MOST_TEXTS or not size:
         return image
     for (row, column), value in np.ndenumerate(values):
         if np.isnan(value):
             continue
-        bracketed = in_brackets is not None and in_brackets[row, column]
+        text = format(value, form)
+        if in_brackets is not None and in_brackets[row, column]:
+            text = f"({text})"
         panel.text(
             column + 0.5,
             row + 0.5,
-            f"({value:.2f})" if bracketed else f"{value:.2f}",
+            text,
             ha="center",
             va="center",
             color=readable_on(image.cmap(image.norm(value))),
-            size=6.5,
+            size=size,
         )
     return image

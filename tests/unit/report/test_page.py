@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import itertools
 import re
 import shutil
@@ -25,7 +24,10 @@ from fairseq_gist.report.figures.history import history_figure
 from fairseq_gist.report.figures.kinds import kinds_figure
 from fairseq_gist.report.figures.languages import languages_figure
 from fairseq_gist.report.figures.layers import layers_figure
+from fairseq_gist.report.figures.pairs import pairs_figure
 from fairseq_gist.report.figures.plans import plan_figure
+from fairseq_gist.report.glossary import WORDS
+from fairseq_gist.report.opening import Opening
 from fairseq_gist.report.page import write_report
 from fairseq_gist.report.similarity import Similarity
 from fairseq_gist.report.style import DIVERGING, new_figure
@@ -145,7 +147,7 @@ def test_every_figure_has_the_signature_of_what_it_shows(large):
     run, _, page = large
     captions = re.findall("<figcaption>(.*?)</figcaption>", page, re.DOTALL)
     plan = SharingPlan.load(run / "plan.json")
-    assert len(captions) == 12
+    assert len(captions) == 13
     for caption in captions:
         assert planted().signature in caption or plan.signature in caption
 
@@ -301,6 +303,7 @@ def test_labels_do_not_overlap(count):
         kinds_figure(similarity),
         languages_figure(similarity),
         plan_figure("plan", plan),
+        pairs_figure(similarity, plan),
     ):
         drawn = figure.draw()
         drawn.draw_without_rendering()
@@ -387,7 +390,8 @@ def test_equal_statistics_are_shown_once(run, tmp_path):
     shutil.copytree(run, other)
     assert main(["report", str(run), str(other), "-o", str(tmp_path / "both")]) == 0
     page = (tmp_path / "both" / "index.html").read_text(encoding="utf-8")
-    assert page.count("The same: these are those of") == 1
+    assert "In run: statistics.npz, other: statistics.npz: equal." in page
+    assert page.count("Similarity of gradients</h2>") == 1
     make(run, tmp_path / "one")
     one, both = (
         {path.name for path in (tmp_path / folder / "figures").glob("layers*.csv")}
@@ -396,10 +400,24 @@ def test_equal_statistics_are_shown_once(run, tmp_path):
     assert len(one) == len(both) == 1
 
 
-def test_the_words_of_the_page_are_explained_on_it(run, tmp_path):
-    page = make(run, tmp_path / "page")
-    for word in ("unit", "chunk", "delta", "conflict"):
-        assert f"<dt>{word}</dt><dd>" in page
+def test_words_are_explained_once_where_they_first_appear(large):
+    text = re.sub('src="[^"]*"', "", large[2])
+    text = text[text.index("<body>") :]
+    for word in WORDS:
+        explained = f"<dt>{word.name}</dt><dd>"
+        if word.name in ("BLEU, chrF", "p"):
+            continue
+        assert text.count(explained) == 1, word.name
+        first = re.search(word.pattern, re.sub("<[^>]*>", lambda tag: " " * len(tag[0]), text))
+        between = text[first.start() : text.index(explained)]
+        assert between.count("<figure") <= 1, f"{word.name} is explained where it appears"
+        assert between.count("<h2") == 0
+    assert "<dt>BLEU, chrF</dt>" not in text, "what the page doesn't speak of needs no explanation"
+
+
+def test_more_is_said_of_every_word_in_the_documentation():
+    for word in WORDS:
+        assert re.search(word.pattern, Path(word.page).read_text(encoding="utf-8"), re.IGNORECASE)
 
 
 def test_what_is_wrong_is_said_and_nothing_written(run, tmp_path, capsys):
@@ -538,7 +556,7 @@ def test_no_figure_is_written_over_another_whose_name_it_would_get(tmp_path):
     names = ["size", "size", "size-2", "size"]
     figures = [figure(name, number) for number, name in enumerate(names)]
     chapters = [Chapter("One", [], figures[:2], []), Chapter("Two", [], figures[2:], [])]
-    write_report(tmp_path / "report", "title", "lead", chapters, [])
+    write_report(tmp_path / "report", "title", Opening([], None), chapters, [])
     found = [read(path)[0]["n"] for path in (tmp_path / "report" / "figures").glob("*.csv")]
     assert sorted(found) == ["0", "1", "2", "3"]
     assert read(tmp_path / "report" / "figures" / "size-2.csv") == [{"n": "2"}]
