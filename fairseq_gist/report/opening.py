@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -38,7 +38,8 @@ def opening_of(contents: Sequence[Content], results: Sequence[Results]) -> Openi
         contents: of the runs; each of them may lack anything.
         results: of their systems, those of one table first.
     """
-    plans = list(dict.fromkeys(plan for content in contents for plan in content.plans.values()))
+    labels = {plan: label for content in contents for label, plan in content.plans.items()}
+    plans = list(labels)
     statistics = {
         found.signature: Similarity(label, found)
         for content in contents
@@ -51,7 +52,7 @@ def opening_of(contents: Sequence[Content], results: Sequence[Results]) -> Openi
             Answer("From what?", _from_what(similarities)),
             Answer("What did it bring?", _brought(results)),
         ],
-        _picture(similarities, plans),
+        _picture(similarities, labels),
     )
 
 
@@ -133,13 +134,16 @@ def _brought(results: Sequence[Results]) -> str:
     )
 
 
-def _picture(similarities: Sequence[Similarity], plans: Sequence[SharingPlan]) -> Optional[Figure]:
+def _picture(
+    similarities: Sequence[Similarity], labels: Mapping[SharingPlan, str]
+) -> Optional[Figure]:
     """Draw the last statistics, with the last plan of the same languages."""
     similarity = next((one for one in reversed(similarities) if one.pairs), None)
-    several = [plan for plan in plans if len(plan.languages) > 1 and plan.units]
+    several = [plan for plan in labels if len(plan.languages) > 1 and plan.units]
     if similarity is not None:
         languages = similarity.statistics.languages
         several = [plan for plan in several if plan.languages == languages]
     if similarity is None and not several:
         return None
-    return pairs_figure(similarity, several[-1] if several else None)
+    plan = several[-1] if several else None
+    return pairs_figure(similarity, plan, labels[plan] if plan else "")

@@ -22,12 +22,15 @@ _SIDE = 3.7
 """Inches: what the narrowest of phones shows without making it smaller."""
 
 
-def pairs_figure(similarity: Optional[Similarity], plan: Optional[SharingPlan]) -> Figure:
+def pairs_figure(
+    similarity: Optional[Similarity], plan: Optional[SharingPlan], label: str = ""
+) -> Figure:
     """Draw languages x languages: cosines below the diagonal, time together above.
 
     Args:
         similarity: of at least two languages; where there is none, the plan has both sides.
         plan: of the same languages; where there is none, the cosines have both sides.
+        label: of the plan, where it was found.
     """
     if similarity is not None:
         languages = similarity.statistics.languages
@@ -61,14 +64,15 @@ def pairs_figure(similarity: Optional[Similarity], plan: Optional[SharingPlan]) 
         caption = f"Below the diagonal: {words['below']}. Above it: {words['above']}."
     if cosines is not None:
         caption += scale.in_words
-    signatures = [
-        f"gradients {similarity.statistics.signature}" if similarity is not None else "",
-        f"plan {plan.signature}" if plan is not None else "",
-    ]
+    sources = []
+    if similarity is not None:
+        sources.append(f"gradients in {similarity.label} ({similarity.statistics.signature})")
+    if plan is not None:
+        sources.append(f"plan in {label} ({plan.signature})")
     return Figure(
         "opening",
         "Whose gradients agree, and who shares" if plan is not None else "Whose gradients agree",
-        f"{caption} Signatures: {', '.join(filter(None, signatures))}",
+        f"{caption} From {', '.join(sources)}",
         Table(("one", "other", "cosine", "share of split units together"), rows),
         lambda: _draw([languages[place] for place in order], rows, scale),
     )
