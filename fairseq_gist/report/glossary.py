@@ -30,14 +30,14 @@ WORDS = (
         r"\bunits?\b",
         "the smallest thing that is shared or split: one projection, norm or embedding of the "
         "model, named by the path of its module",
-        "docs/plan-format.md",
+        "docs/words.md",
     ),
     Word(
         "plan",
         r"\bplans?\b",
         "which languages share which unit. A unit that is split has a copy for every group of "
         "languages; copies begin equal and go their own ways in training",
-        "docs/plan-format.md",
+        "docs/words.md",
     ),
     Word(
         "cosine",
@@ -51,14 +51,14 @@ WORDS = (
         r"\b(BLEU|chrF)\b",
         "how much of a translation's words, or runs of letters, are those of the reference: up to "
         "100, higher is better",
-        "docs/scores-format.md",
+        "docs/scoring.md",
     ),
     Word(
         "p",
         r"\bp (=|&lt;|<)",
         "how often chance alone would bring a difference as large: below 0.05 it is called "
         "significant",
-        "docs/scores-format.md",
+        "docs/scoring.md",
     ),
     Word(
         "chunk",
