@@ -28,12 +28,18 @@ def contents(index: str) -> Dict[str, List[str]]:
     return found
 
 
+def _entry(page: str) -> str:
+    """Name the README, whose heading is the project's, as that of the first page is."""
+    return f"The README <{page}>" if page == "../README" else page
+
+
 def _with_contents(app: Sphinx, docname: str, source: List[str]) -> None:
     if docname != app.config.root_doc:
         return
     trees = [
-        "\n".join(["```{toctree}", ":hidden:", f":caption: {heading}", "", *pages, "```"])
+        "\n".join(["```{toctree}", ":hidden:", f":caption: {heading}", "", *entries, "```"])
         for heading, pages in contents(source[0]).items()
+        for entries in [[_entry(page) for page in pages]]
     ]
     source[0] = "\n\n".join([source[0], *trees]) + "\n"
 

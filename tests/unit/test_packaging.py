@@ -114,6 +114,12 @@ def test_no_host_is_required_without_an_extra(packaging: dict[str, Any]) -> None
     assert [one for one in packaging["install_requires"] if "fairseq" in one] == []
 
 
+@pytest.mark.parametrize("python", PYTHONS)
+def test_pages_are_built_on_the_modern_stack_alone(packaging: dict[str, Any], python: str) -> None:
+    wanted = ["Sphinx>=9", "furo", "myst-parser>=5"] if int(python.split(".")[1]) >= 11 else []
+    assert asked(packaging["extras_require"]["docs"], python, "linux", "x86_64") == wanted
+
+
 def test_a_host_that_does_not_fit_is_refused(host_script: ModuleType) -> None:
     with pytest.raises(SystemExit, match="HOST=fairseq-broken isn't a host for Python 3"):
         host_script.choose("fairseq-broken")
