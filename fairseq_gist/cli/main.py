@@ -15,7 +15,7 @@ __all__ = ["COMMANDS", "main", "parser_of"]
 
 COMMANDS = {
     "corpus": "write an open corpus in the MuST-C release layout",
-    "prepare": "turn data in the MuST-C layout into fairseq speech-to-text data",
+    "prepare": "turn published data into fairseq speech-to-text data",
     "record": "measure gradients per language on held-out, multi-way aligned data",
     "plan": "decide what the languages share, by gradients, kind of unit, or chance",
     "show": "print a plan, or the plan inside a checkpoint, as a table",

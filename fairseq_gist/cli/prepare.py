@@ -70,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.root / "fairseq"
     record = prepare(args.root, out, options, args.workers)
     _report_all(record, out)
-    logger.info("%s: ready for fairseq-train --config-yaml config_st.yaml", out)
+    has_tags = "target" not in record["options"] or record["options"].get("target_tag", False)
+    prefix = " --ignore-prefix-size 1" if has_tags else ""
+    logger.info("%s: ready for fairseq-train --config-yaml config_st.yaml%s", out, prefix)
     return 0
 
 

@@ -10,13 +10,14 @@ import functools
 import re
 from typing import FrozenSet, List, Mapping, NamedTuple, Tuple
 
-from babel.core import get_global
+from babel.core import Locale, get_global
 
 __all__ = [
     "Code",
     "base_code",
     "canonical_code",
     "is_code",
+    "language_named",
     "parse_code",
     "readings",
     "same_code",
@@ -70,17 +71,34 @@ def base_code(code: str) -> str:
 
 
 def canonical_code(code: str) -> str:
-    """Return a code in the case and with the hyphens of BCP 47; what is no code stays as it is.
+    """Return a code in the case and with the hyphens of BCP 47, also of a language's English name.
+
+    What is neither stays as it is.
 
     >>> [canonical_code(code) for code in ("En", "zh_cn", "PT-br", "sr-latn", "es_419", "the_Old")]
     ['en', 'zh-CN', 'pt-BR', 'sr-Latn', 'es-419', 'the_Old']
+    >>> [canonical_code(name) for name in ("estonian", "Brazilian Portuguese")]
+    ['et', 'pt-BR']
     """
     match = _PARTS.match(code)
     if not match or not is_code(match.group("language").lower()):
-        return code
+        return _code_of_name(code) or code
     language, script, region = match.group("language", "script", "region")
     parts = (language.lower(), (script or "").title(), (region or "").upper())
     return "-".join(part for part in parts if part)
+
+
+def language_named(text: str) -> str:
+    """Return the code of a language that is told by its name or by a well-known code, or nothing.
+
+    Of the codes of three letters, of which nearly all mean some language, those count that the
+    CLDR has a name for.
+
+    >>> [language_named(text) for text in ("Estonian", "est", "DE", "zh_CN", "wav", "path")]
+    ['et', 'est', 'de', 'zh-CN', '', '']
+    """
+    code = canonical_code(text)
+    return code if base_code(code) in set(_names().values()) and is_code(code) else ""
 
 
 def same_code(one: str, other: str) -> bool:
@@ -117,6 +135,17 @@ def is_code(code: str) -> bool:
         return False
     language = re.split("[-_]", code)[0]
     return len(language) == 3 or language in _two_letters()
+
+
+def _code_of_name(name: str) -> str:
+    return _names().get(" ".join(name.split()).casefold(), "")
+
+
+@functools.lru_cache(maxsize=None)
+def _names() -> Mapping[str, str]:
+    """The languages' English names, in lower case, each with its code."""
+    names = Locale("en").languages.items()
+    return {name.casefold(): code.replace("_", "-") for code, name in names}
 
 
 @functools.lru_cache(maxsize=None)

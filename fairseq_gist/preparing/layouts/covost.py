@@ -16,7 +16,12 @@ from typing import Dict, Iterable, List, Optional, Tuple
 from fairseq_gist.errors import DataError, shortened
 from fairseq_gist.preparing.layouts.base import Segment
 from fairseq_gist.preparing.layouts.paired import Paired
-from fairseq_gist.preparing.layouts.reading import find_audio, remembered, seconds_of
+from fairseq_gist.preparing.layouts.reading import (
+    checked_name,
+    find_audio,
+    remembered,
+    seconds_of,
+)
 from fairseq_gist.preparing.layouts.table import Table, read_rows
 
 __all__ = ["LAYOUT", "CoVoST"]
@@ -85,7 +90,7 @@ class CoVoST(Paired):
                 continue
             where, name = self.place(language, split, number), row["path"]
             try:
-                if not name or Path(name).name != name:
+                if Path(checked_name(name, where, "path")).name != name:
                     raise DataError(f"{where}: path should be a clip, found '{shortened(name)}'")
                 duration = self._duration(language, split, name, where)
             except DataError as error:

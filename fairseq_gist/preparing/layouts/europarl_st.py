@@ -15,7 +15,7 @@ from fairseq_gist.errors import DataError
 from fairseq_gist.files import missing, read_lines
 from fairseq_gist.preparing.layouts.base import Segment
 from fairseq_gist.preparing.layouts.paired import Paired
-from fairseq_gist.preparing.layouts.reading import find_audio, seconds
+from fairseq_gist.preparing.layouts.reading import checked_name, find_audio, seconds
 from fairseq_gist.sound.audio import CONVERTED
 
 __all__ = ["LAYOUT", "EuroparlST"]
@@ -162,4 +162,4 @@ def _times(line: str, where: str) -> Tuple[str, float, float]:
     start, end = seconds(parts[1], "start", where), seconds(parts[2], "end", where)
     if end < start:
         raise DataError(f"{where}: ends at {end:.2f} s, before it begins, at {start:.2f} s")
-    return parts[0], start, end
+    return checked_name(parts[0], where, "speech"), start, end

@@ -1,8 +1,9 @@
 """Data of IWSLT's low-resource track: a folder a pair of languages, one below it for each split.
 
 ``taq_fra_clean/train/{txt,wav}`` has ``txt/train.yaml`` as MuST-C has; ``ga-eng/train/stamped.tsv``
-(without header: file, offset, duration) has the same. Texts are ``txt/train.fra``; most languages
-have none of what is said.
+(without header: file, offset, duration) has the same, and where there is neither, ``txt/segments``
+(file, speaker, offset, duration). Texts are ``txt/train.fra``; most languages have none of what is
+said.
 """
 
 from __future__ import annotations
@@ -11,18 +12,39 @@ import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from fairseq_gist.errors import DataError, shortened
 from fairseq_gist.files import iter_lines, missing, read_lines
 from fairseq_gist.languages.codes import is_code, same_code
 from fairseq_gist.preparing.layouts.base import Segment
-from fairseq_gist.preparing.layouts.mustc import segment_of
 from fairseq_gist.preparing.layouts.paired import Paired
-from fairseq_gist.preparing.layouts.reading import find_audio, in_order, seconds
+from fairseq_gist.preparing.layouts.reading import checked_name, find_audio, in_order, seconds
 from fairseq_gist.preparing.segment_list import read_segment_list
 
 __all__ = ["IWSLT", "LAYOUT"]
+
+
+class _List(NamedTuple):
+    """A list of segments without header, a line each."""
+
+    cells: Callable[[str], List[str]]
+    keys: Tuple[str, ...]
+    expected: str
+
+
+_LISTS = {
+    "stamped.tsv": _List(
+        lambda line: line.split("\t"),
+        ("wav", "offset", "duration"),
+        "file, offset and duration with tabs between",
+    ),
+    "segments": _List(
+        lambda line: line.rsplit(None, 3),
+        ("wav", "speaker_id", "offset", "duration"),
+        "file, speaker, offset and duration with spaces between",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +52,7 @@ class IWSLT(Paired):
     """Paths below the root: the folder of one pair, or one that has several."""
 
     name = "iwslt"
-    summary = "ROOT/XX_YY/SPLIT/{txt,wav} with txt/SPLIT.yaml or stamped.tsv, ROOT itself the pair"
+    summary = "XX_YY/SPLIT/{txt,wav} with txt/SPLIT.yaml, txt/segments or stamped.tsv, below ROOT"
 
     def splits(self) -> Tuple[str, ...]:
         """Those that have translations, as every pair calls its own."""
@@ -57,7 +79,7 @@ class IWSLT(Paired):
         return self.split(language, split).is_dir()
 
     def listing(self, language: str, split: str) -> Path:
-        """``txt/SPLIT.yaml`` or ``stamped.tsv``."""
+        """``txt/SPLIT.yaml``, ``stamped.tsv`` or ``txt/segments``."""
         folder = self.split(language, split)
         return _listing(folder) or folder / "txt" / f"{split}.yaml"
 
@@ -82,8 +104,7 @@ class IWSLT(Paired):
         """The segments that are as they should be, and of the others by their line why not."""
         listing, *_, target = self.files(language, split)
         source, _ = self._texts(language, split)
-        is_list = listing.suffix != ".tsv"
-        entries = read_segment_list(listing) if is_list else _stamped(listing)
+        entries = read_segment_list(listing) if listing.suffix == ".yaml" else _listed(listing)
         lines = read_lines(target)
         texts = [read_lines(source) if source else [""] * len(entries), lines]
         for path, text in zip((source, target), texts):
@@ -94,10 +115,7 @@ class IWSLT(Paired):
         segments, wrong = [], {}
         for number, (entry, *said) in enumerate(zip(entries, *texts), 1):
             try:
-                if is_list:
-                    segments.append(segment_of(entry, listing, number, *said))
-                else:
-                    segments.append(_stamp(entry, f"{listing}: segment {number}", number, *said))
+                segments.append(_segment(entry, listing, number, *said))
             except DataError as error:
                 wrong[number] = str(error)
         return segments, wrong
@@ -128,7 +146,9 @@ class IWSLT(Paired):
 
     def _pairs_of(self, folder: Path) -> Iterable[Tuple[str, str]]:
         written = sorted(
-            path.suffix[1:] for path in folder.glob("train/txt/train.*") if is_code(path.suffix[1:])
+            path.suffix[1:]
+            for path in folder.glob("train/txt/train.*")
+            if path.stem == "train" and is_code(path.suffix[1:])
         )
         name = _pair_of(folder.resolve())
         if name is None:
@@ -145,8 +165,8 @@ LAYOUT = IWSLT
 
 
 def _pair_folders(root: Path) -> List[Path]:
-    below = [*sorted(root.glob("*")), *sorted(root.glob("*/data"))]
-    folders = dict.fromkeys([root, root / "data", *below])
+    below = (sorted(root.glob(pattern)) for pattern in ("*", "data/*", "*/data"))
+    folders = dict.fromkeys([root, root / "data", *(one for some in below for one in some)])
     return [one for one in folders if (one / "train").is_dir() and _listing(one / "train")]
 
 
@@ -158,13 +178,18 @@ def _pair_of(folder: Path) -> Optional[Tuple[str, str]]:
 
 
 def _listing(folder: Path) -> Optional[Path]:
-    paths = (folder / "txt" / f"{folder.name}.yaml", folder / "stamped.tsv")
+    text = folder / "txt"
+    paths = (text / f"{folder.name}.yaml", folder / "stamped.tsv", text / "segments")
     return next((path for path in paths if path.is_file()), None)
 
 
 def _text(folder: Path, language: str) -> Optional[Path]:
-    """The text in a language, called as the split or, where there is one only, otherwise."""
+    """The text in a language, called as the split or, where there is one only, otherwise.
+
+    ``train.fra.tok`` and ``train.spa.tc`` are made of it.
+    """
     there = [path for path in sorted(folder.glob("txt/*.*")) if is_code(path.suffix[1:])]
+    there = [path for path in there if not Path(path.stem).suffix]
     own = [path for path in there if same_code(path.suffix[1:], language)]
     named = [path for path in own if path.stem == folder.name]
     if named:
@@ -172,20 +197,23 @@ def _text(folder: Path, language: str) -> Optional[Path]:
     return own[0] if len(own) == 1 else None
 
 
-def _stamped(path: Path) -> List[Dict[str, str]]:
-    """The entries of a list without header: file, offset, duration."""
-    keys = ("wav", "offset", "duration")
-    return [
-        dict(zip(keys, line.split("\t"))) if line.count("\t") == 2 else {"line": line}
-        for line in iter_lines(path)
-    ]
+def _listed(path: Path) -> List[Dict[str, str]]:
+    """The entries of a list without header."""
+    form, entries = _LISTS[path.name], []
+    for line in iter_lines(path):
+        cells = form.cells(line)
+        is_whole = len(cells) == len(form.keys)
+        entries.append(dict(zip(form.keys, cells)) if is_whole else {"line": line})
+    return entries
 
 
-def _stamp(entry: Dict[str, str], where: str, number: int, source: str, target: str) -> Segment:
-    if "line" in entry:
-        raise DataError(
-            f"{where}: expected file, offset and duration with tabs between, found "
-            f"'{shortened(entry['line'])}'"
-        )
-    offset, duration = (seconds(entry[key], key, where) for key in ("offset", "duration"))
-    return Segment(entry["wav"], offset, duration, "", source, target, number)
+def _segment(
+    entry: Dict[str, str], listing: Path, number: int, source: str, target: str
+) -> Segment:
+    where = f"{listing}: segment {number}"
+    if "line" in entry and listing.name in _LISTS:
+        expected = _LISTS[listing.name].expected
+        raise DataError(f"{where}: expected {expected}, found '{shortened(entry['line'])}'")
+    wav = checked_name(entry.get("wav", ""), where)
+    offset, duration = (seconds(entry.get(key, ""), key, where) for key in ("offset", "duration"))
+    return Segment(wav, offset, duration, entry.get("speaker_id", ""), source, target, number)

@@ -8,6 +8,7 @@ the spoken one.
 from __future__ import annotations
 
 import functools
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +33,7 @@ _LANGUAGES = ("tgt_lang", "target_lang", "target_language")
 class _Said(NamedTuple):
     """A translation, as a supervision has it."""
 
-    line: int
+    number: int
     pair: Tuple[str, str]
     wav: str
     """Its path; behind a tab its channel, where the recording has several."""
@@ -49,6 +50,19 @@ class _Found:
 
     said: List[_Said] = field(default_factory=list)
     wrong: Dict[int, str] = field(default_factory=dict)
+    places: Dict[int, str] = field(default_factory=dict)
+    """Number of a supervision -> where it is listed."""
+
+
+class _Listed(NamedTuple):
+    """A supervision with what it is of, or a cut without either and what is wrong with it."""
+
+    place: str
+    recording: Any
+    supervision: Any
+    times: Tuple[float, float]
+    """Offset and duration in the recording, in seconds."""
+    wrong: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,8 +110,8 @@ class Lhotse(Paired):
         return self._manifests.get(split, [])
 
     def place(self, language: str, split: str, line: int) -> str:
-        """A line of the manifest."""
-        return f"{self.listing(language, split)}, line {line}"
+        """A line of the manifest, and the supervision where a cut has several."""
+        return self._read[split].places[line]
 
     def segments(self, language: str, split: str) -> List[Segment]:
         """Every segment of a split in the order of its manifest."""
@@ -132,7 +146,7 @@ class Lhotse(Paired):
         found = self._read.get(split)
         for said in found.said if found else ():
             if all(map(same_code, said.pair, self.pair(language))):
-                yield said.line, said
+                yield said.number, said
 
     @functools.cached_property
     def _manifests(self) -> Dict[str, List[Path]]:
@@ -162,16 +176,23 @@ class Lhotse(Paired):
 
     def _read_split(self, paths: List[Path]) -> _Found:
         found = _Found()
-        for number, (recording, supervision, times) in enumerate(_supervisions(paths), 1):
-            where = f"{paths[-1]}, line {number}"
+        for number, listed in enumerate(_supervisions(paths), 1):
+            found.places[number] = listed.place
             try:
-                wav = self._wav(recording, supervision, where)
-                for pair, source, target in self._translations(supervision, where):
-                    speaker = supervision.speaker or ""
-                    found.said.append(_Said(number, pair, wav, *times, speaker, source, target))
+                found.said += self._said(number, listed)
             except DataError as error:
                 found.wrong[number] = str(error)
         return found
+
+    def _said(self, number: int, listed: _Listed) -> List[_Said]:
+        if listed.wrong:
+            raise DataError(f"{listed.place}: {listed.wrong}")
+        supervision = listed.supervision
+        wav = self._wav(listed.recording, supervision, listed.place)
+        return [
+            _Said(number, pair, wav, *listed.times, supervision.speaker or "", source, target)
+            for pair, source, target in self._translations(supervision, listed.place)
+        ]
 
     def _translations(
         self, supervision: Any, where: str
@@ -210,7 +231,7 @@ class Lhotse(Paired):
             )
         path = Path(sources[0].source)
         below = [self.root / path, self.root.parent / path, path]
-        path = next((one for one in below if one.is_file()), below[0])
+        path = next((one for one in below if os.path.isfile(one)), below[0])
         channels = list(recording.channel_ids)
         channel = supervision.channel
         if len(channels) < 2 or isinstance(channel, list):
@@ -229,27 +250,34 @@ def _split_of(before: str, after: str) -> str:
     return parts[-1] if parts else re.split(r"[_.]", before.rstrip("_.-"))[-1]
 
 
-def _supervisions(paths: List[Path]) -> Iterator[Tuple[Any, Any, Tuple[float, float]]]:
-    """Give the recording, supervision and times (offset, duration) of all that is listed."""
+def _supervisions(paths: List[Path]) -> Iterator[_Listed]:
+    """Give all that is listed, in its order."""
     items = [_load(path) for path in paths]
     if len(items) == 1:
-        for cut in items[0]:
-            if not hasattr(cut, "recording") or cut.recording is None:
-                raise DataError(
-                    f"{paths[0]}: cut {cut.id} is a {type(cut).__name__} without a recording; "
-                    "expected cuts out of recordings"
-                )
-            for one in cut.supervisions:
-                start = max(0.0, one.start)
-                duration = min(one.end, cut.duration) - start
-                yield cut.recording, one, (cut.start + start, max(0.0, duration))
+        for line, cut in enumerate(items[0], 1):
+            yield from _of_cut(cut, f"{paths[0]}, line {line}")
         return
     recordings, supervisions = items
     if type(recordings).__name__ == "SupervisionSet":  # as a recipe of lhotse calls them
         recordings, supervisions = supervisions, recordings
     by_id = {one.id: one for one in recordings}
-    for one in supervisions:
-        yield by_id.get(one.recording_id), one, (one.start, one.duration)
+    for line, one in enumerate(supervisions, 1):
+        times = one.start, one.duration
+        yield _Listed(f"{paths[-1]}, line {line}", by_id.get(one.recording_id), one, times)
+
+
+def _of_cut(cut: Any, place: str) -> Iterator[_Listed]:
+    if getattr(cut, "recording", None) is None:
+        found = f"cut {cut.id} is a {type(cut).__name__} without a recording"
+        wrong = f"{found}; expected cuts out of recordings"
+        yield _Listed(place, None, None, (0.0, 0.0), wrong)
+        return
+    several = len(cut.supervisions) > 1
+    for one in cut.supervisions:
+        start = max(0.0, one.start)
+        times = cut.start + start, max(0.0, min(one.end, cut.duration) - start)
+        where = f"{place}, supervision {one.id}" if several else place
+        yield _Listed(where, cut.recording, one, times)
 
 
 def _load(path: Path) -> Any:

@@ -13,8 +13,10 @@ from typing import Dict, List, Mapping, Sequence, Tuple
 
 from fairseq_gist.errors import DataError, shortened
 from fairseq_gist.files import missing, read_lines, replacing
+from fairseq_gist.languages.codes import readings
 from fairseq_gist.preparing.layouts.base import Layout, Segment
-from fairseq_gist.preparing.layouts.reading import find_audio, seconds
+from fairseq_gist.preparing.layouts.paired import choice
+from fairseq_gist.preparing.layouts.reading import checked_name, find_audio, seconds
 from fairseq_gist.preparing.published import looks_like
 from fairseq_gist.preparing.segment_list import read_segment_list, yaml_text
 
@@ -38,18 +40,12 @@ class MustC(Layout):
             raise DataError(f"{self.root}: no such folder")
         found = _languages_in(self)
         if not found:
-            expected = f"{self.folder('XX')}/data"
-            other = type(self)(self.root, target="en" if self.target is None else None)
-            names = _languages_in(other)
-            hint = ""
-            if names:
-                option = "--target en" if self.target is None else "--source en"
-                hint = f", but {other.folder(names[0])}: give {option}"
-            if looks_like(self.root, self.name):
-                hint += f"; {looks_like(self.root, self.name)}"
-            raise DataError(
-                f"{self.root}: not in the MuST-C layout: expected {expected}, found none{hint}"
+            expected = (
+                f"not in the layout {self.name}: expected {self.folder('XX')}/data, found none"
             )
+            pairs = _pairs_in(self.root)
+            hints = [choice(pairs) if pairs else "", looks_like(self.root, self.name)]
+            raise DataError("; ".join([f"{self.root}: {expected}", *filter(None, hints)]))
         return found
 
     def split(self, language: str, split: str) -> Path:
@@ -144,6 +140,12 @@ def _languages_in(layout: MustC) -> List[str]:
     )
 
 
+def _pairs_in(root: Path) -> List[Tuple[str, str]]:
+    """The languages of all folders that are called by two."""
+    names = sorted(path.parent.name for path in root.glob("*-*/data"))
+    return [(pair[0], pair[1]) for name in names for pair in readings(name) if len(pair) == 2]
+
+
 def write_split(layout: MustC, language: str, split: str, segments: Sequence[Segment]) -> None:
     """Write the three text files of a split; the audio is the caller's."""
     source, target = layout.pair(language)
@@ -175,7 +177,7 @@ def segment_of(
     """The segment of an entry of a list, with its text; raises DataError where it isn't one."""
     where = f"{path}: segment {number}"
     offset, duration = (seconds(entry.get(key, ""), key, where) for key in ("offset", "duration"))
-    wav = entry.get("wav", "")
-    if not wav or Path(wav).name != wav or not wav.isprintable() or len(wav.encode()) > 255:
+    wav = checked_name(entry.get("wav", ""), where)
+    if Path(wav).name != wav:
         raise DataError(f"{where}: wav should be a file name, found '{shortened(wav)}'")
     return Segment(wav, offset, duration, entry.get("speaker_id", ""), source, target, number)

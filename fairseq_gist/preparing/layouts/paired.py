@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from dataclasses import dataclass
-from typing import Iterable, List, Tuple
+from typing import Iterable, List, Sequence, Tuple
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.languages.codes import same_code
 from fairseq_gist.preparing.layouts.base import Layout
 from fairseq_gist.preparing.published import looks_like
 
-__all__ = ["Paired"]
+__all__ = ["Paired", "choice"]
+
+_SHOWN = 8
+"""Pairs that an error names."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,15 @@ class Paired(Layout):
             advice = looks_like(self.root, self.name)
             expected = f"not in the layout {self.name}: expected {self.summary}, found none"
             return f"{self.root}: {expected}" + (f"; {advice}" if advice else "")
-        source, target = next((pair for pair in pairs if not same_code(*pair)), pairs[0])
-        named = ", ".join("-".join(pair) for pair in pairs[:8])
-        return (
-            f"{self.root}: nothing is translated {asked}; there are {named}: give --source "
-            f"{source} or --target {target}"
-        )
+        return f"{self.root}: nothing is translated {asked}; {choice(pairs)}"
+
+
+def choice(pairs: Sequence[Tuple[str, str]]) -> str:
+    """Say which pairs there are, and the options that choose the most of them."""
+    translated = [pair for pair in pairs if not same_code(*pair)] or pairs
+    sources, targets = (Counter(side).most_common(1)[0] for side in zip(*translated))
+    options = [(targets[1], f"--target {targets[0]}"), (sources[1], f"--source {sources[0]}")]
+    options.sort(key=lambda option: -option[0])
+    named = ", ".join("-".join(pair) for pair in pairs[:_SHOWN])
+    more = f" and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
+    return f"there are {named}{more}: give {' or '.join(option for _, option in options)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from pathlib import Path
 from typing import Callable, Iterable, Optional, Sequence, Tuple, TypeVar
@@ -11,11 +12,13 @@ from fairseq_gist.errors import DataError, shortened
 from fairseq_gist.files import missing
 from fairseq_gist.sound.audio import read_wave
 
-__all__ = ["find_audio", "in_order", "remembered", "seconds", "seconds_of"]
+__all__ = ["checked_name", "find_audio", "in_order", "remembered", "seconds", "seconds_of"]
 
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$", re.ASCII)
 _ENDINGS = (".flac", ".wav", ".mp3", ".ogg", ".opus", ".sph")
 _VALIDATION = ("dev", "val")
+_LONGEST = 255
+"""Bytes of a file's or folder's name, as most file systems have it."""
 
 Read = TypeVar("Read")
 
@@ -59,16 +62,26 @@ def _seconds_of(path: Path) -> float:
 seconds_of = remembered(_seconds_of, at_most=None)
 
 
+def checked_name(name: str, where: str, what: str = "wav") -> str:
+    """Return the name or path of a file, or raise DataError where no file can be called so."""
+    parts = [len(part.encode()) for part in Path(name).parts]
+    if not name.isprintable() or not parts or max(parts) > _LONGEST or sum(parts) > 4 * _LONGEST:
+        raise DataError(f"{where}: {what} should be a file name, found '{shortened(name)}'")
+    return name
+
+
 def find_audio(folders: Sequence[Path], name: str) -> Path:
     """Return the audio file of a name in the first folder that has it.
 
-    It may have another ending than the name says, or the name none. Where there is no such file,
-    the one is given that should be in the first folder.
+    It may have another ending than the name says, in either case, or the name none. Where there
+    is no such file, the one is given that should be in the first folder.
     """
-    stem = name[: -len(Path(name).suffix)] if Path(name).suffix in _ENDINGS else name
+    ending = Path(name).suffix
+    stem = name[: -len(ending)] if ending.lower() in _ENDINGS else name
+    names = (name, *(stem + one for one in _ENDINGS), *(stem + one.upper() for one in _ENDINGS))
     for folder in folders:
-        for path in (folder / one for one in (name, *(stem + ending for ending in _ENDINGS))):
-            if path.is_file():
+        for path in (folder / one for one in names):
+            if os.path.isfile(path):  # False also where no path can be so long
                 return path
     return folders[0] / name
 

@@ -1,24 +1,31 @@
 """Plain tables with a row a translation: audio, text and its language, in any order of columns.
 
-``ROOT/SPLIT.tsv`` is a split; one table with a column ``split`` may have all.
+``ROOT/SPLIT.tsv`` is a split; one table with a column ``split`` may have all. Where no column tells
+the language, texts may be in columns that are called by theirs: ``audio``, ``Estonian``, ``en``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from fairseq_gist.errors import DataError, shortened
-from fairseq_gist.languages.codes import canonical_code, same_code
+from fairseq_gist.languages.codes import canonical_code, language_named, same_code
 from fairseq_gist.preparing.layouts.base import Segment
 from fairseq_gist.preparing.layouts.paired import Paired
-from fairseq_gist.preparing.layouts.reading import find_audio, in_order, seconds, seconds_of
+from fairseq_gist.preparing.layouts.reading import (
+    checked_name,
+    find_audio,
+    in_order,
+    seconds,
+    seconds_of,
+)
 from fairseq_gist.preparing.layouts.table import Table, read_rows
 
 __all__ = ["LAYOUT", "TSV"]
 
-_AUDIO = ("audio", "path", "wav", "file", "audio_path", "audio_filepath", "filename")
+_AUDIO = ("audio", "path", "wav", "file", "audio_path", "audio_filepath", "filename", "file_name")
 _TARGET = ("tgt_text", "translation", "target_text", "text")
 _TARGET_LANGUAGE = ("tgt_lang", "target_lang", "target_language", "lang", "language")
 _SOURCE = ("src_text", "source_text", "transcript", "transcription", "sentence", "text")
@@ -27,13 +34,20 @@ _SPEAKER = ("speaker", "speaker_id", "client_id")
 _OFFSET, _DURATION, _END, _SPLIT = ("offset", "start"), ("duration",), ("end",), ("split",)
 
 _FOLDERS = ("", "wav", "audio", "audios", "clips")
-_EXPECTED = "audio, text (or tgt_text, translation) and lang (or tgt_lang)"
+_EXPECTED = (
+    "audio, text (or tgt_text, translation) and lang (or tgt_lang), or audio and the names of two "
+    "languages"
+)
+_NO_LANGUAGES = ("id", "no", "src")
+"""Codes that more columns are called by than have a text in that language."""
 
 
 @dataclass(frozen=True)
 class _Columns:
     """Which column of a table has what; None where none has."""
 
+    languages: Tuple[Tuple[str, str], ...]
+    """(Language, column) of those that are called by a language."""
     audio: Optional[str]
     target: Optional[str]
     target_language: Optional[str]
@@ -57,12 +71,34 @@ class _Columns:
         for some in names:
             name = next((one for one in some if one in there), "")
             found.append(there.pop(name, None))
-        return cls(*found)
+        languages = (
+            (language_named(name), there[name])
+            for name in sorted(there)
+            if name not in _NO_LANGUAGES
+        )
+        return cls(tuple(one for one in languages if one[0]), *found)
 
     @property
     def are_enough(self) -> bool:
         """Whether there is audio, and a text whose language is told."""
-        return None not in (self.audio, self.target, self.target_language)
+        return self.audio is not None and (self.have_pairs or len(self.languages) > 1)
+
+    @property
+    def have_pairs(self) -> bool:
+        """Whether each row is in a language that it tells; each column is otherwise."""
+        return None not in (self.target, self.target_language)
+
+    def column_of(self, language: str) -> str:
+        """The column that is called by a language, or nothing."""
+        return next((name for code, name in self.languages if same_code(code, language)), "")
+
+
+class _Said(NamedTuple):
+    """A translation of a row."""
+
+    pair: Tuple[str, str]
+    source: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -81,7 +117,7 @@ class TSV(Paired):
         for table in tables:
             columns = _Columns.of(table)
             for _, row in table.rows:
-                if self.is_asked(*self._pair(row, columns)):
+                if any(self.is_asked(*said.pair) for said in self._said(row, columns)):
                     found.add(row[columns.split].strip() if columns.split else table.path.stem)
         return in_order(found - {""}, self.root)
 
@@ -124,16 +160,17 @@ class TSV(Paired):
         table = read_rows(self.listing(language, split))
         columns = _Columns.of(table)
         segments, wrong = [], dict(table.wrong)
-        for number, row in self._rows(language, split):
+        for number, row, said in self._rows(language, split):
             where = self.place(language, split, number)
             try:
-                segments.append(self._segment(row, columns, where, number))
+                segments.append(self._segment(row, said, columns, where, number))
             except DataError as error:
                 wrong[number] = str(error)
-        language_column = columns.target_language or ""
-        for number, row in table.rows:
-            if not row.get(language_column, "").strip():
-                wrong[number] = f"{self.place(language, split, number)}: no {language_column}"
+        for number, row in table.rows if columns.have_pairs else ():
+            if not row[columns.target_language or ""].strip():
+                wrong[number] = (
+                    f"{self.place(language, split, number)}: no {columns.target_language}"
+                )
         return segments, wrong
 
     def wav(self, language: str, split: str, name: str) -> Path:
@@ -154,21 +191,37 @@ class TSV(Paired):
             raise read_rows(path).expected(_EXPECTED)
         raise DataError(f"{self.root}: expected {self.summary}, found no .tsv")
 
-    def _pair(self, row: Dict[str, str], columns: _Columns) -> Tuple[str, str]:
+    def _said(self, row: Dict[str, str], columns: _Columns) -> Iterator[_Said]:
+        """Give the translations of a row, of one whose language isn't told with an empty one."""
+        source = row[columns.source] if columns.source else ""
         spoken = row[columns.source_language].strip() if columns.source_language else ""
-        target = row[columns.target_language or ""].strip()
-        return canonical_code(spoken or self.source), canonical_code(target)
+        if columns.have_pairs:
+            target = row[columns.target_language or ""].strip()
+            pair = canonical_code(spoken or self.source), canonical_code(target)
+            yield _Said(pair, source, row[columns.target or ""])
+            return
+        spoken = canonical_code(spoken or self._spoken(columns))
+        source = row.get(columns.column_of(spoken), source or row.get(columns.target or "", ""))
+        for language, column in columns.languages:
+            if not same_code(language, spoken) and row[column].strip():
+                yield _Said((spoken, language), source, row[column])
+
+    def _spoken(self, columns: _Columns) -> str:
+        """What is spoken where no column tells: of two languages that which is not asked for."""
+        if self.target is None:
+            return self.source
+        others = [one for one, _ in columns.languages if not same_code(one, self.target)]
+        return others[0] if len(others) == 1 else ""
 
     def _pairs_of(self, table: Table) -> Iterator[Tuple[str, str]]:
         columns = _Columns.of(table)
-        if self.is_many_to_one and not columns.source_language:
+        is_told = columns.source_language or (not columns.have_pairs and self._spoken(columns))
+        if self.is_many_to_one and not is_told:
             raise table.expected(f"{_EXPECTED}, and with --target src_lang")
         for _, row in table.rows:
-            pair = self._pair(row, columns)
-            if pair[1]:
-                yield pair
+            yield from (said.pair for said in self._said(row, columns) if said.pair[1])
 
-    def _rows(self, language: str, split: str) -> Iterator[Tuple[int, Dict[str, str]]]:
+    def _rows(self, language: str, split: str) -> Iterator[Tuple[int, Dict[str, str], _Said]]:
         path, asked = self.listing(language, split), self.pair(language)
         if not path.is_file():
             return
@@ -177,18 +230,21 @@ class TSV(Paired):
         for number, row in table.rows:
             if columns.split and row[columns.split].strip() != split:
                 continue
-            if all(map(same_code, self._pair(row, columns), asked)):
-                yield number, row
+            for said in self._said(row, columns):
+                if all(map(same_code, said.pair, asked)):
+                    yield number, row, said
 
-    def _segment(self, row: Dict[str, str], columns: _Columns, where: str, number: int) -> Segment:
+    def _segment(
+        self, row: Dict[str, str], said: _Said, columns: _Columns, where: str, number: int
+    ) -> Segment:
         name = row[columns.audio or ""].strip()
         if ".zip:" in name or name.endswith(".npy"):
             raise DataError(
                 f"{where}: {shortened(name)} is features, not audio; a manifest that was prepared "
                 "before is for fairseq-train as it is"
             )
-        path = self.wav("", "", name)
-        if not name or not path.is_file():
+        path = self.wav("", "", checked_name(name, where, columns.audio or "audio"))
+        if not path.is_file():
             raise DataError(f"{where}: there is no {path}")
 
         def time(column: Optional[str]) -> Optional[float]:
@@ -201,10 +257,8 @@ class TSV(Paired):
             length = (seconds_of(path) if end is None else end) - offset
         if length < 0:
             raise DataError(f"{where}: ends at {offset + length:.2f} s, before it begins")
-        speaker, source, target = (
-            row[one] if one else "" for one in (columns.speaker, columns.source, columns.target)
-        )
-        return Segment(name, offset, length, speaker, source, target, number)
+        speaker = row[columns.speaker] if columns.speaker else ""
+        return Segment(name, offset, length, speaker, said.source, said.target, number)
 
 
 LAYOUT = TSV

@@ -207,7 +207,9 @@ def test_recognition_is_of_every_language(prepared):
 def test_the_other_direction_is_told_of(tiny, tmp_path, capsys):
     assert main(["prepare", str(tiny), "--out", str(tmp_path)]) == 1
     error = capsys.readouterr().err
-    assert "expected en-XX/data, found none, but de-en: give --target en" in error
+    assert (
+        "expected en-XX/data, found none; there are de-en: give --target en or --source de" in error
+    )
     assert main(["prepare", str(tiny), "--target-tag", "--out", str(tmp_path)]) == 1
     assert "--target-tag: only with --target" in capsys.readouterr().err
 

@@ -2,7 +2,16 @@
 
 import pytest
 
-from fairseq_gist.languages.codes import Code, base_code, is_code, parse_code, readings, script_of
+from fairseq_gist.languages.codes import (
+    Code,
+    base_code,
+    canonical_code,
+    is_code,
+    language_named,
+    parse_code,
+    readings,
+    script_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -92,3 +101,24 @@ def test_what_is_written_as_one_code():
 )
 def test_a_pair_or_one_language(text, found):
     assert readings(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Estonian", "et"),
+        ("SPANISH", "es"),
+        ("Brazilian  Portuguese", "pt-BR"),
+        ("Simplified Chinese", "zh-Hans"),
+        ("sv_se", "sv-SE"),
+        ("deu", "deu"),
+    ],
+)
+def test_languages_are_told_by_name_or_code(text, code):
+    assert language_named(text) == canonical_code(text) == code
+    assert language_named(code) == code
+
+
+@pytest.mark.parametrize("text", ["path", "wav", "client_id", "len", "", "up_votes", "sentence"])
+def test_what_tells_no_language(text):
+    assert language_named(text) == ""

@@ -1063,7 +1063,7 @@ def test_nothing_left_of_a_language(layout):
 
 def test_other_folders_are_not_mistaken_for_the_layout(tmp_path, capsys):
     assert main(["prepare", str(tmp_path)]) == 1
-    assert "not in the MuST-C layout: expected en-XX/data, found none" in capsys.readouterr().err
+    assert "not in the layout mustc: expected en-XX/data, found none" in capsys.readouterr().err
     assert main(["prepare", str(tmp_path / "nowhere")]) == 1
     assert "nowhere: no such folder" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

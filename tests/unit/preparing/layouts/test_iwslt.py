@@ -71,6 +71,54 @@ def test_a_folder_whose_name_says_nothing_is_spoken_in_the_source(tmp_path):
     assert [one.source for one in layout.segments("eng", "dev")] == ["", ""]
 
 
+def test_segments_are_read_where_there_is_no_other_list(tmp_path):
+    """As in taq_fra_17h; and what was made of a text is no text of another language."""
+    folder = tmp_path / "IWSLT2022_Tamasheq_data" / "data"
+    write_tamasheq(folder)
+    for split in ("train", "valid", "test"):
+        (folder / split / "txt" / f"{split}.yaml").unlink()
+        names = sorted(path.name for path in (folder / split / "wav").iterdir())
+        lines = [f"wav/{name} tornan_foudaï 0.0 0.9000000000000039" for name in names]
+        write(folder / split / "txt" / "segments", "\n".join(lines) + "\n")
+        write(folder / split / "txt" / f"{split}.fra.tok", "one line\n")
+    layout = IWSLT(folder.parent, source="taq")
+    assert (layout.languages(), layout.splits()) == (["fra"], ("train", "valid", "test"))
+    first, *others = layout.segments("fra", "train")
+    assert (first.speaker, first.offset, first.target) == ("tornan_foudaï", 0.0, sentence("fr", 0))
+    assert len(others) == 3
+    assert layout.wav("fra", "train", first.wav).is_file()
+    write(folder / "test" / "txt" / "segments", "wav/one.wav 0.0 0.9\n" * 2)
+    _, wrong = layout.checked("fra", "test")
+    assert "segments: segment 2: expected file, speaker, offset and duration with" in wrong[2]
+
+
+def test_names_may_have_folders(tmp_path):
+    """As those of the Levantine Arabic data."""
+    root = tmp_path / "apc_eng" / "data"
+    for split in ("train", "valid"):
+        name = f"validation/Audio-Monologues/Alep_{split}.wav"
+        noise(root / split / "wav" / name, 2.0)
+        entries = [
+            f"- {{duration: 0.93, offset: {place}.01, speaker_id: SID04, wav: {name}}}"
+            for place in range(2)
+        ]
+        write(root / split / "txt" / f"{split}.yaml", "\n".join(entries) + "\n")
+        for language, text in (("eng", "en"), ("apc", "es")):
+            lines = [sentence(text, place) for place in range(2)]
+            write(root / split / "txt" / f"{split}.{language}", "\n".join(lines) + "\n")
+    options = Options(layout="iwslt", source="apc", vocab_size=25)
+    rows = prepared(tmp_path / "apc_eng", options, "valid")
+    assert rows["Alep_valid_1_eng"]["src_text"] == sentence("es", 1)
+
+
+def test_a_pair_below_the_folder_data_is_found(tmp_path):
+    """As the README of the Marathi data has it."""
+    write_irish(tmp_path / "iwslt2025_ga-eng" / "data" / "iwslt2023-2024_ga-eng")
+    layout = IWSLT(tmp_path / "iwslt2025_ga-eng", source="ga")
+    assert layout.languages() == ["eng"]
+    assert len(layout.segments("eng", "train")) == 4
+
+
 def test_two_versions_of_a_pair_are_not_mixed(tmp_path):
     write_tamasheq(tmp_path / "taq_fra_17h")
     write_tamasheq(tmp_path / "taq_fra_clean")

@@ -82,6 +82,26 @@ def test_cuts_are_read_where_they_begin(tmp_path):
     assert len(prepared(tmp_path, Options(layout="lhotse", vocab_size=30), "train")) == 4
 
 
+def test_cuts_that_are_none_of_a_recording_are_faulty_by_themselves(tmp_path):
+    recordings, supervisions = manifests(tmp_path, "train", "tgt_text")
+    whole = lhotse.CutSet.from_manifests(recordings, supervisions)
+    first, second, *others = whole.trim_to_supervisions()
+    (several,) = whole
+    several.supervisions[1].custom = None
+    mixed = second.pad(duration=3.0)
+    cuts = lhotse.CutSet.from_cuts([first, mixed, *others, several.with_id("several")])
+    cuts.to_file(tmp_path / "cuts_train.jsonl.gz")
+    segments, wrong = Lhotse(tmp_path).checked("de", "train")
+    assert len(segments) == 3 + 3
+    path = tmp_path / "cuts_train.jsonl.gz"
+    assert sorted(wrong.values()) == [
+        f"{path}, line 2: cut {mixed.id} is a MixedCut without a recording; expected cuts out of "
+        "recordings",
+        f"{path}, line 5, supervision train-1: no translation: expected custom tgt_text and "
+        "tgt_lang, or translated_text, or text in another language than en",
+    ]
+
+
 def test_recordings_and_supervisions_under_each_others_names(tmp_path):
     """As a recipe of lhotse writes the Tunisian data."""
     recordings, supervisions = manifests(tmp_path, "train", "tgt_text")

@@ -6,6 +6,7 @@ pytest.importorskip("kaldi_native_fbank")
 pytest.importorskip("sentencepiece")
 pytest.importorskip("soundfile")
 
+from fairseq_gist.cli.main import main
 from fairseq_gist.errors import DataError
 from fairseq_gist.preparing.layouts.mtedx import MTEDx
 from fairseq_gist.preparing.options import Options
@@ -52,6 +53,26 @@ def test_noises_are_no_text_of_training_and_stay_in_references(root):
 
 def test_what_is_for_recognition_is_no_language_to_translate_into(root):
     assert MTEDx(root, "es").languages() == ["en", "fr"]
+
+
+def test_what_training_is_to_be_given_is_said(root, caplog):
+    tags = " --ignore-prefix-size 1"
+    for direction, size, after in (
+        (["--source", "es"], "40", tags),
+        (["--target", "en"], "28", ""),
+    ):
+        out = root / direction[-1]
+        command = ["prepare", str(root), "--layout", "mtedx", *direction, "--out", str(out)]
+        with caplog.at_level("INFO"):
+            assert main([*command, "--vocab-size", size, "--workers", "1"]) == 0
+        said = f"{out}: ready for fairseq-train --config-yaml config_st.yaml{after}"
+        assert said in [record.getMessage() for record in caplog.records]
+
+
+def test_what_is_there_instead_is_said(root):
+    expected = r"not in the layout mtedx: expected en-XX/data, found none; there are es-en, es-es, "
+    with pytest.raises(DataError, match=f"{expected}es-fr: give --source es or --target (en|fr)"):
+        MTEDx(root).languages()
 
 
 def test_times_below_zero_are_named(root):

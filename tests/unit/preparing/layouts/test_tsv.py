@@ -64,6 +64,40 @@ def test_one_table_with_splits_times_and_many_spoken_languages(tmp_path):
     assert [one.offset for one in layout.segments("fr", "validation")] == [0.0, 1.0, 2.0, 3.0]
 
 
+def test_columns_may_be_called_by_their_languages(tmp_path):
+    """As in the Estonian data of IWSLT; a column ``id`` isn't Indonesian."""
+    lines = ["id\taudio\tSpanish\tEnglish\tde"]
+    for place in range(4):
+        noise(tmp_path / "audio" / "talk" / f"{place}.flac", 1.0, seed=place)
+        texts = [sentence(language, place) for language in ("es", "en", "de")]
+        texts[2] = "" if place == 3 else texts[2]
+        lines.append("\t".join([str(place), f"talk/{place}.flac", *texts]))
+    for split in ("train", "dev"):
+        write(tmp_path / f"{split}.tsv", "\n".join(lines) + "\n")
+    rows = prepared(tmp_path, Options(layout="tsv", source="es", vocab_size=45), "train")
+    assert len(rows) == 7
+    row = rows["1_0_de"]
+    assert (row["src_text"], row["tgt_text"]) == (sentence("es", 1), sentence("de", 1))
+    assert (row["src_lang"], rows["3_0_en"]["tgt_text"]) == ("es", sentence("en", 3))
+    with pytest.raises(DataError, match="and with --target src_lang"):
+        TSV(tmp_path, target="en").languages()  # Spanish or German?
+    for split in ("train", "dev"):
+        cells = [line.split("\t") for line in lines]
+        two = ["\t".join(one[1:4]) for one in cells]
+        write(tmp_path / f"{split}.tsv", "\n".join(two) + "\n")
+    layout = TSV(tmp_path, target="en")
+    assert layout.languages() == ["es"]
+    assert layout.segments("es", "train")[2].target == sentence("en", 2)
+
+
+def test_languages_may_be_told_by_their_names(tmp_path):
+    noise(tmp_path / "a.wav", 1.0)
+    write(tmp_path / "train.tsv", "audio\ttext\tlang\na.wav\tja\tGerman\na.wav\tsim\tpt_br\n")
+    layout = TSV(tmp_path)
+    assert layout.languages() == ["de", "pt-BR"]
+    assert [one.target for one in layout.segments("de", "train")] == ["ja"]
+
+
 def test_tables_that_programs_quote(tmp_path):
     noise(tmp_path / "a.wav", 1.0)
     cells = ["a.wav", 'he said ""no""', "de"]
