@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, Optional
+from dataclasses import fields
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from fairseq_gist.architectures.base import Architecture
 from fairseq_gist.discovery import found_in
@@ -23,7 +24,18 @@ PLAIN = Architecture("plain", "modules that are called as fairseq calls them", m
 
 def all_architectures() -> Dict[str, Architecture]:
     """Return every architecture by its name."""
-    return found_in(__name__, "ARCHITECTURE")
+    return found_in(__name__, "ARCHITECTURE", Architecture, _fits)
+
+
+def _fits(one: Architecture, known: Mapping[str, Architecture]) -> None:
+    """Raise TypeError where an architecture has an option that another one has."""
+    for other in known.values():
+        for name in {*_options_of(one)} & {*_options_of(other)}:
+            raise TypeError(f"option '{name}' is one of architecture '{other.name}'")
+
+
+def _options_of(one: Architecture) -> List[str]:
+    return [] if one.options is None else [field.name for field in fields(one.options)]
 
 
 def of_arch(arch: str) -> Optional[Architecture]:

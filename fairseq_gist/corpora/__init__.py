@@ -12,4 +12,4 @@ __all__ = ["Corpus", "all_corpora"]
 
 def all_corpora() -> Dict[str, Corpus]:
     """Return every corpus by its name."""
-    return found_in(__name__, "CORPUS")
+    return found_in(__name__, "CORPUS", Corpus)

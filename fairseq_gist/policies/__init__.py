@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from types import ModuleType
 from typing import Any, Dict, Iterator, List, Mapping, Type, get_type_hints
 
+from fairseq_gist.discovery import brought_to
 from fairseq_gist.errors import OptionError
 from fairseq_gist.policies.base import Policy
 from fairseq_gist.policies.situation import Situation
@@ -65,7 +66,7 @@ class PolicyOption:
 
 
 def find_policies() -> Dict[str, Type[Policy]]:
-    """Return every policy that a module of this package defines, by name.
+    """Return every policy that a module of this package defines or a package brings, by name.
 
     Raises:
         TypeError: when two have the same name.
@@ -79,7 +80,7 @@ def find_policies() -> Dict[str, Type[Policy]]:
             if value.name in found:
                 raise TypeError(f"{value} and {found[value.name]} are both called '{value.name}'")
             found[value.name] = value
-    return found
+    return {**found, **brought_to(__name__, "POLICY", Policy, found, _fits)}
 
 
 def policy_named(name: str) -> Type[Policy]:
@@ -100,8 +101,12 @@ def policy_options() -> Dict[str, PolicyOption]:
     Raises:
         TypeError: when two policies have options of one name that aren't the same.
     """
+    return _options_of(find_policies())
+
+
+def _options_of(policies: Mapping[str, Type[Policy]]) -> Dict[str, PolicyOption]:
     found: Dict[str, PolicyOption] = {}
-    for name, policy in find_policies().items():
+    for name, policy in policies.items():
         kinds = get_type_hints(policy.Options)
         for own in fields(policy.Options):
             option = PolicyOption(own.name, _without_none(kinds[own.name]), own.metadata, {})
@@ -112,6 +117,11 @@ def policy_options() -> Dict[str, PolicyOption]:
                 )
             known.defaults[name] = own.default
     return found
+
+
+def _fits(one: Type[Policy], known: Mapping[str, Type[Policy]]) -> None:
+    """Raise TypeError where a policy has an option of a name that is another one for others."""
+    _options_of({**known, one.name: one})
 
 
 def decide(name: str, situation: Situation, **options: Any) -> SharingPlan:

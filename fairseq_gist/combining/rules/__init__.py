@@ -16,7 +16,7 @@ __all__ = ["Rule", "all_rules", "rule_named"]
 
 def all_rules() -> Dict[str, Type[Rule]]:
     """Return the rules by their names."""
-    return {rule.name: rule for rule in found_in(__name__, "RULE").values()}
+    return {rule.name: rule for rule in found_in(__name__, "RULE", Rule).values()}
 
 
 def rule_named(name: str) -> Type[Rule]:

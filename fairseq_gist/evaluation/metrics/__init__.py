@@ -32,7 +32,7 @@ __all__ = [
 
 def all_metrics() -> Dict[str, Type[Metric]]:
     """Return every metric by its name."""
-    return found_in(__name__, "METRIC")
+    return found_in(__name__, "METRIC", Metric)
 
 
 def default_metrics() -> List[Metric]:

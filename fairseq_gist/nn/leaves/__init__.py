@@ -20,7 +20,7 @@ __all__ = ["Leaf", "leaf_names", "leaf_of", "register_leaf"]
 @functools.lru_cache(maxsize=None)
 def _by_class() -> Dict[type, Leaf]:
     # only when the first one is asked for: what the files need may need this package
-    return {leaf.module: leaf for leaf in found_in(__name__, "LEAF").values()}
+    return {leaf.module: leaf for leaf in found_in(__name__, "LEAF", Leaf).values()}
 
 
 def leaf_of(module: nn.Module) -> Optional[Leaf]:

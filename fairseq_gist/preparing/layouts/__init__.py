@@ -12,4 +12,4 @@ __all__ = ["Layout", "Segment", "all_layouts"]
 
 def all_layouts() -> Dict[str, Type[Layout]]:
     """Return every layout by its name."""
-    return found_in(__name__, "LAYOUT")
+    return found_in(__name__, "LAYOUT", Layout)

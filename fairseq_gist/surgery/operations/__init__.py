@@ -18,7 +18,7 @@ __all__ = ["Operation", "operations_between"]
 
 @functools.lru_cache(maxsize=None)
 def _kinds() -> List[Type[Operation]]:
-    return sorted(found_in(__name__, "OPERATION").values(), key=lambda kind: kind.order)
+    return sorted(found_in(__name__, "OPERATION", Operation).values(), key=lambda kind: kind.order)
 
 
 def operations_between(

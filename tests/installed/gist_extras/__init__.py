@@ -1,0 +1,1 @@
+"""A package as pip installs it, which brings one of each kind."""
