@@ -89,7 +89,9 @@ def _report_all(record: Mapping[str, Any], out: Path) -> None:
         logger.warning("%s: there is nothing of it in %s", split, ", ".join(languages))
     for split, languages in record.get("untranscribed", {}).items():
         logger.warning(
-            "%s: no transcripts of %s, so src_text is empty there", split, ", ".join(languages)
+            "%s: no transcripts in the data of %s, so src_text is empty there",
+            split,
+            ", ".join(languages),
         )
     for language, found in record.get("ceilings", {}).items():
         _report_ceiling(language, found)

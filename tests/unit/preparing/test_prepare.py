@@ -1038,7 +1038,7 @@ def test_data_of_a_language_that_nobody_transcribed(layout, splits, caplog):
     out = layout.root / "out"
     with caplog.at_level("WARNING"):
         assert main(["prepare", str(layout.root), "--out", str(out), "--vocab-size", "75"]) == 0
-    assert "train: no transcripts of ru, so src_text is empty there" in caplog.text
+    assert "train: no transcripts in the data of ru, so src_text is empty there" in caplog.text
     rows = read(out / "train.tsv")
     assert {row["src_text"] for row in rows if row["tgt_lang"] == "ru"} == {""}
     assert sentence("en", 10) in {row["src_text"] for row in rows if row["tgt_lang"] == "de"}
