@@ -20,6 +20,7 @@ COMMANDS = {
     "plan": "decide what the languages share, by gradients, kind of unit, or chance",
     "show": "print a plan, or the plan inside a checkpoint, as a table",
     "apply": "rewrite a checkpoint into the model a plan describes",
+    "add-language": "give a checkpoint one more language, begun as its nearest relative",
     "average": "average checkpoints that follow one plan",
     "export": "write one language's model as a stock fairseq checkpoint",
     "translate": "translate recordings: text, JSON or subtitles, in several languages at once",
@@ -44,7 +45,7 @@ def parser_of(command: Optional[str]) -> argparse.ArgumentParser:
         if name != command:
             subparsers.add_parser(name, help=summary, add_help=False)
             continue
-        module = importlib.import_module(f"fairseq_gist.cli.{name}")
+        module = importlib.import_module(f"fairseq_gist.cli.{name.replace('-', '_')}")
         subparser = subparsers.add_parser(
             name,
             help=summary,

@@ -20,7 +20,7 @@ from fairseq_gist.recording.metric import METRICS
 from fairseq_gist.recording.options import RecordingOptions, recording_problems
 from fairseq_gist.tasks.registration import register
 
-__all__ = ["EXAMPLE", "add_arguments", "opened", "run"]
+__all__ = ["EXAMPLE", "add_arguments", "measuring_context", "opened", "run"]
 
 EXAMPLE = """example:
   fairseq-gist record checkpoints/checkpoint_best.pt DATA --subset multiway -o statistics.npz
@@ -136,10 +136,11 @@ def opened(args: argparse.Namespace) -> Tuple[Any, Any, Any]:
         raise OptionError("is for models that share everything; this one is split", "metric")
     task.model_languages.adopt(settings, () if plan is None else plan.languages)
     model = model_from(content, args.checkpoint, task.languages, task)
-    return _context(args, model, task), task, content.get("last_optimizer_state")
+    return measuring_context(args, model, task), task, content.get("last_optimizer_state")
 
 
-def _context(args: argparse.Namespace, model: Any, task: Any) -> Any:
+def measuring_context(args: argparse.Namespace, model: Any, task: Any) -> Any:
+    """Return what measures with ``model``, as ``--max-tokens`` and ``--cpu`` say."""
     import torch
     from fairseq.utils import move_to_cuda
 

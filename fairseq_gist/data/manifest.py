@@ -76,6 +76,7 @@ class ManifestReader:
         multiway: bool = False,
         max_target_tokens: Optional[int] = None,
         temperature: float = 1.0,
+        only: Optional[str] = None,
     ) -> RowDataset:
         """Return the rows of ``subsets`` (names with commas between).
 
@@ -86,12 +87,14 @@ class ManifestReader:
             multiway: make batches of utterances with all their translations.
             max_target_tokens: see :class:`MultiwayDataset`.
             temperature: at which languages are sampled; see :mod:`fairseq_gist.data.sampling`.
+            only: the language whose rows are read; None for those of all.
 
         Raises:
-            DataError: when a row's language can't be told, or has no tag in the vocabulary.
+            DataError: when a row's language can't be told, or has no tag in the vocabulary, or a
+                subset has no row of the one that is wanted.
             OptionError: for a temperature other than 1 where rows have no languages.
         """
-        datasets = [self._subset(name, is_train) for name in subsets.split(",")]
+        datasets = [self._subset(name, is_train, only) for name in subsets.split(",")]
         languages: Optional[List[int]] = None
         if all(dataset.language_ids is not None for dataset in datasets):
             languages = [i for dataset in datasets for i in dataset.language_ids or ()]
@@ -118,7 +121,7 @@ class ManifestReader:
             found = dataset.sampling.summary(self.languages)
         logger.info(f"sampling '{subsets}' at temperature {temperature:g}: {found}")
 
-    def _subset(self, name: str, is_train: bool) -> LanguageDataset:
+    def _subset(self, name: str, is_train: bool, only: Optional[str]) -> LanguageDataset:
         manifest = str(Path(self.root) / f"{name}.tsv")
         rows = _rows(self.root, name)
         for line, row in enumerate(rows, start=2):
@@ -128,14 +131,17 @@ class ManifestReader:
         prefixes = self._prefixes(rows, targets, manifest)
         audio_root = Path(self.config.audio_root)
         paths = [(audio_root / row["audio"]).as_posix() for row in rows]
+        kept: Sequence[int] = range(len(rows))
         if not self.config.use_audio_input:  # of which n_frames are samples
             check_lengths(rows, paths, manifest, self._frames_of)
             is_heard = filterbank_is_heard if self.inputs is None else self.inputs.is_heard
             kept = heard(rows, paths, manifest, is_heard)
-            rows, paths = [rows[i] for i in kept], [paths[i] for i in kept]
-            targets = [targets[i] for i in kept]
-            languages = [languages[i] for i in kept] if languages else languages
-            prefixes = None if prefixes is None else [prefixes[i] for i in kept]
+        if only is not None:
+            kept = _of_language(kept, languages, only, manifest)
+        rows, paths = [rows[i] for i in kept], [paths[i] for i in kept]
+        targets = [targets[i] for i in kept]
+        languages = [languages[i] for i in kept] if languages else languages
+        prefixes = None if prefixes is None else [prefixes[i] for i in kept]
         try:
             return LanguageDataset(
                 split=name,
@@ -245,6 +251,15 @@ def _check_row(row: Dict[str, str], where: str) -> None:
         raise DataError(f"{where}: n_frames should be a number from 1 on, is '{shortened(frames)}'")
     if not row["audio"]:
         raise DataError(f"{where}: the row has no audio")
+
+
+def _of_language(rows: Sequence[int], languages: List[str], only: str, manifest: str) -> List[int]:
+    """Return those of ``rows`` that are of one language."""
+    kept = [row for row in rows if languages and languages[row] == only]
+    if not kept:
+        raise DataError(f"{manifest}: none of its {len(rows)} rows is of '{only}', as wanted")
+    logger.info(f"{manifest}: {len(kept)} of {len(rows)} rows are read, those of '{only}'")
+    return kept
 
 
 def languages_in(root: str, subsets: str, key: str) -> List[str]:

@@ -17,6 +17,7 @@ __all__ = [
     "model_settings",
     "read_checkpoint",
     "with_model_settings",
+    "with_task_settings",
     "without_optimizer",
     "write_checkpoint",
 ]
@@ -147,6 +148,18 @@ def with_model_settings(content: Dict[str, Any], settings: Namespace) -> Dict[st
         cfg = {**dict(content["cfg"]), "model": settings}
         return {**content, "args": None, "cfg": cfg}
     return {**content, "args": settings, "cfg": None}
+
+
+def with_task_settings(content: Dict[str, Any], **settings: Any) -> Dict[str, Any]:
+    """Return the checkpoint with these among the settings of its task, where it keeps some."""
+    cfg = content.get("cfg")
+    task = cfg.get("task") if isinstance(cfg, dict) else None
+    told = vars(task) if isinstance(task, Namespace) else task
+    if not isinstance(cfg, dict) or not isinstance(told, dict):
+        return content
+    changed = {**told, **settings}
+    kept = Namespace(**changed) if isinstance(task, Namespace) else changed
+    return {**content, "cfg": {**cfg, "task": kept}}
 
 
 def without_optimizer(content: Dict[str, Any]) -> Dict[str, Any]:

@@ -35,7 +35,7 @@ def understand(root: Path, options: Options) -> Tuple[Layout, Options, Optional[
     _check_names(layout, options)
     vocabulary = Vocabulary(Path(options.vocabulary)) if options.vocabulary else None
     if vocabulary is not None:
-        vocabulary.check(tagged(options))
+        vocabulary.check(() if options.grow_vocabulary else tagged(options))
     return layout, options, vocabulary
 
 

@@ -132,8 +132,17 @@ class Options:
         default=None,
         metadata={
             "help": "take PREFIX.model (SentencePiece) and PREFIX.txt (fairseq dictionary) instead "
-            "of training a joint vocabulary; --vocab-size is not used then",
+            "of training a joint vocabulary; --vocab-size is not used then, but for "
+            "what --grow-vocabulary adds",
             "metavar": "PREFIX",
+        },
+    )
+    grow_vocabulary: bool = field(
+        default=False,
+        metadata={
+            "help": "with --vocabulary: add to it the tags of languages that it lacks and, for "
+            "characters that it lacks, those pieces of a vocabulary of --vocab-size that have "
+            "some; all other text is cut as before, so that a model can be taken along"
         },
     )
     asr: bool = field(
@@ -168,6 +177,8 @@ class Options:
             )
         if self.splits and "train" not in self.splits:
             problems.append("--splits: train is needed for the vocabulary")
+        if self.grow_vocabulary and not self.vocabulary:
+            problems.append("--grow-vocabulary: only with --vocabulary, which says the one to grow")
         if self.target_tag and not self.target:
             problems.append("--target-tag: only with --target; other data always have tags")
         problems += self._recognition_problems()
@@ -214,6 +225,7 @@ class Options:
 UNSAID: Dict[str, Any] = {
     one.name: one.default
     for one in fields(Options)
-    if one.name in ("keep", "layout", "skip_bad", "target_tag", "vocab_normalization")
+    if one.name
+    in ("grow_vocabulary", "keep", "layout", "skip_bad", "target_tag", "vocab_normalization")
 }
 """Options that a record only has where they are something else: they came later than others."""

@@ -16,6 +16,7 @@ from fairseq_gist.errors import DataError
 from fairseq_gist.files import replacing
 from fairseq_gist.preparing.ceiling import ceilings
 from fairseq_gist.preparing.configuration import follow_move, write_configuration
+from fairseq_gist.preparing.growing import grow_vocabulary
 from fairseq_gist.preparing.inputs import fingerprint, tagged, understand
 from fairseq_gist.preparing.making import Making
 from fairseq_gist.preparing.options import UNSAID, Options
@@ -123,6 +124,10 @@ def check(root: Path, options: Options, workers: int) -> List[str]:
 
 
 def _vocabulary(out: Path, existing: Optional[Vocabulary], options: Options) -> str:
+    if existing is not None and options.grow_vocabulary:
+        texts, size = target_texts(out / "train.tsv"), options.vocab_size
+        kind, normalization = options.vocab_type, options.vocab_normalization
+        return grow_vocabulary(existing, texts, out, size, kind, normalization, tagged(options))
     if existing is not None:
         return existing.copy(out)
     return _train(out, "train", options.vocab_size, tagged(options), options, "st")

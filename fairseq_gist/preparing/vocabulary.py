@@ -17,6 +17,8 @@ __all__ = [
     "VOCABULARY_TYPES",
     "Vocabulary",
     "load_processor",
+    "processor_of",
+    "train_model",
     "train_vocabulary",
     "vocabulary_stem",
 ]
@@ -62,12 +64,52 @@ def train_vocabulary(
     Raises:
         DataError: where no vocabulary of this size can be learned.
     """
-    sentencepiece = _sentencepiece()
     stem = vocabulary_stem(kind, size, task)
     option = "--vocab-size" if task == "st" else f"--{task}-vocab-size"
+    tags = [LANGUAGE_TAG.format(language) for language in languages]
+    model = train_model(texts, size, kind, normalization, tags, option)
+    processor = processor_of(model)
+    places = range(processor.get_piece_size())
+    pieces = [(processor.id_to_piece(place), processor.get_score(place)) for place in places]
+    scores = "".join(f"{piece}\t{score:g}\n" for piece, score in pieces)
+    counts = "".join(f"{piece} 1\n" for piece, _ in pieces if piece not in _SPECIAL)
+    for extension, content in (
+        ("model", model),
+        ("vocab", scores.encode()),
+        ("txt", counts.encode()),
+    ):
+        with replacing(folder / f"{stem}.{extension}") as path:
+            path.write_bytes(content)
+    return stem
+
+
+def train_model(
+    texts: Iterable[str],
+    size: int,
+    kind: str,
+    normalization: str,
+    tags: Sequence[str] = (),
+    option: str = "--vocab-size",
+    is_at_most: bool = False,
+) -> bytes:
+    """Return a SentencePiece model that was learned from ``texts``.
+
+    Args:
+        texts: to learn from.
+        size: of the vocabulary.
+        kind: one of :data:`VOCABULARY_TYPES`.
+        normalization: one of :data:`NORMALIZATIONS`.
+        tags: pieces that are kept whole.
+        option: that says the size, for errors.
+        is_at_most: whether fewer pieces will do, where ``unigram`` finds no more in the texts.
+
+    Raises:
+        DataError: where no vocabulary of this size can be learned.
+    """
     model = io.BytesIO()  # not a file, whose name would go into the model
+    soft = {"hard_vocab_limit": False} if is_at_most and kind == "unigram" else {}
     try:
-        sentencepiece.SentencePieceTrainer.train(
+        _sentencepiece().SentencePieceTrainer.train(
             sentence_iterator=iter(texts),
             model_writer=model,
             model_type=kind,
@@ -75,28 +117,17 @@ def train_vocabulary(
             character_coverage=1.0,
             normalization_rule_name=normalization,
             num_threads=_THREADS,
-            user_defined_symbols=[LANGUAGE_TAG.format(language) for language in languages],
+            user_defined_symbols=list(tags),
             minloglevel=2,
             bos_id=0,
             pad_id=1,
             eos_id=2,
             unk_id=3,
+            **soft,
         )
     except RuntimeError as error:
         raise DataError(_reason(str(error), option, size)) from error
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    places = range(processor.get_piece_size())
-    pieces = [(processor.id_to_piece(place), processor.get_score(place)) for place in places]
-    scores = "".join(f"{piece}\t{score:g}\n" for piece, score in pieces)
-    counts = "".join(f"{piece} 1\n" for piece, _ in pieces if piece not in _SPECIAL)
-    for extension, content in (
-        ("model", model.getvalue()),
-        ("vocab", scores.encode()),
-        ("txt", counts.encode()),
-    ):
-        with replacing(folder / f"{stem}.{extension}") as path:
-            path.write_bytes(content)
-    return stem
+    return model.getvalue()
 
 
 @dataclass(frozen=True)
@@ -129,7 +160,7 @@ class Vocabulary:
                 f"--vocabulary {self.prefix}: expected {self.model.name} and "
                 f"{self.dictionary.name} in {self.prefix.parent}, found no {missing}"
             )
-        symbols = self._symbols()
+        symbols = self.symbols()
         tags = [LANGUAGE_TAG.format(language) for language in languages]
         lacking = [tag for tag in tags if tag not in symbols]
         if lacking:
@@ -161,7 +192,7 @@ class Vocabulary:
             path.write_bytes(read_text(self.dictionary).encode())
         return self.stem
 
-    def _symbols(self) -> Dict[str, int]:
+    def symbols(self) -> Dict[str, int]:
         """The dictionary's symbols, with the line that each is on."""
         symbols: Dict[str, int] = {}
         for number, line in enumerate(read_lines(self.dictionary), 1):
@@ -200,6 +231,11 @@ def load_processor(model: Path) -> Any:
     except RuntimeError as error:
         raise DataError(f"{model}: not a SentencePiece model") from error
     return processor
+
+
+def processor_of(model: bytes) -> Any:
+    """Return what encodes by a SentencePiece model that was just learned."""
+    return _sentencepiece().SentencePieceProcessor(model_proto=model)
 
 
 _MADE = re.compile(r"^(<lang:.+>|madeupword\d+)$")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Iterable, List, Pattern, Set
+from typing import Iterable, Iterator, List, Optional, Pattern, Set
 
 from torch import nn
+from torch.nn import Parameter
 
 from fairseq_gist.architectures import architecture_of
 from fairseq_gist.errors import OptionError
@@ -13,10 +14,21 @@ from fairseq_gist.nn.grouped import GroupedModule
 from fairseq_gist.nn.low_rank import Difference
 from fairseq_gist.surgery.units import used_parameters
 
-__all__ = ["COPIES", "train_copies", "train_only"]
+__all__ = [
+    "COPIES",
+    "LANGUAGE",
+    "keep_running_statistics",
+    "owned_alone",
+    "train_copies",
+    "train_language",
+    "train_only",
+]
 
 COPIES = "copies"
 """What ``--train-only`` calls all that groups of languages own."""
+
+LANGUAGE = "language:"
+"""Begins what ``--train-only`` calls all that one language owns by itself."""
 
 _COPY = re.compile(r"\.copies(\.\d+)?(?=\.|$)")
 
@@ -72,8 +84,59 @@ def train_copies(model: nn.Module) -> bool:
     return bool(owned)
 
 
+def train_language(model: nn.Module, language: str) -> None:
+    """Freeze all but what ``language`` owns by itself, through which no other is translated.
+
+    Where it owns nothing, as before a checkpoint with a plan is loaded, nothing is frozen.
+
+    Args:
+        model: with a ``routing``.
+        language: one of its languages.
+
+    Raises:
+        OptionError: for a language that the model lacks.
+    """
+    owned = set(map(id, owned_alone(model, language)))
+    if owned:
+        for parameter in model.parameters():
+            parameter.requires_grad_(id(parameter) in owned)
+
+
+def owned_alone(model: nn.Module, language: str) -> Iterator[Parameter]:
+    """Yield the parameters of the copies and differences that ``language`` shares with no other.
+
+    Raises:
+        OptionError: for a language that the model lacks.
+    """
+    languages = model.routing.languages
+    if language not in languages:
+        raise OptionError(
+            f"--train-only {LANGUAGE}{language}: the model has no language '{language}'; it has "
+            f"{', '.join(languages) or 'none that it can tell apart'}"
+        )
+    index = languages.index(language)
+    for module in model.modules():
+        if isinstance(module, GroupedModule):
+            group = module.group_of[index]
+            if module.group_of.count(group) == 1:
+                yield from module.copies[group].parameters()
+
+
+def keep_running_statistics(model: nn.Module) -> None:
+    """Have batch norms compute with their running statistics, and not change them, in training.
+
+    These are all languages': rows of one alone would move them for the others.
+    """
+    for module in model.modules():
+        inner: Optional[nn.Module] = module
+        if isinstance(module, GroupedModule):
+            inner = module.copies[0]
+        if isinstance(inner, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001
+            module.eval()
+
+
 def _names(parts: Iterable[str]) -> str:
-    return ", ".join([*parts, COPIES])
+    return ", ".join([*parts, COPIES, f"{LANGUAGE}XX"])
 
 
 def _pattern(what: str, parts: Iterable[str]) -> Pattern[str]:

@@ -82,7 +82,8 @@ class GistSpeechToTextConfig(
         metadata={
             "help": "train a part of the model and freeze the rest (default: train all): "
             "'adapters'; 'language-embeddings'; 'copies', what groups of languages own, once they "
-            "own something; 'lna-d', 'lna-e' or 'lna-ed', LayerNorm and attention of decoder, "
+            "own something; 'language:xx', what the language xx owns by itself, so that nothing of "
+            "any other changes; 'lna-d', 'lna-e' or 'lna-ed', LayerNorm and attention of decoder, "
             "encoder or both; or a regular expression for the module paths to be trained"
         },
     )

@@ -33,7 +33,14 @@ from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.adapters import split_adapters, with_adapters
 from fairseq_gist.surgery.apply import apply_plan
 from fairseq_gist.surgery.plan_buffer import plan_of
-from fairseq_gist.surgery.trainable import COPIES, train_copies, train_only
+from fairseq_gist.surgery.trainable import (
+    COPIES,
+    LANGUAGE,
+    owned_alone,
+    train_copies,
+    train_language,
+    train_only,
+)
 from fairseq_gist.surgery.units import count_parameters, count_trained
 from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
 from fairseq_gist.tasks.translating import TranslatingTask
@@ -82,6 +89,11 @@ class GistSpeechToTextTask(TranslatingTask):
             moments(args)
             if args.homogeneous_batches and args.multiway_batches:
                 raise OptionError("--homogeneous-batches and --multiway-batches exclude each other")
+            if args.differentiate_at and (args.train_only or "").startswith(LANGUAGE):
+                raise OptionError(
+                    f"--train-only {args.train_only}: a language is trained alone as it is shared; "
+                    "leave out --differentiate-at"
+                )
             if args.max_target_tokens is not None and not args.multiway_batches:
                 raise OptionError("--max-target-tokens is for --multiway-batches only")
             if args.max_target_tokens is not None and args.max_target_tokens < 1:
@@ -101,10 +113,12 @@ class GistSpeechToTextTask(TranslatingTask):
     ) -> None:
         """Load the rows of ``split`` (subsets with commas between).
 
-        Training rows are sampled by language only where a trainer is there to be trained:
-        translating or scoring a training subset is about all of its rows.
+        Training rows are sampled by language, or are of the one language that is trained alone,
+        only where a trainer is there to be trained: translating or scoring a training subset is
+        about all of its rows.
         """
         is_train = split.startswith("train")
+        is_trained = is_train and self._trainer is not None
         with one_line_errors():
             self.datasets[split] = self.reader().read(
                 split,
@@ -112,7 +126,8 @@ class GistSpeechToTextTask(TranslatingTask):
                 homogeneous=is_train and self.args.homogeneous_batches,
                 multiway=is_train and self.args.multiway_batches,
                 max_target_tokens=self.args.max_target_tokens,
-                temperature=self._temperature() if is_train and self._trainer is not None else 1.0,
+                temperature=self._temperature() if is_trained else 1.0,
+                only=self._trained_language if is_trained else None,
             )
 
     def _temperature(self) -> float:
@@ -230,8 +245,18 @@ class GistSpeechToTextTask(TranslatingTask):
             self._routing(model)
             model.trains_copies_only = True
             train_copies(model)
+        elif self._trained_language:
+            self._routing(model)
+            model.trains_language = self._trained_language
+            train_language(model, self._trained_language)
         elif self.args.train_only:
             train_only(model, self.args.train_only)
+
+    @property
+    def _trained_language(self) -> Optional[str]:
+        """The language that ``--train-only`` trains alone, if it does."""
+        what = self.args.train_only or ""
+        return what[len(LANGUAGE) :] if what.startswith(LANGUAGE) else None
 
     def _routing(self, model: Any) -> Any:
         routing = getattr(model, "routing", None)
@@ -289,6 +314,16 @@ class GistSpeechToTextTask(TranslatingTask):
                 raise OptionError(
                     f"--train-only {COPIES}: the model has none; add --sharing-plan or "
                     "--differentiate-at, or start from a differentiated checkpoint"
+                )
+        if (
+            self._trained_language
+            and next(owned_alone(model, self._trained_language), None) is None
+        ):
+            with one_line_errors():
+                raise OptionError(
+                    f"--train-only {self.args.train_only}: the language owns nothing by itself; "
+                    "start from a checkpoint of 'fairseq-gist add-language --own-copies', or add "
+                    "--sharing-plan"
                 )
         if self.args.train_only:
             logger.info(

@@ -19,6 +19,7 @@ from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
 from fairseq_gist.host.quiet import quiet_fairseq
 from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
 from fairseq_gist.loading.checkpoint_models import architecture_in, model_from
+from fairseq_gist.loading.data_folders import CONFIG, data_folder, said_of_task
 from fairseq_gist.loading.tasks import task_of
 from fairseq_gist.sound.filterbank import BINS
 from fairseq_gist.surgery.plan_buffer import plan_in_state
@@ -27,7 +28,6 @@ from fairseq_gist.translating.translator import Translator
 
 __all__ = ["load"]
 
-CONFIG = "config_st.yaml"
 _LONGEST = 6000
 """Frames that fairseq's models take where nothing says otherwise."""
 
@@ -69,8 +69,8 @@ def load(
         architecture = architecture_in(settings, str(path))
         own = _own_options(architecture, settings, given, str(path))
         if architecture.inputs is None:
-            config = config_yaml or str(_said(content, settings, "config_yaml") or CONFIG)
-            folder = _data_folder(path, data, config, content, settings)
+            config = config_yaml or str(said_of_task(content, settings, "config_yaml") or CONFIG)
+            folder = data_folder(path, data, config, content, settings)
             task = task_of(folder, config, **own)
         else:
             task = _task_of_inputs(own)
@@ -127,37 +127,8 @@ def _task_of_inputs(options: Mapping[str, Any]) -> Any:
         return task_of(folder, CONFIG, **options)
 
 
-def _data_folder(
-    path: Path, data: Optional[Union[str, Path]], config: str, content: Any, settings: Any
-) -> Path:
-    if data is not None:
-        return Path(data)
-    said, above = _said(content, settings, "data"), path.absolute().parents
-    places = [above[0]]
-    if said:
-        # a relative one is from where training was started, which is often above the checkpoint
-        places += [Path(str(said)), *(folder / str(said) for folder in above)]
-    for place in places:
-        if (place / config).is_file():
-            return place
-    raise OptionError(
-        f"{path} was trained on {said or 'data that it does not name'}, and {config}, which says "
-        "its vocabulary, is neither there nor beside the checkpoint; name the folder that has it",
-        "data",
-    )
-
-
-def _said(content: Mapping[str, Any], settings: Any, name: str) -> Any:
-    """Return what a checkpoint says of its task; None where it says nothing."""
-    cfg = content.get("cfg")
-    task = cfg.get("task") if isinstance(cfg, dict) else None
-    told = vars(task) if isinstance(task, Namespace) else task
-    found = told.get(name) if isinstance(told, dict) else None
-    return found or getattr(settings, name, None)
-
-
 def _longest(content: Mapping[str, Any], settings: Any) -> int:
-    said = _said(content, settings, "max_source_positions")
+    said = said_of_task(content, settings, "max_source_positions")
     return said if isinstance(said, int) and said > 0 else _LONGEST
 
 

@@ -20,7 +20,11 @@ from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.surgery.adapters import agree_on_adapters
 from fairseq_gist.surgery.state import reconcile
-from fairseq_gist.surgery.trainable import train_copies
+from fairseq_gist.surgery.trainable import (
+    keep_running_statistics,
+    train_copies,
+    train_language,
+)
 
 __all__ = ["RoutedModel"]
 
@@ -31,9 +35,12 @@ class RoutedModel(nn.Module):
     Attributes:
         trains_copies_only: whether all but what groups of languages own is frozen, as soon as they
             own something.
+        trains_language: the language that is trained alone: all but what it owns by itself is
+            frozen, as soon as it owns something, and running statistics stay.
     """
 
     trains_copies_only = False
+    trains_language: Optional[str] = None
 
     architecture: ClassVar[Architecture]
     encoder_class: ClassVar[Type[RoutedEncoder]]
@@ -84,6 +91,13 @@ class RoutedModel(nn.Module):
         )
         return self.decoder(prev_output_tokens, encoder_out=encoder_out)
 
+    def train(self, mode: bool = True) -> RoutedModel:
+        """Set the mode; what isn't any one language's stays as it is where one is trained alone."""
+        super().train(mode)
+        if self.trains_language is not None:
+            keep_running_statistics(self)
+        return self
+
     def get_ctc_output(self, net_output: Any, sample: Any) -> Any:
         """Return the stock model's, with one entry for each row of the batch."""
         out = net_output[1]["encoder_out"]
@@ -99,4 +113,6 @@ class RoutedModel(nn.Module):
             reconcile(self, state_dict, self.routing)
             if self.trains_copies_only:
                 train_copies(self)
+            if self.trains_language is not None:
+                train_language(self, self.trains_language)
         super().upgrade_state_dict_named(state_dict, name)
