@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "is alone, as with adapters)",
     )
     parser.add_argument(
-        "--config-yaml", default="config_st.yaml", help="data configuration (default %(default)s)"
+        "--config-yaml", default="config_st.yaml", help="data configuration (default: %(default)s)"
     )
     parser.add_argument(
         "--data-before",
@@ -63,10 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--subset",
         default="multiway",
         help="data by which the nearest is found, with rows of all languages, the same utterances "
-        "where possible (default %(default)s)",
+        "where possible (default: %(default)s)",
     )
     parser.add_argument(
-        "--max-tokens", type=int, default=20000, help="frames a batch (default %(default)s)"
+        "--max-tokens", type=int, default=20000, help="frames a batch (default: %(default)s)"
     )
     parser.add_argument("--cpu", action="store_true", help="don't use a GPU")
     add_options(parser, RecordingOptions)

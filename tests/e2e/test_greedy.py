@@ -37,7 +37,10 @@ def test_a_split_is_kept_where_it_is_worth_it(train, data, tmp_path, capsys, rep
     words = ["--statistics", str(statistics), "--size-budget", str(BUDGET), "-o", str(out)]
     assert greedy.main([*words, "--", *command]) == 0, capsys.readouterr().err
     plan = SharingPlan.load(out)
-    trials = [json.loads(line) for line in (out.parent / "trials.jsonl").read_text().splitlines()]
+    trials = [
+        json.loads(line)
+        for line in (out.parent / "trials.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     split = sorted(unit for unit, groups in plan.units.items() if len(groups) > 1)
     assert plan.parameters <= BUDGET * plan.shared_parameters
     assert trials[0]["split"] == []
@@ -49,8 +52,10 @@ def test_a_split_is_kept_where_it_is_worth_it(train, data, tmp_path, capsys, rep
     # once more: nothing is trained, and the same comes out
     before = out.read_bytes()
     assert greedy.main([*words, "--", *command]) == 0
-    assert json.loads(out.read_text())["units"] == json.loads(before)["units"]
-    assert len((out.parent / "trials.jsonl").read_text().splitlines()) == len(trials)
+    assert json.loads(out.read_text(encoding="utf-8"))["units"] == json.loads(before)["units"]
+    assert len((out.parent / "trials.jsonl").read_text(encoding="utf-8").splitlines()) == len(
+        trials
+    )
 
 
 def test_what_is_refused(tmp_path, capsys):

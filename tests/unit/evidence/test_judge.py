@@ -76,8 +76,12 @@ def test_what_one_moment_says_of_another(out):
         for system in ("unsplit", *UNITS):
             name = system.partition("decoder.")[2] or system
             (out / f"{name}-2000-{seed}").mkdir()
-            old = json.loads((out / f"{name}-1000-{seed}" / "losses.json").read_text())
-            (out / f"{name}-2000-{seed}" / "losses.json").write_text(json.dumps(old))
+            old = json.loads(
+                (out / f"{name}-1000-{seed}" / "losses.json").read_text(encoding="utf-8")
+            )
+            (out / f"{name}-2000-{seed}" / "losses.json").write_text(
+                json.dumps(old), encoding="utf-8"
+            )
     found = judge.judge(out)
     assert set(found["across"]) == {"1000 for 2000"}  # there are no statistics of the other
     assert found["across"]["1000 for 2000"]["gain"]["mean"] == pytest.approx(1)

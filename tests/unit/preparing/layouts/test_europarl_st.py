@@ -69,7 +69,7 @@ def test_speeches_as_they_are_published_are_refused_with_what_to_do(root):
 
 def test_faulty_lines_are_named(root):
     folder = root / "v1.1" / "en" / "de" / "train"
-    lines = (folder / "segments.lst").read_text().splitlines()
+    lines = (folder / "segments.lst").read_text(encoding="utf-8").splitlines()
     lines[1] = lines[1].replace("1.0 2.20", "2.2 1.0")
     lines[2] = lines[2].replace(" 3.20", "")
     lines[3] = lines[3].replace("0.0 1.20", "0.0 99.0")

@@ -77,7 +77,10 @@ def test_what_is_there_instead_is_said(root):
 
 def test_times_below_zero_are_named(root):
     listing = root / "es-en" / "data" / "train" / "txt" / "train.yaml"
-    write(listing, listing.read_text().replace("duration: 0.900000", "duration: -0.040000", 1))
+    write(
+        listing,
+        listing.read_text(encoding="utf-8").replace("duration: 0.900000", "duration: -0.040000", 1),
+    )
     with pytest.raises(DataError, match=r"train\.yaml: segment 1: duration should be seconds from"):
         MTEDx(root, "es").segments("en", "train")
     assert len(MTEDx(root, "es").checked("en", "train")[0]) == 3
