@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional
 
 import numpy as np
+from pages import write_all
 from scipy import stats
 
 from fairseq_gist.errors import DataError, GistError
-from fairseq_gist.files import read_text, replacing
+from fairseq_gist.files import read_text
 
 Losses = Dict[str, Dict[int, float]]
 """System -> seed -> loss."""
@@ -121,9 +122,7 @@ def main(words: Optional[Iterable[str]] = None) -> int:
     try:
         found = compared(losses_in(args.runs, args.figure), args.against)
         page = page_of(found, args.against, args.figure)
-        for suffix, content in ((".json", json.dumps(found, indent=1) + "\n"), (".md", page)):
-            with replacing(args.output.with_name(args.output.name + suffix)) as temporary:
-                temporary.write_text(content, encoding="utf-8")
+        write_all(args.output, {".json": json.dumps(found, indent=1) + "\n", ".md": page})
     except (GistError, OSError) as error:
         print(f"compare: error: {error}", file=sys.stderr)
         return 1

@@ -20,9 +20,10 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 from agreeing import Agreement, Worth, agreement, chance, loss_in, reliability
 from numpy.typing import NDArray
+from pages import write_all
 
 from fairseq_gist.errors import GistError
-from fairseq_gist.files import read_json, replacing
+from fairseq_gist.files import read_json
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.gain import gain_of
 
@@ -227,9 +228,7 @@ def main(words: Optional[Iterable[str]] = None) -> int:
         contents = {".json": json.dumps(found, indent=1) + "\n", ".md": page_of(found)}
         for moment, worths in worths_in(found).items():
             contents[f"-worth-{moment}.json"] = json.dumps(worths, indent=1) + "\n"
-        for suffix, content in contents.items():
-            with replacing(args.output.with_name(args.output.name + suffix)) as temporary:
-                temporary.write_text(content, encoding="utf-8")
+        write_all(args.output, contents)
     except (GistError, OSError, KeyError, ValueError) as error:
         print(f"judge: error: {error}", file=sys.stderr)
         return 1

@@ -21,10 +21,11 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional
 
 import numpy as np
 from agreeing import Agreement, Worth, agreement, chance, interval, loss_in, reliability
+from compare import losses_in
 from numpy.typing import NDArray
+from pages import write_all
 
-from fairseq_gist.errors import DataError, GistError
-from fairseq_gist.files import read_text, replacing
+from fairseq_gist.errors import GistError
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.policies.gain import gain_of
 from fairseq_gist.sharing.plan import SharingPlan
@@ -79,17 +80,7 @@ def plans_worth(out: Path, figure: str) -> Worth:
     Raises:
         DataError: when ``runs.jsonl`` isn't as an experiment writes it.
     """
-    losses: Dict[str, Dict[int, float]] = {}
-    path = out / "runs.jsonl"
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        try:
-            run = json.loads(line)
-            if "trial" not in run["figures"]:
-                losses.setdefault(run["system"], {})[run["seed"]] = float(run["figures"][figure])
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{path}, line {number}: expected a run with '{figure}', found {line[:80]!r}"
-            ) from error
+    losses = losses_in(out / "runs.jsonl", figure)
     joint = losses.get("joint", {})
     return {
         system: {seed: joint[seed] - loss for seed, loss in own.items() if seed in joint}
@@ -215,9 +206,7 @@ def main(words: Optional[Iterable[str]] = None) -> int:
         if not found["dev"]["worth"]:
             raise GistError(f"{args.out}: expected runs that are done, found none")
         contents = {".json": json.dumps(found, indent=1) + "\n", ".md": page_of(found, args.what)}
-        for suffix, content in contents.items():
-            with replacing(args.output.with_name(args.output.name + suffix)) as temporary:
-                temporary.write_text(content, encoding="utf-8")
+        write_all(args.output, contents)
     except (GistError, OSError, KeyError, ValueError) as error:
         print(f"judge_sharing: error: {error}", file=sys.stderr)
         return 1

@@ -7,13 +7,12 @@ import logging
 import math
 from typing import Any
 
-from fairseq_gist.cli.dataclass_options import add_options, options_from
-from fairseq_gist.cli.record import MINIMUM_CHUNKS, measuring_context
+from fairseq_gist.cli.dataclass_options import add_options
+from fairseq_gist.cli.record import measuring_context, recording_options
 from fairseq_gist.cli.trust import add_trust_option
-from fairseq_gist.errors import OptionError
 from fairseq_gist.files.outputs import CHECKPOINT, add_force_option, check_output
 from fairseq_gist.host.checkpoints import read_checkpoint, write_checkpoint
-from fairseq_gist.recording.options import RecordingOptions, recording_problems
+from fairseq_gist.recording.options import RecordingOptions
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -77,10 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write a checkpoint whose model knows one more language."""
-    options = options_from(args, RecordingOptions)
-    problems = recording_problems(options, MINIMUM_CHUNKS)
-    if problems:
-        raise OptionError("; ".join(problems))
+    options = recording_options(args)
     check_output(args.output, kind=CHECKPOINT, inputs=[args.checkpoint], force=args.force)
     content = read_checkpoint(args.checkpoint, args.trust_checkpoint)
     from fairseq_gist.loading.one_more import Learner, Places

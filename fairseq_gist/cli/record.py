@@ -86,10 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure gradients per language and write the statistics."""
-    options = options_from(args, RecordingOptions)
-    problems = recording_problems(options, MINIMUM_CHUNKS)
-    if problems:
-        raise OptionError("; ".join(problems))
+    options = recording_options(args)
     check_output(args.output, kind=STATISTICS, inputs=[args.checkpoint], force=args.force)
     context, task, optimizer = opened(args)
     from fairseq_gist.recording.measuring import measure
@@ -109,6 +106,15 @@ def run(args: argparse.Namespace) -> None:
         f"{args.output}: {len(statistics.units)} units, {len(statistics.languages)} languages, "
         f"{len(statistics.probe_chunks)} probes"
     )
+
+
+def recording_options(args: argparse.Namespace) -> RecordingOptions:
+    """Return how gradients are recorded; raises OptionError with all that is wrong with it."""
+    options = options_from(args, RecordingOptions)
+    problems = recording_problems(options, MINIMUM_CHUNKS)
+    if problems:
+        raise OptionError("; ".join(problems))
+    return options
 
 
 def opened(args: argparse.Namespace) -> Tuple[Any, Any, Any]:

@@ -29,6 +29,8 @@ def carry_over_flat(
 ) -> None:
     """Give ``new`` the state of ``old``, and its masters their values; the model stays.
 
+    Hyper-parameters are taken over by :func:`~fairseq_gist.surgery.optimizer.carry_over`.
+
     What is fresh begins with what the model's parameter says, and moments of zero.
 
     Raises:
@@ -52,8 +54,6 @@ def carry_over_flat(
             else:
                 found[name] = copy.deepcopy(value)
         move(old_masters.whole.detach(), new_masters.whole.detach())
-    for old_group, new_group in zip(old.param_groups, new.param_groups):
-        new_group.update({key: value for key, value in old_group.items() if key != "params"})
     if found:
         new.state[new_masters.whole] = found
 

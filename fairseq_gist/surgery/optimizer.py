@@ -38,6 +38,7 @@ def carry_over(
     """
     if old_masters.flat is not None and new_masters.flat is not None:
         carry_over_flat(lineage, old, new, old_masters.flat, new_masters.flat)
+        _take_settings(old, new)
         return
     if new_masters.each:
         lineage = _among_masters(lineage, old_masters.each, new_masters.each)
@@ -84,14 +85,19 @@ def copy_optimizer_state(
                 raise SurgeryError(
                     f"a parameter of shape {tuple(parameter.shape)} is neither old nor a copy"
                 )
-    for old_group, new_group in zip(old.param_groups, new.param_groups):
-        new_group.update({key: value for key, value in old_group.items() if key != "params"})
-        for parameter in new_group["params"]:
+    _take_settings(old, new)
+    for group in new.param_groups:
+        for parameter in group["params"]:
             origin = lineage.origin(parameter)
             if origin is parameter and origin in old.state:
                 new.state[parameter] = old.state[origin]
             elif origin in old.state:
                 new.state[parameter] = _of_copy(parameter, origin, old.state[origin], lineage)
+
+
+def _take_settings(old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> None:
+    for old_group, new_group in zip(old.param_groups, new.param_groups):
+        new_group.update({key: value for key, value in old_group.items() if key != "params"})
 
 
 def _of_copy(

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Dict, List, Optional, Tuple
 
-__all__ = ["Layout", "Segment"]
+from fairseq_gist.errors import DataError
+
+__all__ = ["CheckedLayout", "Layout", "Segment"]
 
 
 @dataclass(frozen=True)
@@ -125,3 +127,22 @@ class Layout(ABC):
     def is_at(cls, root: Path) -> bool:
         """Whether a folder looks like this layout, so that a message can say so."""
         return False
+
+
+class CheckedLayout(Layout):
+    """A layout whose segments are looked at one by one, so that a faulty one spoils no other."""
+
+    def segments(self, language: str, split: str) -> List[Segment]:
+        """Every segment of a split; raises with what is wrong with the first that is faulty."""
+        segments, wrong = self.checked(language, split)
+        if wrong:
+            raise DataError(next(iter(wrong.values())))
+        return segments
+
+    @abstractmethod
+    def checked(self, language: str, split: str) -> Tuple[List[Segment], Dict[int, str]]:
+        """The segments that are as they should be, and of the others by their line why not.
+
+        Raises:
+            DataError: where its files can't be told apart into segments.
+        """

@@ -15,7 +15,12 @@ from fairseq_gist.errors import DataError
 from fairseq_gist.files import missing, read_lines
 from fairseq_gist.preparing.layouts.base import Segment
 from fairseq_gist.preparing.layouts.paired import Paired
-from fairseq_gist.preparing.layouts.reading import checked_name, find_audio, seconds
+from fairseq_gist.preparing.layouts.reading import (
+    checked_name,
+    find_audio,
+    lines_of,
+    seconds,
+)
 from fairseq_gist.sound.audio import CONVERTED
 
 __all__ = ["LAYOUT", "EuroparlST"]
@@ -66,18 +71,11 @@ class EuroparlST(Paired):
         """A line of ``segments.lst``."""
         return f"{self.listing(language, split)}, line {line}"
 
-    def segments(self, language: str, split: str) -> List[Segment]:
-        """Every segment of a split in the order of its files."""
-        segments, wrong = self.checked(language, split)
-        if wrong:
-            raise DataError(next(iter(wrong.values())))
-        return segments
-
     def checked(self, language: str, split: str) -> Tuple[List[Segment], Dict[int, str]]:
         """The segments that are as they should be, and of the others by their line why not."""
         listing, *texts = self.files(language, split)[:3]
         lines = _without_end(read_lines(listing))
-        sources, targets = (_lines(path, listing, len(lines)) for path in texts)
+        sources, targets = (lines_of(path, listing, len(lines)) for path in texts)
         self._check_format(language, lines)
         speakers = self._speakers(language, split)
         segments, wrong = [], {}
@@ -144,14 +142,6 @@ def _without_end(lines: List[str]) -> List[str]:
     """Lines without empty ones at the end, where none is listed."""
     while lines and not lines[-1].strip():
         lines = lines[:-1]
-    return lines
-
-
-def _lines(path: Path, listing: Path, count: int) -> List[str]:
-    """A text of as many lines as segments; some at the end may be empty."""
-    lines = read_lines(path)
-    if len(lines) != count:
-        raise DataError(f"{path}: {len(lines)} lines, but {listing.name} lists {count} segments")
     return lines
 
 

@@ -15,11 +15,17 @@ from pathlib import Path
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from fairseq_gist.errors import DataError, shortened
-from fairseq_gist.files import iter_lines, missing, read_lines
+from fairseq_gist.files import iter_lines, missing
 from fairseq_gist.languages.codes import is_code, same_code
 from fairseq_gist.preparing.layouts.base import Segment
 from fairseq_gist.preparing.layouts.paired import Paired
-from fairseq_gist.preparing.layouts.reading import checked_name, find_audio, in_order, seconds
+from fairseq_gist.preparing.layouts.reading import (
+    checked_name,
+    find_audio,
+    in_order,
+    lines_of,
+    seconds,
+)
 from fairseq_gist.preparing.segment_list import read_segment_list
 
 __all__ = ["IWSLT", "LAYOUT"]
@@ -93,25 +99,13 @@ class IWSLT(Paired):
             raise DataError(f"{self.split(language, split) / 'txt' / wanted}: no such file")
         return [listing, *([source] if source else []), target]
 
-    def segments(self, language: str, split: str) -> List[Segment]:
-        """Every segment of a split in the order of its files."""
-        segments, wrong = self.checked(language, split)
-        if wrong:
-            raise DataError(next(iter(wrong.values())))
-        return segments
-
     def checked(self, language: str, split: str) -> Tuple[List[Segment], Dict[int, str]]:
         """The segments that are as they should be, and of the others by their line why not."""
         listing, *_, target = self.files(language, split)
         source, _ = self._texts(language, split)
         entries = read_segment_list(listing) if listing.suffix == ".yaml" else _listed(listing)
-        lines = read_lines(target)
-        texts = [read_lines(source) if source else [""] * len(entries), lines]
-        for path, text in zip((source, target), texts):
-            if len(text) != len(entries):
-                raise DataError(
-                    f"{path}: {len(text)} lines, but {listing.name} lists {len(entries)} segments"
-                )
+        sources = [""] * len(entries) if source is None else lines_of(source, listing, len(entries))
+        texts = sources, lines_of(target, listing, len(entries))
         segments, wrong = [], {}
         for number, (entry, *said) in enumerate(zip(entries, *texts), 1):
             try:

@@ -113,13 +113,6 @@ class Lhotse(Paired):
         """A line of the manifest, and the supervision where a cut has several."""
         return self._read[split].places[line]
 
-    def segments(self, language: str, split: str) -> List[Segment]:
-        """Every segment of a split in the order of its manifest."""
-        segments, wrong = self.checked(language, split)
-        if wrong:
-            raise DataError(next(iter(wrong.values())))
-        return segments
-
     def checked(self, language: str, split: str) -> Tuple[List[Segment], Dict[int, str]]:
         """The segments that are as they should be, and of the others by their line why not."""
         segments = [

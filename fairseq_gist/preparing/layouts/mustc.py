@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple
 
 from fairseq_gist.errors import DataError, shortened
-from fairseq_gist.files import missing, read_lines, replacing
+from fairseq_gist.files import missing, replacing
 from fairseq_gist.languages.codes import readings
-from fairseq_gist.preparing.layouts.base import Layout, Segment
+from fairseq_gist.preparing.layouts.base import CheckedLayout, Segment
 from fairseq_gist.preparing.layouts.paired import choice
-from fairseq_gist.preparing.layouts.reading import checked_name, find_audio, seconds
+from fairseq_gist.preparing.layouts.reading import checked_name, find_audio, lines_of, seconds
 from fairseq_gist.preparing.published import looks_like
 from fairseq_gist.preparing.segment_list import read_segment_list, yaml_text
 
@@ -24,7 +24,7 @@ __all__ = ["LAYOUT", "MustC", "segment_of", "write_split"]
 
 
 @dataclass(frozen=True)
-class MustC(Layout):
+class MustC(CheckedLayout):
     """Paths below the root of data in the MuST-C layout."""
 
     name = "mustc"
@@ -81,27 +81,15 @@ class MustC(Layout):
         """The audio of a talk; mTEDx lists wav files and has them as FLAC."""
         return find_audio([self.split(language, split) / "wav"], name)
 
-    def segments(self, language: str, split: str) -> List[Segment]:
-        """Every segment of a split in the order of its files."""
-        segments, wrong = self.checked(language, split)
-        if wrong:
-            raise DataError(next(iter(wrong.values())))
-        return segments
-
     def checked(self, language: str, split: str) -> Tuple[List[Segment], Dict[int, str]]:
         """The segments that are as they should be, and of the others by their line why not."""
         path = self.listing(language, split)
         entries = read_segment_list(path)
         transcript, translation = self.texts(language, split)
-        texts = [
-            read_lines(transcript) if transcript.is_file() else [""] * len(entries),
-            read_lines(translation),
-        ]
-        for text, lines in zip((transcript, translation), texts):
-            if len(lines) != len(entries):
-                raise DataError(
-                    f"{text}: {len(lines)} lines, but {path.name} lists {len(entries)} segments"
-                )
+        count, sources = len(entries), [""] * len(entries)
+        if transcript.is_file():
+            sources = lines_of(transcript, path, count)
+        texts = sources, lines_of(translation, path, count)
         segments, wrong = [], {}
         for number, (entry, source, target) in enumerate(zip(entries, *texts), 1):
             try:

@@ -9,7 +9,7 @@ from typing import Iterable, List, Sequence, Tuple
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.languages.codes import same_code
-from fairseq_gist.preparing.layouts.base import Layout
+from fairseq_gist.preparing.layouts.base import CheckedLayout
 from fairseq_gist.preparing.published import looks_like
 
 __all__ = ["Paired", "choice"]
@@ -19,7 +19,7 @@ _SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Paired(Layout):
+class Paired(CheckedLayout):
     """Languages are called as the release writes them; ``--source`` and ``--target`` may differ.
 
     ``zh_cn`` finds ``zh-CN``, and ``en`` finds ``eng``.

@@ -6,13 +6,21 @@ import functools
 import os
 import re
 from pathlib import Path
-from typing import Callable, Iterable, Optional, Sequence, Tuple, TypeVar
+from typing import Callable, Iterable, List, Optional, Sequence, Tuple, TypeVar
 
 from fairseq_gist.errors import DataError, shortened
-from fairseq_gist.files import missing
+from fairseq_gist.files import missing, read_lines
 from fairseq_gist.sound.audio import read_wave
 
-__all__ = ["checked_name", "find_audio", "in_order", "remembered", "seconds", "seconds_of"]
+__all__ = [
+    "checked_name",
+    "find_audio",
+    "in_order",
+    "lines_of",
+    "remembered",
+    "seconds",
+    "seconds_of",
+]
 
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$", re.ASCII)
 _ENDINGS = (".flac", ".wav", ".mp3", ".ogg", ".opus", ".sph")
@@ -60,6 +68,14 @@ def _seconds_of(path: Path) -> float:
 
 
 seconds_of = remembered(_seconds_of, at_most=None)
+
+
+def lines_of(path: Path, listing: Path, count: int) -> List[str]:
+    """Return the lines of a text, or raise DataError where a listing has another number."""
+    lines = read_lines(path)
+    if len(lines) != count:
+        raise DataError(f"{path}: {len(lines)} lines, but {listing.name} lists {count} segments")
+    return lines
 
 
 def checked_name(name: str, where: str, what: str = "wav") -> str:

@@ -148,13 +148,6 @@ class TSV(Paired):
         """A line of the table."""
         return f"{self.listing(language, split)}, line {line}"
 
-    def segments(self, language: str, split: str) -> List[Segment]:
-        """Every segment of a split in the order of its table."""
-        segments, wrong = self.checked(language, split)
-        if wrong:
-            raise DataError(next(iter(wrong.values())))
-        return segments
-
     def checked(self, language: str, split: str) -> Tuple[List[Segment], Dict[int, str]]:
         """The segments that are as they should be, and of the others by their line why not."""
         table = read_rows(self.listing(language, split))
