@@ -275,7 +275,7 @@ def _of_cut(cut: Any, place: str) -> Iterator[_Listed]:
 
 def _load(path: Path) -> Any:
     try:
-        import lhotse  # type: ignore[import-untyped]
+        import lhotse
     except ImportError as error:
         raise DataError(
             f"{path}: lhotse's manifests are read by lhotse, which is missing: pip install "
