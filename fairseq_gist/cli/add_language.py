@@ -92,10 +92,9 @@ def run(args: argparse.Namespace) -> None:
     _, grown = learner.grown(relative, own)
     write_checkpoint(grown, args.output)
     copies = f"copies of its own of {len(own)} units" if own else "no copies of its own"
-    logger.info(
-        f"{args.output}: '{args.language}' begins as '{relative}', with {copies}; "
-        f"{learner.new_symbols} new symbols in the vocabulary, its tag among them"
-    )
+    count = learner.new_symbols
+    new = f"{count} new symbols, its tag among them" if count else "the vocabulary is the same"
+    logger.info(f"{args.output}: '{args.language}' begins as '{relative}', with {copies}; {new}")
 
 
 def _nearest(learner: Any, args: argparse.Namespace, options: RecordingOptions) -> str:

@@ -119,8 +119,9 @@ class Learner:
         if architecture.inputs is not None:
             raise CheckpointError(
                 f"{self._places.checkpoint} is a {architecture.model_name}, whose vocabulary comes "
-                "with all languages that it will ever have; one can be added to models with the "
-                "vocabulary of their data"
+                "with all languages that it will ever have; train one that isn't differentiated, "
+                f"{architecture.inputs_flag} itself or a checkpoint, with data that have "
+                f"'{self._language}' among their languages"
             )
 
     def _known(self) -> List[str]:

@@ -4,6 +4,7 @@ import logging
 import math
 import re
 import shutil
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -105,23 +106,49 @@ def opened(checkpoint, folder):
     return task, model.eval()
 
 
+class Heard(NamedTuple):
+    """What a model makes of a batch: decoder's features, logits of them, and hypotheses."""
+
+    features: torch.Tensor
+    logits: torch.Tensor
+    hypotheses: list
+
+
 def heard(checkpoint, folder, language, symbols=None):
-    """Return logits and hypotheses of a language, of the same utterances whatever the folder.
+    """Return what a model makes of a language, of the same utterances whatever the folder.
 
     With ``symbols``, of a vocabulary that ends there: a softmax has something for each of its
     symbols, so that log-probabilities alone are a little less with more of them.
     """
     task, model = opened(checkpoint, folder)
     sample = rows_of_language(batch_of(task, 4), task.languages.index(language))
+    projection, seen = model.decoder.output_projection, []
     if symbols is not None:
-        model.decoder.output_projection.register_forward_hook(
+        projection.register_forward_hook(
             lambda module, inputs, logits: logits.index_fill(
                 -1, torch.arange(symbols, logits.size(-1)), -math.inf
             )
         )
+    hook = projection.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     with torch.no_grad():
         logits = model(**sample["net_input"])[0]
-    return logits[..., :symbols], translate(task, model, sample)
+    hook.remove()
+    return Heard(seen[0], logits[..., :symbols], translate(task, model, sample))
+
+
+def assert_heard_alike(one, other, language, rounding=0.0):
+    """Compare what two models make of a language; ``rounding`` is allowed of its logits."""
+    assert torch.equal(one.features, other.features), language
+    difference = (one.logits - other.logits).abs().max().item()
+    assert difference <= rounding, f"{language}: largest difference of logits {difference}"
+    texts, same_texts = (
+        [[tokens for tokens, _ in row] for row in own.hypotheses] for own in (one, other)
+    )
+    assert same_texts == texts
+    scores, same_scores = (
+        torch.tensor([score for row in own.hypotheses for _, score in row]) for own in (one, other)
+    )
+    assert (scores - same_scores).abs().max().item() <= rounding
 
 
 @pytest.mark.parametrize("own", [[], ["--own-copies"]], ids=["joining", "owning"])
@@ -130,11 +157,10 @@ def test_the_others_translate_as_before(checkpoints, folders, tmp_path, kind, ow
     before = checkpoints / f"{kind}.pt"
     after = add(before, folders, tmp_path / "with-ru.pt", *own)
     for language in OLD:
-        logits, texts = heard(before, folders[0], language)
-        again, same_texts = heard(after, folders[1], language, logits.size(-1))
-        difference = (again - logits).abs().max().item()
-        assert difference == 0.0, f"{kind}, {language}: largest difference of logits {difference}"
-        assert same_texts == texts
+        said = heard(before, folders[0], language)
+        again = heard(after, folders[1], language, said.logits.size(-1))
+        # products with a matrix of more rows may round otherwise, as those of torch 1.12 do
+        assert_heard_alike(again, said, f"{kind}, {language}", rounding=2e-6)
 
 
 def test_it_begins_as_the_relative(checkpoints, folders, tmp_path):
@@ -183,12 +209,10 @@ def test_trained_alone_it_leaves_the_others_as_they_are(alone, folders):
         path = path.replace("output_projection", "embed_tokens")  # which is tied to it
         assert (path, int(group)) in groups, key
     for language in OLD:
-        one, texts = heard(start, folders[1], language)
-        other, same_texts = heard(run.checkpoint, folders[1], language)
-        difference = (other - one).abs().max().item()
-        assert difference == 0.0, f"{language}: largest difference of logits {difference}"
-        assert same_texts == texts
-    assert heard(start, folders[1], "ru")[1] != heard(run.checkpoint, folders[1], "ru")[1]
+        one, other = (heard(path, folders[1], language) for path in (start, run.checkpoint))
+        assert_heard_alike(one, other, language)
+    one, other = (heard(path, folders[1], "ru") for path in (start, run.checkpoint))
+    assert one.hypotheses != other.hypotheses
 
 
 def test_only_its_rows_are_read(alone, folders, train, tmp_path, caplog):
