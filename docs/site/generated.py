@@ -7,7 +7,6 @@
 """
 
 import argparse
-import importlib
 import re
 from dataclasses import fields
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set
@@ -17,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from written_files import WRITTEN_FILES
 
-from fairseq_gist.cli.main import COMMANDS
+from fairseq_gist.cli.main import COMMANDS, module_of
 
 __all__ = ["markdown_of", "setup"]
 
@@ -90,7 +89,7 @@ def _command(parser: argparse.ArgumentParser, level: str) -> Iterator[str]:
 def commands(_: str) -> Iterator[str]:
     """Describe every command."""
     for name, summary in COMMANDS.items():
-        module = importlib.import_module(f"fairseq_gist.cli.{name}")
+        module = module_of(name)
         parser = argparse.ArgumentParser(
             prog=f"fairseq-gist {name}",
             description=summary[0].upper() + summary[1:] + ".",

@@ -5,13 +5,13 @@ import importlib
 import logging
 import os
 import sys
-from typing import List, Optional
+from typing import Any, List, Optional
 
 from fairseq_gist import __version__
 from fairseq_gist.errors import GistError, was_interrupted
 from fairseq_gist.host.boundary import in_one_line, shows_tracebacks
 
-__all__ = ["COMMANDS", "main", "parser_of"]
+__all__ = ["COMMANDS", "main", "module_of", "parser_of"]
 
 COMMANDS = {
     "corpus": "write an open corpus in the MuST-C release layout",
@@ -31,6 +31,11 @@ COMMANDS = {
 }
 
 
+def module_of(command: str) -> Any:
+    """Return the module that does a subcommand: its example, its arguments and its work."""
+    return importlib.import_module(f"fairseq_gist.cli.{command.replace('-', '_')}")
+
+
 def parser_of(command: Optional[str]) -> argparse.ArgumentParser:
     """Return the parser of the command line; of the options only those of one subcommand."""
     parser = argparse.ArgumentParser(
@@ -45,7 +50,7 @@ def parser_of(command: Optional[str]) -> argparse.ArgumentParser:
         if name != command:
             subparsers.add_parser(name, help=summary, add_help=False)
             continue
-        module = importlib.import_module(f"fairseq_gist.cli.{name.replace('-', '_')}")
+        module = module_of(name)
         subparser = subparsers.add_parser(
             name,
             help=summary,
