@@ -133,7 +133,9 @@ def test_trained_alone_it_leaves_the_others_as_they_are(
         assert plan.units[path][int(group)] == ("uk",), key
     for language in OLD:
         assert_heard_alike(
-            heard(start, folders[1], language), heard(run.checkpoint, folders[1], language), language
+            heard(start, folders[1], language),
+            heard(run.checkpoint, folders[1], language),
+            language,
         )
     assert not torch.equal(
         heard(start, folders[1], "uk")[0], heard(run.checkpoint, folders[1], "uk")[0]
