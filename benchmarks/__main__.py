@@ -22,6 +22,7 @@ BENCHMARKS: Dict[str, str] = {
     "low_rank_4": "grouped:low_rank",
     "generation_grouped": "generation:beam_search",
     "grouped_step_2": "growth:steps",
+    "processes_1": "processes:steps",
     "checkpoint_bytes": "checkpoints:sizes",
     "filterbank_core_seconds": "preparation:filterbanks",
     "policy_128x1000": "policies:cost",

@@ -57,7 +57,20 @@ def test_no_file_holds_no_figures(tmp_path):
     ],
 )
 def test_a_target_is_met_or_not(value, target, met):
-    assert dataclasses.replace(FIGURE, value=value, target=target).is_met is met
+    assert dataclasses.replace(FIGURE, value=value, cpu=None, target=target).is_met is met
+
+
+@pytest.mark.parametrize(("cpu", "met"), [(1.1, True), (1.11, False)])
+def test_cpu_time_decides_about_a_target_where_it_is_there(cpu, met):
+    assert dataclasses.replace(FIGURE, value=2.21 - cpu, cpu=cpu).is_met is met
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_cpu_time_is_left_out_where_a_device_works(on_device):
+    wait = {"wait": lambda: None} if on_device else {}
+    words = {"says_a": "one", "says_b": "other"}
+    figure = compare("work", lambda: sum(range(9999)), lambda: None, pairs=1, **words, **wait)
+    assert (figure.cpu is None) is on_device
 
 
 @pytest.mark.parametrize("pairs", [1, 4, 5])
