@@ -2,8 +2,10 @@
 
 import re
 from pathlib import Path
+from typing import List, Tuple
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
 
@@ -32,6 +34,32 @@ def long_description() -> str:
     return readme.read_text(encoding="utf-8") if readme.exists() else ""
 
 
+class BuildWithExamples(build_py):
+    """Puts the examples into the package: they lie beside it in the tree, where people look."""
+
+    def run(self) -> None:
+        """Copy the package, then the examples; an editable installation finds them in the tree."""
+        super().run()
+        if not getattr(self, "editable_mode", False):
+            for source, target in self._examples():
+                self.mkpath(str(target.parent))
+                self.copy_file(str(source), str(target))
+
+    def get_outputs(self, include_bytecode: bool = True) -> List[str]:
+        """Name the examples, too: what is named is what gets installed, and removed."""
+        named: List[str] = super().get_outputs(include_bytecode)
+        return [*named, *(str(target) for _, target in self._examples())]
+
+    def _examples(self) -> List[Tuple[Path, Path]]:
+        package = Path(self.build_lib) / "fairseq_gist"
+        files = (path for path in sorted((HERE / "examples").rglob("*")) if path.is_file())
+        return [
+            (path, package / path.relative_to(HERE))
+            for path in files
+            if path.suffix != ".pyc" and not path.name.startswith(".")
+        ]
+
+
 setup(
     name="fairseq-gist",
     version=version(),
@@ -40,9 +68,11 @@ setup(
     long_description_content_type="text/markdown",
     author="The fairseq-gist developers",
     license="MIT",
+    license_files=["LICENSE"],
     python_requires=">=3.8",
     packages=find_packages(include=["fairseq_gist", "fairseq_gist.*"]),
     package_data={"fairseq_gist": ["py.typed", "report/page.html"]},
+    cmdclass={"build_py": BuildWithExamples},
     zip_safe=False,
     install_requires=[
         "torch>=1.12",

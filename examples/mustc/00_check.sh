@@ -8,7 +8,7 @@ begin "is everything there?" "$@"
 
 for tool in fairseq-gist fairseq-train fairseq-generate python; do
   command -v "$tool" >/dev/null ||
-    fail "$tool is not on the PATH; activate the environment with fairseq-gist ('make venv' makes one)"
+    fail "$tool is not on the PATH; activate the environment with fairseq-gist[fairseq]"
 done
 [ -n "$MUSTC" ] || fail "set MUSTC to the folder with en-de, en-es, ... of the release, which you" \
   "download (https://ict.fbk.eu/must-c) and unpack yourself"

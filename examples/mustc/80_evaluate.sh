@@ -8,6 +8,7 @@ begin "translations of the test data" "$@"
 
 needs "$DATA/prepare.json" 10_prepare.sh
 needs_start
+find_plugin
 # translate SYSTEM CHECKPOINT
 translate() {
   local subset

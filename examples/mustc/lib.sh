@@ -2,7 +2,6 @@
 # What the recipe's scripts have in common. Each sources this and calls `begin "$@"`.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-plugin=$(cd "$here/../../fairseq_gist" && pwd)
 script=$(basename "$0")
 dry_run=no
 
@@ -98,8 +97,14 @@ valid_subsets() {
   printf '%s\n' "${subsets:1}"
 }
 
+# find_plugin: set `plugin` to what fairseq takes as --user-dir
+find_plugin() {
+  plugin=$(fairseq-gist user-dir) || fail "fairseq-gist doesn't run; 00_check.sh says what is missing"
+}
+
 # translation: add to `train` what trainings of translation share
 translation() {
+  find_plugin
   train+=(
     --user-dir "$plugin" --task gist_speech_to_text --arch "gist_s2t_transformer_$MODEL"
     --config-yaml config_st.yaml --train-subset train --valid-subset "$(valid_subsets)"

@@ -124,7 +124,7 @@ def _form(architecture: Architecture, form: Optional[str], path: str) -> str:
     if not exporters:
         raise CheckpointError(
             f"{path}: a {architecture.model_name} can't be exported; translate with it as it is "
-            "(fairseq-generate --user-dir fairseq_gist --task gist_speech_to_text)"
+            '(fairseq-generate --user-dir "$(fairseq-gist user-dir)" --task gist_speech_to_text)'
         )
     form = form or next(iter(exporters))
     if form not in exporters:

@@ -28,6 +28,8 @@ COMMANDS = {
     "losses": "write what a training log says of held-out data, best and last, as JSON",
     "experiment": "train, translate, score and compare many systems, as one file describes it",
     "report": "draw similarity, plans, training and results on one page",
+    "examples": "copy the described experiments and recipes into a folder",
+    "user-dir": "print the folder that fairseq takes as --user-dir",
 }
 
 

@@ -123,7 +123,10 @@ def _check_jobs(how: Choices) -> None:
 
 
 def _marks(experiment: Experiment) -> Marks:
-    return Marks(experiment.out, experiment.scope.text("{plugin}"))
+    # inside an installed package the examples are below the plugin, so they are looked for first
+    names = (*experiment.folders, "plugin")
+    places = [(experiment.scope.text(f"{{{name}}}"), name.upper()) for name in names]
+    return Marks(experiment.out, places)
 
 
 def _environment(experiment: Experiment) -> Dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -25,7 +26,8 @@ Document = Dict[str, Any]
 def read_document(path: Path, before: Sequence[Path] = ()) -> Document:
     """Read a file on top of the one that its ``extends`` names, which is beside it.
 
-    Tables are merged; of everything else the later wins.
+    Tables are merged; of everything else the later wins. What ``folders`` names is relative to the
+    file that says so, and comes back absolute.
 
     Raises:
         DataError: when a file isn't there, isn't TOML, extends itself, or has a value of another
@@ -38,12 +40,23 @@ def read_document(path: Path, before: Sequence[Path] = ()) -> Document:
     except (DataError, OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected an experiment as TOML, found none ({error})") from error
     check_kinds(own, str(path))
+    for table in (own, *own.get("profiles", {}).values()):
+        if "folders" in table:
+            table["folders"] = _absolute(table["folders"], path.resolve().parent)
     base = own.pop("extends", None)
     if base is None:
         return own
     if not isinstance(base, str):
         raise DataError(f"{path}: extends: expected the name of a file, found {base!r}")
     return merged(read_document(path.parent / base, [*before, path.resolve()]), own)
+
+
+def _absolute(folders: Mapping[str, str], here: Path) -> Dict[str, str]:
+    """Return folders that are relative to ``here`` as values, whose braces are doubled."""
+    return {
+        name: re.sub("[{}]", r"\g<0>\g<0>", os.path.normpath(here / folder))
+        for name, folder in folders.items()
+    }
 
 
 def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> Document:

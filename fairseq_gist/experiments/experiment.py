@@ -210,6 +210,8 @@ class Experiment:
     closing: Tuple[Closing, ...]
     costs: Costs
     environment: Mapping[str, str]
+    folders: Tuple[str, ...] = ()
+    """Names of folders that are where the description is."""
 
     def system(self, name: str) -> System:
         """Return the system of that name."""

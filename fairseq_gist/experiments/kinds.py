@@ -135,6 +135,7 @@ _whole = {
     "at_least": _table_of(_number),
     "options": _table_of(_text),
     "environment": _environment,
+    "folders": _table_of(_text),
     "steps": _table_of(_any_table),
     "defaults": _system,
     "kinds": _table_of(_system),

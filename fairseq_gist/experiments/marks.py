@@ -30,12 +30,12 @@ class Marks:
 
     Args:
         out: the experiment's folder. Commands are compared without it: it may be moved.
-        plugin: the folder of the package, left out of the comparison likewise.
+        places: other folders that are left out of the comparison likewise, with their names.
     """
 
-    def __init__(self, out: Path, plugin: str) -> None:
+    def __init__(self, out: Path, places: Sequence[Tuple[str, str]]) -> None:
         self._folder = out / "done"
-        self._places = [(out.as_posix(), "OUT"), (plugin, "PLUGIN")]
+        self._places = [(out.as_posix(), "OUT"), *places]
         self._hashes: Dict[Tuple[str, int, int], str] = {}
 
     def normalised(self, commands: Sequence[Sequence[str]]) -> List[List[str]]:

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any, List, Mapping, Sequence, Tuple
 
-import fairseq_gist
 from fairseq_gist.errors import DataError
 from fairseq_gist.experiments.document import Document, merged
 from fairseq_gist.experiments.experiment import (
@@ -26,6 +25,7 @@ from fairseq_gist.experiments.experiment import (
 )
 from fairseq_gist.experiments.fields import from_table
 from fairseq_gist.experiments.templates import Scope, combinations
+from fairseq_gist.files.installed import plugin_folder
 
 __all__ = ["experiment_of"]
 
@@ -40,7 +40,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*")
 _KEYS = (
     "title", "out", "always", "only", "settings", "required", "at_least", "options", "defaults",
     "kinds", "systems", "steps", "results", "tuning", "comparisons", "twins",
-    "remarks", "checks", "tables", "closing", "costs", "environment",
+    "remarks", "checks", "tables", "closing", "costs", "environment", "folders",
 )  # fmt: skip
 
 
@@ -63,10 +63,11 @@ def experiment_of(document: Document, name: str, out: str = "") -> Experiment:
     settings = document.get("settings", {})
     builtin = {
         "out": folder,
-        "plugin": str(Path(fairseq_gist.__file__).parent),
+        "plugin": str(plugin_folder()),
         "first_seed": settings["seeds"][0],
     }
-    scope = Scope({**settings, **builtin}, document.get("options", {}), name)
+    folders = document.get("folders", {})
+    scope = Scope({**settings, **folders, **builtin}, document.get("options", {}), name)
     steps = {
         step: from_table(StepTemplate, table, f"steps.{step}", name=step)
         for step, table in document.get("steps", {}).items()
@@ -96,6 +97,7 @@ def experiment_of(document: Document, name: str, out: str = "") -> Experiment:
         closing=_each(Closing, document, "closing"),
         costs=from_table(Costs, document.get("costs", {}), "costs"),
         environment={key: str(value) for key, value in document.get("environment", {}).items()},
+        folders=tuple(folders),
     )
 
 

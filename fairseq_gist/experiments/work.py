@@ -105,7 +105,9 @@ def check_work(work: Work, path: str) -> None:
         )
     for tool in dict.fromkeys(command[0] for step in work.steps for command in step.commands):
         if shutil.which(tool, path=path) is None:
-            raise DataError(f"{tool} is not on the PATH; pip install '.[fairseq,corpora,report]'")
+            raise DataError(
+                f"{tool} is not on the PATH; pip install 'fairseq-gist[fairseq,corpora,report]'"
+            )
 
 
 def _check_conflicts(

@@ -87,7 +87,7 @@ def export_state(state: Mapping[str, Tensor], language: str) -> Dict[str, Tensor
         what = "adapters" if is_in_adapter(attached) else "language embeddings"
         raise CheckpointError(
             f"the checkpoint has {what}, which a stock model can't have; translate with it as it "
-            "is (fairseq-generate --user-dir fairseq_gist --task gist_speech_to_text)"
+            'is (fairseq-generate --user-dir "$(fairseq-gist user-dir)" --task gist_speech_to_text)'
         )
     plan = plan_in_state(state)
     if plan is None:

@@ -32,6 +32,27 @@ def test_a_file_says_only_what_it_changes(toy, tmp_path):
     assert "extends" not in document
 
 
+def test_folders_are_where_the_file_is_that_names_them(tmp_path):
+    base = tmp_path / "it's {a} base" / "toy.toml"
+    base.parent.mkdir()
+    folders = 'folders = { scripts = "../scripts", here = "." }\n'
+    base.write_text(folders + TOML, encoding="utf-8")
+    own = tmp_path / "own" / "own.toml"
+    own.parent.mkdir()
+    own.write_text(
+        f'extends = "../{base.parent.name}/toy.toml"\n'
+        '[profiles.moved.folders]\nscripts = "scripts"\n'
+        '[steps.train]\ncommands = "sh {scripts}/train.sh {here}"\n',
+        encoding="utf-8",
+    )
+    expected = {(): tmp_path / "scripts", ("moved",): own.parent / "scripts"}
+    for profiles, scripts in expected.items():
+        experiment = experiment_of(with_profiles(read_document(own), profiles), "own")
+        (command,) = experiment.steps["train"].commands
+        words = experiment.scope.words(command)
+        assert words == ["sh", f"{scripts}/train.sh", str(base.parent)]
+
+
 def test_a_file_that_extends_itself_is_refused(tmp_path):
     (tmp_path / "a.toml").write_text('extends = "b.toml"\n', encoding="utf-8")
     (tmp_path / "b.toml").write_text('extends = "a.toml"\n', encoding="utf-8")
@@ -208,6 +229,7 @@ def _put(document, place, value):
         ("[settings]\nx = true", r"x.toml: settings.x: expected text, a number or a list of these"),
         ("[settings]\nx = {}", r"x.toml: settings.x: expected text, a number or a list of these"),
         ("[options]\nx = 3", r"x.toml: options.x: expected text, found 3"),
+        ("[folders]\nx = 3", r"x.toml: folders.x: expected text, found 3"),
         ("[environment]\n'A=B' = 'x'", r"x.toml: environment: expected names without '='"),
         ('[environment]\nA = "\\u0000"', r"environment: expected names .* values without NUL"),
         ("[at_least]\nx = nan", r"x.toml: at_least.x: expected a number, found nan"),

@@ -166,6 +166,19 @@ def test_a_folder_may_be_moved(toy):
     assert toy.do() == []
 
 
+def test_scripts_may_be_moved_with_their_description(tmp_path):
+    text = 'folders = { scripts = "." }\n' + TOML
+    text = text.replace(
+        "commands = \"sh -c 'echo data > {out}/data'\"", 'commands = "sh {scripts}/d {out}"'
+    )
+    toy = Toy(tmp_path / "first", text)
+    (toy.folder / "d").write_text("echo data > $1/data\n", encoding="utf-8")
+    assert toy.do() == ALL
+    toy.folder = toy.folder.rename(tmp_path / "second")
+    toy.file, toy.out = toy.folder / "toy.toml", toy.folder / "out"
+    assert toy.do() == []
+
+
 def test_a_failure_stops_all_or_what_needs_it(toy):
     toy.file.write_text(
         TOML.replace('"touch {folder}/left"', "\"sh -c 'echo so; test {width} != 7'\""),

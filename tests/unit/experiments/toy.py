@@ -79,6 +79,7 @@ class Toy:
 
     def __init__(self, folder, text=TOML):
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         self.file = folder / "toy.toml"
         self.file.write_text(text, encoding="utf-8")
         self.out = folder / "out"
