@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fairseq_gist
 from fairseq_gist.errors import DataError
 
 __all__ = ["examples_folder", "plugin_folder"]
@@ -12,7 +11,7 @@ __all__ = ["examples_folder", "plugin_folder"]
 
 def plugin_folder() -> Path:
     """Return the folder that fairseq takes as ``--user-dir``."""
-    return Path(fairseq_gist.__file__).resolve().parent
+    return Path(__file__).resolve().parents[1]
 
 
 def examples_folder() -> Path:
