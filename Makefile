@@ -54,7 +54,7 @@ $(foreach version,3.8 3.9 3.10 3.11 3.12 3.13,\
 pytest = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest tests $(PYTEST_ARGS)
 
 # docs/ is a folder, too: all of these are made whenever they are asked for.
-.PHONY: help venv demo docs bench bench-gpu test test-gpu test-all test-slow test-modern test-classic lint format clean \
+.PHONY: help venv demo dist docs bench bench-gpu test test-gpu test-all test-slow test-modern test-classic lint format clean \
 	which-modern which-classic
 
 help:  ## list the targets
@@ -105,6 +105,20 @@ lint: $(venv)/.done  ## style, types, the direction of imports, shell scripts
 	$(venv)/bin/mypy
 	$(venv)/bin/lint-imports
 	$(venv)/bin/shellcheck $(SHELL_SCRIPTS)
+
+# In an environment of its own, with the pinned build, setuptools and twine. The wheel is built from the
+# source distribution, so that nothing of the tree gets in but what that has.
+dist: .venv-dist/.done  ## build the source distribution and the wheel into dist/, and check them
+	rm -rf dist
+	.venv-dist/bin/python -m build --no-isolation --outdir dist
+	.venv-dist/bin/python -m twine check --strict dist/*
+
+.venv-dist/.done: constraints/modern.txt
+	@test -n "$(python-modern)" || { echo "make: distributions are built by Python 3.11 or 3.12, and none was found" >&2; exit 1; }
+	@rm -rf .venv-dist
+	@"$(python-modern)" -m venv .venv-dist
+	@.venv-dist/bin/python -m pip --disable-pip-version-check -qq install -c constraints/modern.txt build setuptools twine
+	@touch $@
 
 format: $(venv)/.done  ## let ruff fix and format what it can
 	$(venv)/bin/ruff check --fix-only --quiet .

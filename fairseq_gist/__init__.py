@@ -8,14 +8,18 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union, cast
+
+if TYPE_CHECKING:
+    from fairseq_gist.translating.translator import Translator
 
 __all__ = ["__version__", "load"]
 
 __version__ = "0.1.0"
 
 
-def load(path: Any, **options: Any) -> Any:
+def load(path: Union[str, Path], **options: Any) -> Translator:
     """Load a model to translate recordings with.
 
     Args:
@@ -23,11 +27,15 @@ def load(path: Any, **options: Any) -> Any:
         options: of :func:`fairseq_gist.translating.opening.load`, such as ``data`` and ``device``.
 
     Returns:
-        A :class:`~fairseq_gist.translating.translator.Translator`.
+        What translates recordings with it.
+
+    Raises:
+        CheckpointError: when it is none that can be read, or its vocabulary isn't there.
+        OptionError: for an option of another kind of model.
     """
     from fairseq_gist.host.quiet import quiet_fairseq
 
     with quiet_fairseq():
         # by its name: parts of this package that need neither torch nor fairseq import it as well
         opening = importlib.import_module("fairseq_gist.translating.opening")
-    return opening.load(path, **options)
+    return cast("Translator", opening.load(path, **options))

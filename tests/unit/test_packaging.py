@@ -158,8 +158,3 @@ def test_every_supported_stack_is_in_the_table(repo_root: Path, host_script: Mod
     supported = re.findall(r"Python :: (3\.\d+)", setup_text)
     assert sorted({".".join(row[1].split(".")[:2]) for row in rows}) == sorted(supported)
     assert {row[2] for row in rows} == set(pins)
-
-
-def test_the_changelog_knows_the_version(repo_root: Path) -> None:
-    text = (repo_root / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert "## [Unreleased]" in text or f"## [{fairseq_gist.__version__}]" in text
