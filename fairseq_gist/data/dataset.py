@@ -61,7 +61,8 @@ class LanguageDataset(SpeechToTextDataset):
     def __getitem__(self, index: int) -> LanguageItem:
         with self._names_row(index):
             item = super().__getitem__(index)
-            _check_features(item.source)
+            if self._source is None:  # else another row was loaded with it, and checked
+                _check_features(item.source)
         return LanguageItem(
             index=item.index,
             source=item.source,
