@@ -19,6 +19,7 @@ class People(Corpus):
     Options = PeopleOptions
     example = """\
 example:
+  fairseq-gist examples examples
   examples/people/fetch.sh packages
   fairseq-gist corpus people runs/people --packages packages
   fairseq-gist prepare runs/people --target en --vocab-size 2000

@@ -16,7 +16,7 @@ __all__ = ["KNOWN", "Known", "Package", "find", "needed"]
 
 logger = logging.getLogger(__name__)
 
-_WAY_OUT = "examples/people/fetch.sh gets it (apt-get download)"
+_WAY_OUT = "examples/people/fetch.sh gets it (apt-get download), which fairseq-gist examples copies"
 
 
 @dataclass(frozen=True)
