@@ -99,3 +99,9 @@ def interval(values: Sequence[float]) -> Agreement:
     half = float(stats.t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
     mean = float(known.mean())
     return Agreement(mean, max(mean - half, -1.0), min(mean + half, 1.0), len(known))
+
+
+def best_first(agreement: Mapping[str, float]) -> float:
+    """Return what agreements, as dictionaries, are sorted by: those that aren't known come last."""
+    mean = agreement["mean"]
+    return -mean if np.isfinite(mean) else float("inf")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
-from agreeing import Agreement, Worth, agreement, chance, loss_in, reliability
+from agreeing import Agreement, Worth, agreement, best_first, chance, loss_in, reliability
 from numpy.typing import NDArray
 from pages import write_all
 
@@ -172,7 +172,7 @@ def page_of(found: Mapping[str, Any]) -> str:
         for subset, agreements in own["agreement"].items():
             lines += [f"Rank correlation with the worth on `{subset}`:", ""]
             lines += ["| score | worth | worth a parameter |", "|---|---:|---:|"]
-            ranked = sorted(agreements.items(), key=lambda item: -_number(item[1]["worth"]["mean"]))
+            ranked = sorted(agreements.items(), key=lambda item: best_first(item[1]["worth"]))
             for name, both in ranked:
                 cells = [str(Agreement(**both[kind])) for kind in ("worth", "worth a parameter")]
                 lines.append(f"| {name} | {cells[0]} | {cells[1]} |")
@@ -189,10 +189,6 @@ def page_of(found: Mapping[str, Any]) -> str:
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
-
-
-def _number(value: float) -> float:
-    return value if np.isfinite(value) else -2.0
 
 
 def _summary(values: Sequence[float]) -> Dict[str, Any]:

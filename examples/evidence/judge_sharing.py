@@ -20,7 +20,16 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional
 
 import numpy as np
-from agreeing import Agreement, Worth, agreement, chance, interval, loss_in, reliability
+from agreeing import (
+    Agreement,
+    Worth,
+    agreement,
+    best_first,
+    chance,
+    interval,
+    loss_in,
+    reliability,
+)
 from compare import losses_in
 from numpy.typing import NDArray
 from pages import write_all
@@ -175,7 +184,7 @@ def page_of(found: Mapping[str, Any], what: str) -> str:
     for subset, own in found.items():
         lines += [f"{len(own['worth'])} {what}. Rank correlation with the worth on `{subset}`:", ""]
         lines += ["| score | agreement |", "|---|---:|"]
-        ranked = sorted(own["agreement"].items(), key=lambda item: -item[1]["mean"])
+        ranked = sorted(own["agreement"].items(), key=lambda item: best_first(item[1]))
         lines += [f"| {name} | {Agreement(**value)} |" for name, value in ranked]
         lines += [f"| *one seed with another* | {Agreement(**own['reliability'])} |", ""]
     return "\n".join(lines)

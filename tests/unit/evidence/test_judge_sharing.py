@@ -89,6 +89,15 @@ def test_plans(tmp_path, statistics):
     assert found["reliability"]["mean"] == pytest.approx(1)
 
 
+def test_scores_of_which_nothing_is_known_come_last():
+    known = {"low": 0.0, "high": 1.0, "seeds": 2}
+    means = {"constant": float("nan"), "good": 0.9, "bad": -0.9}
+    agreement = {name: {"mean": mean, **known} for name, mean in means.items()}
+    found = {"dev": {"worth": {}, "agreement": agreement, "reliability": agreement["good"]}}
+    page = judge.page_of(found, "plans")
+    assert page.index("| good |") < page.index("| bad |") < page.index("| constant |")
+
+
 def test_nothing_to_judge(tmp_path, statistics, capsys):
     statistics["plain"].save(tmp_path / "statistics-plain.npz")
     words = ["--statistics", str(tmp_path / "statistics-plain.npz"), "-o", str(tmp_path / "judged")]
