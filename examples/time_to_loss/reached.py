@@ -67,7 +67,11 @@ def reached(places: List[Place], target: float) -> Optional[Place]:
 
 
 def compared(trainings: Dict[str, List[Place]], reference: str) -> List[Dict[str, Any]]:
-    """Return for every share of the reference's updates when each training was as good."""
+    """Return for every share of the reference's updates when each training was as good.
+
+    Raises:
+        DataError: when a training was so short that its log, of whole seconds, has none.
+    """
     of_reference = trainings[reference]
     rows = []
     for share in SHARES:
@@ -81,6 +85,11 @@ def compared(trainings: Dict[str, List[Place]], reference: str) -> List[Dict[str
         row: Dict[str, Any] = {"share": share, "loss": target, "trainings": {}}
         for name, places in trainings.items():
             place = reached(places, target)
+            if place is not None and not place.seconds:
+                raise DataError(
+                    f"{name}: expected seconds of training before loss {target:g}, found 0 in its "
+                    "log, which counts whole ones; compare longer trainings"
+                )
             row["trainings"][name] = place and {
                 "updates": place.update,
                 "seconds": place.seconds,

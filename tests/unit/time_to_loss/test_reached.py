@@ -69,3 +69,12 @@ def test_what_is_no_log(tmp_path, capsys):
         reached.places_in(tmp_path / "train.log")
     assert reached.main([str(tmp_path / "train.log"), "-o", str(tmp_path / "out.json")]) == 1
     assert "train.log" in capsys.readouterr().err
+
+
+def test_trainings_of_less_than_a_second_are_told_so(logs, tmp_path, capsys):
+    short = log(tmp_path / "short-1", [8, 6, 5, 4], seconds=0)
+    out = tmp_path / "reached.json"
+    assert reached.main([*map(str, logs), str(short), "-o", str(out)]) == 1
+    line = "short-1: expected seconds of training before loss 8, found 0 in its log"
+    assert line in capsys.readouterr().err
+    assert not out.exists()
