@@ -18,7 +18,7 @@ from typing import Dict, Iterator, List, Mapping, Set
 PACKAGE = "fairseq_gist"
 ROOT = Path(__file__).resolve().parents[1]
 
-_HEAD = """# Rooms
+_HEAD = """# Rooms: which part of the code uses which
 
 Which room of `fairseq_gist/` imports which, drawn by `python docs/rooms.py > docs/rooms.md` from
 the imports themselves (a test holds it against them). An arrow that follows from others is left

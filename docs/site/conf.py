@@ -23,7 +23,7 @@ project = "fairseq-gist"
 author = "The fairseq-gist developers"
 release = version = fairseq_gist.__version__
 
-extensions = ["myst_parser", "generated", "links", "sequence"]
+extensions = ["myst_parser", "generated", "links", "long_words", "sequence"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["deflist"]
 nitpicky = True
