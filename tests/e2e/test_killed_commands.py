@@ -17,6 +17,7 @@ from fairseq_gist.cli.main import main as gist
 from tests.e2e.ranks import start, wait
 from tests.e2e.test_kills import FIRST_LINE
 from tests.regression import make
+from tests.regression.grown import grown
 from tests.regression.test_files import OURS
 from tests.unit.corpora.people import packing
 from tests.unit.experiments.toy import TOML
@@ -45,6 +46,11 @@ def _data(folder: Path) -> None:
     make.usable(DATA, folder / "data")
 
 
+def _with_french(folder: Path) -> None:
+    _data(folder)
+    grown(DATA, folder / "grown", "fr", like="es")
+
+
 def _spoken(folder: Path) -> None:
     command = ["corpus", "cldr", str(folder / "corpus"), "--size=tiny", "--workers=1"]
     assert gist([*command, "--direction=many-to-one", "--languages=de,ru", "--sizes=ru=8"]) == 0
@@ -68,6 +74,14 @@ COMMANDS = {
         ["export", f"{OURS / 'differentiated.pt'}", "--language=de", "-o", "FOLDER/out/german.pt"]
     ),
     "apply": Work(["apply", SHARED, f"{PLANS / 'gradient.json'}", "-o", "FOLDER/out/split.pt"]),
+    "add-language": Work(
+        [
+            "add-language", f"{OURS / 'differentiated.pt'}", "FOLDER/grown", "--language=fr",
+            "--data-before=FOLDER/data", "--own-copies", "--gradient-chunks=4", "--max-tokens=400",
+            "-o", "FOLDER/out/french.pt",
+        ],
+        _with_french,
+    ),
     "plan": Work(
         ["plan", "gradient", f"--statistics={OURS / 'whole.npz'}", "-o", "FOLDER/out/plan.json"]
     ),

@@ -10,6 +10,7 @@ import torch
 
 from fairseq_gist.cli.main import main
 from fairseq_gist.host.checkpoints import read_checkpoint
+from tests.regression.grown import grown
 from tests.regression.test_files import OURS
 from tests.unit.fuzzing import ODD
 
@@ -18,9 +19,13 @@ COMMANDS = {
     "average": ["average", "FILE", "WHOLE", "-o", "OUT"],
     "export": ["export", "FILE", "--language=de", "-o", "OUT"],
     "apply": ["apply", "FILE", "PLAN", "-o", "OUT"],
+    "add-language": [
+        "add-language", "FILE", "GROWN", "--data-before=DATA", "--language=fr", "--like=de",
+        "--own-copies", "--cpu", "-o", "OUT",
+    ],
     "translate": ["translate", "FILE", "SOUND", "--language=de", "--data=DATA", "--cpu"],
     "plan": ["plan", "random", "--checkpoint=FILE", "--size-budget=1.5", "-o", "OUT"],
-}
+}  # fmt: skip
 TENSORS = [
     torch.zeros(()),
     torch.zeros(0),
@@ -79,11 +84,12 @@ def test_a_damaged_checkpoint_is_one_line(whole, tmp_path, capsys, command):
         "SOUND": tmp_path / "sound.wav",
         "DATA": OURS.parent / "data" / "one_to_many",
     }
+    places["GROWN"] = grown(places["DATA"], tmp_path / "grown", "fr", like="es")
     soundfile.write(str(places["SOUND"]), np.zeros(8000), 16000)
     words = COMMANDS[command]
     for word, place in places.items():
         words = [one.replace(word, str(place)) for one in words]
-    for _ in range({"apply": 15, "plan": 15, "translate": 6}.get(command, 25)):
+    for _ in range({"apply": 15, "plan": 15, "translate": 6, "add-language": 15}.get(command, 25)):
         torch.save(spoiled(whole, source), places["FILE"])
         status = main(words)
         error = capsys.readouterr().err
