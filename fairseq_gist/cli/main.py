@@ -9,7 +9,7 @@ from typing import Any, List, Optional
 
 from fairseq_gist import __version__
 from fairseq_gist.errors import GistError, was_interrupted
-from fairseq_gist.host.boundary import in_one_line, shows_tracebacks
+from fairseq_gist.host.boundary import as_errors, in_one_line, shows_tracebacks
 
 __all__ = ["COMMANDS", "main", "module_of", "parser_of"]
 
@@ -72,7 +72,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         args = parser_of(command).parse_args(argv)
         _begin_logging(args.debug)
-        return args.run(args) or 0
+        with as_errors():
+            return args.run(args) or 0
     except (Exception, KeyboardInterrupt) as error:
         if was_interrupted(error):
             print(f"fairseq-gist {command}: interrupted", file=sys.stderr)

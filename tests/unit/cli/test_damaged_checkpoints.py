@@ -10,6 +10,7 @@ import torch
 
 from fairseq_gist.cli.main import main
 from fairseq_gist.host.checkpoints import read_checkpoint
+from fairseq_gist.surgery.plan_buffer import PLAN_KEY, encode_plan, plan_in_state
 from tests.regression.grown import grown
 from tests.regression.test_files import OURS
 from tests.unit.fuzzing import ODD
@@ -130,3 +131,29 @@ def test_a_damaged_setting_is_one_line_or_no_problem(whole, tmp_path, capsys, na
             assert told.startswith(f"fairseq-gist {words[0]}: error: "), told
             assert "file.pt" in told
             assert told.isprintable()
+
+
+@pytest.mark.parametrize("command", ["export", "apply", "add-language"])
+def test_a_plan_inside_that_names_no_unit_of_the_model_is_one_line(
+    whole, tmp_path, capsys, command
+):
+    """Also where fairseq, which loads the checkpoint, lets nothing but an exit through."""
+    plan = plan_in_state(whole["model"])
+    units = {name.replace(".v_proj", "_v_proj"): groups for name, groups in plan.units.items()}
+    state = {**whole["model"], PLAN_KEY: encode_plan(plan.replaced(units=units, sizes={}))}
+    torch.save({**whole, "model": state}, tmp_path / "file.pt")
+    data = OURS.parent / "data" / "one_to_many"
+    words = {
+        "export": ["--language=de"],
+        "apply": [str(OURS / "plans" / "further.json")],
+        "add-language": [
+            str(grown(data, tmp_path / "grown", "fr", like="es")), f"--data-before={data}",
+            "--language=fr", "--like=de", "--cpu",
+        ],
+    }  # fmt: skip
+    out = tmp_path / "out.pt"
+    assert main([command, str(tmp_path / "file.pt"), *words[command], "-o", str(out)]) == 1
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith(f"fairseq-gist {command}: error: "), told
+    assert "_v_proj" in told
+    assert not out.exists()

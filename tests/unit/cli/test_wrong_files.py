@@ -33,6 +33,7 @@ def files(tmp_path):
     }
     made = {
         "SHARED": "shared.pt",
+        "DATA": "../data/one_to_many",
         "SPLIT": "differentiated.pt",
         "SPOKEN": "conformer_shared.pt",
         "STATISTICS": "whole.npz",
@@ -47,6 +48,8 @@ def files(tmp_path):
 
 
 RANDOM = ["plan", "random", "--checkpoint"]
+ADD = ["add-language", "--language=fr", "--like=de", "--cpu"]
+BEFORE = ["--data-before", "DATA"]
 GRADIENT = ["plan", "gradient", "--statistics"]
 
 
@@ -57,6 +60,11 @@ GRADIENT = ["plan", "gradient", "--statistics"]
         (["show", "PLANS"], "is a folder, expected a checkpoint\n"),
         (["show", "STATISTICS"], "is gradient statistics, which have no plan: 'fairseq-gist plan'"),
         (["export", "STATISTICS", "--language=de", "-o", "OUT"], "it is gradient statistics"),
+        ([*ADD, "PLAN", "FOLDER", "-o", "OUT"], "it is a sharing plan"),
+        ([*ADD, "SHARED", "TEXT", "-o", "OUT"], "config_st.yaml, which says its vocabulary, is "),
+        ([*ADD, "SHARED", "TEXT", *BEFORE, "-o", "OUT"], "text.pt: expected the folder of the"),
+        ([*ADD, "SHARED", "DATA", *BEFORE, "-o", "OUT"], "has no tag '<lang:fr>', but those of"),
+        ([*ADD, "SHARED", "FOLDER", *BEFORE, "-o", "OUT"], "config_st.yaml: there is no file"),
         (["average", "PLAN", "-o", "OUT"], "it is a sharing plan"),
         (["show", "EMPTY"], "or a damaged one: the file is empty"),
         (["show", "TEXT"], "or a damaged one: it begins like no file that torch writes"),

@@ -76,10 +76,11 @@ def test_a_command_shows_it_with_debug(monkeypatch, caplog, tmp_path, capsys):
     assert main(["show", missing]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
     monkeypatch.setattr("fairseq_gist.cli.show.run", lambda _: fail())
-    with pytest.raises(SystemExit):
-        main(["show", missing])
+    assert main(["show", missing]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fairseq-gist show: error: ")
     assert not caplog.records
-    with pytest.raises(SystemExit):
+    with pytest.raises(GistError):
         main(["--debug", "show", missing])
     assert "in fail" in caplog.text
 
