@@ -16,6 +16,9 @@ __all__ = ["architecture_in", "gist_settings", "languages_said", "model_from"]
 
 logger = logging.getLogger(__name__)
 
+_UNSET = "_float_tensor"
+"""What fairseq 0.12.2 makes of memory as it is, whatever a checkpoint has: files would differ."""
+
 
 def architecture_in(settings: Namespace, path: str) -> Architecture:
     """Return the architecture of a checkpoint's model.
@@ -115,4 +118,7 @@ def model_from(
         raise CheckpointError(
             f"{path}: parameters don't fit the architecture: {type(error).__name__}: {error}"
         ) from error
+    for buffer_name, buffer in model.named_buffers():
+        if buffer_name.rpartition(".")[2] == _UNSET:
+            buffer.zero_()
     return model
