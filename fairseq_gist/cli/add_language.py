@@ -93,7 +93,9 @@ def run(args: argparse.Namespace) -> None:
     write_checkpoint(grown, args.output)
     copies = f"copies of its own of {len(own)} units" if own else "no copies of its own"
     count = learner.new_symbols
-    new = f"{count} new symbols, its tag among them" if count else "the vocabulary is the same"
+    new = (
+        f"new symbols in the vocabulary, its tag among them: {count}" if count else "no new symbols"
+    )
     logger.info(f"{args.output}: '{args.language}' begins as '{relative}', with {copies}; {new}")
 
 

@@ -118,7 +118,11 @@ def model_from(
         raise CheckpointError(
             f"{path}: parameters don't fit the architecture: {type(error).__name__}: {error}"
         ) from error
-    for buffer_name, buffer in model.named_buffers():
-        if buffer_name.rpartition(".")[2] == _UNSET:
-            buffer.zero_()
+    _set_what_is_unset(model)
     return model
+
+
+def _set_what_is_unset(model: Any) -> None:
+    for name, buffer in model.named_buffers():
+        if name.rpartition(".")[2] == _UNSET:
+            buffer.zero_()
