@@ -7,7 +7,12 @@ from typing import Any, List, Mapping, NamedTuple
 
 from fairseq_gist.data.folder import check_vocabulary, read_configuration
 from fairseq_gist.errors import DataError
-from fairseq_gist.languages.rows import LANGUAGE_TAG, languages_of_vocabulary
+from fairseq_gist.languages.rows import (
+    LANGUAGE_TAG,
+    TARGET,
+    language_tags,
+    languages_of_vocabulary,
+)
 from fairseq_gist.preparing.growing import cuts_otherwise
 from fairseq_gist.surgery.one_more import NewRows
 
@@ -100,7 +105,11 @@ def _sentencepiece(vocabulary: FolderVocabulary) -> Any:
 
 
 def new_rows(
-    before: FolderVocabulary, after: FolderVocabulary, language: str, relative: str
+    before: FolderVocabulary,
+    after: FolderVocabulary,
+    language: str,
+    relative: str,
+    key: str = TARGET,
 ) -> NewRows:
     """Return what the rows of a larger vocabulary begin as.
 
@@ -113,10 +122,12 @@ def new_rows(
         after: that has grown out of it.
         language: that is new.
         relative: one of the model's.
+        key: what a language is, one of ``LANGUAGE_KEYS``; the tag of a pair is that of its target.
     """
     place = {symbol: index for index, symbol in enumerate(before.symbols)}
-    tag = LANGUAGE_TAG.format(language)
-    origin = place.get(LANGUAGE_TAG.format(relative))
+    (tag,) = language_tags([language], after.symbols, key)
+    (origin_tag,) = language_tags([relative], before.symbols, key)
+    origin = None if origin_tag is None else place[origin_tag]
     tags = {LANGUAGE_TAG.format(one) for one in before.tagged}
     subwords = [i for i, one in enumerate(before.symbols) if i >= _SPECIAL and one not in tags]
     new = after.symbols[len(before.symbols) :]

@@ -74,7 +74,8 @@ class Learner:
         folder = data_folder(path, places.before, config, content, self._settings, "data-before")
         self._before = read_vocabulary(folder, config)
         self._after = read_vocabulary(Path(places.data), places.config_yaml)
-        self._is_tagged = getattr(self._settings, "language_key", None) in (None, TARGET)
+        self._key = getattr(self._settings, "language_key", None) or TARGET
+        self._is_tagged = self._key == TARGET
         self._model = model_from(content, places.checkpoint, self._known())
         self.languages: Tuple[str, ...] = tuple(self._model.routing.languages)
         self._check_language()
@@ -103,7 +104,8 @@ class Learner:
             own: units of which it gets its own copies.
         """
         state = dict(self._model.state_dict())
-        grow_vocabulary(state, new_rows(self._before, self._after, self._language, relative))
+        vocabularies = self._before, self._after
+        grow_vocabulary(state, new_rows(*vocabularies, self._language, relative, self._key))
         before = plan_of(self._model)
         plan = before or SharingPlan.shared(self.languages, select_units(find_units(self._model)))
         after = with_language(plan, self._language, relative, own)
@@ -166,8 +168,8 @@ class Learner:
             )
 
     def _task(self) -> Any:
-        key, names = getattr(self._settings, "language_key", None), ",".join(self._names())
-        own = {} if self._is_tagged else {"language_key": key, "languages": names}
+        named = {"language_key": self._key, "languages": ",".join(self._names())}
+        own = {} if self._is_tagged else named
         return task_of(self._places.data, self._places.config_yaml, **own)
 
     def _without_model(self) -> Dict[str, Any]:
