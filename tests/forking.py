@@ -100,17 +100,14 @@ def run(
     capture_output: bool = False,
     timeout: Optional[float] = None,
     check: bool = False,
-    input: Any = None,
     **options: Any,
 ) -> "subprocess.CompletedProcess[Any]":
     """:func:`subprocess.run`, of a process that may be forked from a server."""
     if capture_output:
         options.update(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    if input is not None:
-        options["stdin"] = subprocess.PIPE
     with Popen(command, **options) as process:
         try:
-            output, errors = process.communicate(input, timeout=timeout)
+            output, errors = process.communicate(timeout=timeout)
         except BaseException:
             process.kill()
             raise
@@ -173,9 +170,7 @@ class _Server:
                 f"{SERVER} has ended with {self._process.wait()} before a process came from it"
             )
 
-    def start(
-        self, request: Mapping[str, Any], handles: List[int]
-    ) -> Tuple[socket.socket, int]:
+    def start(self, request: Mapping[str, Any], handles: List[int]) -> Tuple[socket.socket, int]:
         """Return the socket that a new process' status comes from, and its number.
 
         Args:

@@ -7,6 +7,7 @@ started it does. The plugin is not imported here: what it is at its import is wh
 from __future__ import annotations
 
 import builtins
+import contextlib
 import gc
 import importlib
 import json
@@ -23,7 +24,14 @@ import types
 from multiprocessing.reduction import recvfds
 from typing import Any, Dict, List, Mapping
 
-MODULES = ("fairseq", "fairseq.trainer", "torch._dynamo", "scipy.stats", "babel", "sympy")
+MODULES = (
+    "fairseq",
+    "fairseq.trainer",
+    "torch._dynamo",  # with torch 2 an optimizer imports it, and sympy with it
+    "scipy.cluster.hierarchy",
+    "scipy.stats",
+    "babel",
+)
 _REAPED_EVERY = 1.0  # seconds after which it looks whether it is still needed
 
 
@@ -89,11 +97,8 @@ def _tell_ended(running: Dict[int, socket.socket]) -> None:
     for pid in list(running):
         ended, code = os.waitpid(pid, os.WNOHANG)
         if ended == pid:
-            with running.pop(pid) as status:
-                try:
-                    status.send(b"%d" % code)
-                except BrokenPipeError:  # nobody wants to know
-                    pass
+            with running.pop(pid) as status, contextlib.suppress(BrokenPipeError):
+                status.send(b"%d" % code)  # if somebody wants to know
 
 
 def _receive(connection: socket.socket) -> Any:

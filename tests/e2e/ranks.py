@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import List, NamedTuple, Sequence
 
+from tests import forking
 from tests.e2e.conftest import RECIPE, SMALL_MODEL
 
 REPO = Path(__file__).resolve().parents[2]
@@ -48,9 +49,18 @@ def as_rank(rank: int, count: int, port: int, backend: str = "legacy_ddp") -> Li
     ]  # fmt: skip
 
 
-def start(arguments: Sequence[str], program: Sequence[str] = _PROGRAM, **options) -> "Started":
-    """Start Python on ``program`` in a process of its own."""
-    return subprocess.Popen(
+def start(
+    arguments: Sequence[str], program: Sequence[str] = _PROGRAM, *, fresh: bool = False, **options
+) -> "Started":
+    """Start Python on ``program`` in a process of its own.
+
+    Args:
+        arguments: of the program.
+        program: as Python's command line has it.
+        fresh: it imports everything itself, as a user's does.
+        options: of :class:`subprocess.Popen`.
+    """
+    return (Started if fresh else forking.Popen)(
         [sys.executable, "-W", "ignore", *program, *arguments],
         cwd=REPO,
         env={**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"},

@@ -2,13 +2,13 @@
 
 import io
 import shutil
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
 from fairseq_gist.errors import DataError
+from tests import forking
 from tests.e2e.conftest import RECIPE, SMALL_MODEL
 from tests.e2e.helpers import build
 
@@ -207,7 +207,7 @@ def test_training_on_a_broken_row_ends_in_one_line(folder, tmp_path, repo_root, 
     shutil.copy(folder / "broken.tsv", folder / "train_broken.tsv")
     program = "from fairseq_cli.train import cli_main; cli_main()"
     recipe = [one for one in RECIPE if not one.startswith(("--train-subset", "--num-workers"))]
-    done = subprocess.run(
+    done = forking.run(
         [
             sys.executable, "-W", "ignore", "-c", program, str(folder),
             "--user-dir", str(repo_root / "fairseq_gist"), "--task=gist_speech_to_text",

@@ -19,6 +19,7 @@ from fairseq_gist.cli.main import main as gist
 from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.sound.audio import resample
 from fairseq_gist.surgery.plan_buffer import plan_in_state, plan_of
+from tests import forking
 from tests.e2e.conftest import SMALL_MODEL, assert_same_tensors
 from tests.e2e.helpers import batch_of, build
 from tests.e2e.whisper.helpers import rows_of_language
@@ -38,7 +39,7 @@ def fairseq(tool, *arguments, plugin=None):
     """Run a fairseq command in a process of its own."""
     program = f"from fairseq_cli.{tool} import cli_main; cli_main()"
     user_dir = ["--user-dir", str(plugin)] if plugin else []
-    return subprocess.run(
+    return forking.run(
         [sys.executable, "-W", "ignore", "-c", program, *map(str, arguments), *user_dir],
         capture_output=True,
         text=True,

@@ -166,6 +166,7 @@ def _run(work, folder, moment, kind):
     process = start(
         [moment, kind, str(folder / "out"), "gist", *words],
         ["-m", "tests.e2e.killing"],
+        fresh=True,  # it may end while it imports
         start_new_session=True,
     )
     [ended] = wait([process])

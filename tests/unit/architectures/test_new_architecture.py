@@ -5,7 +5,6 @@ In processes of their own, because the options of the task are made when it is i
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ pytest.importorskip("fairseq")
 import torch
 
 from fairseq_gist.surgery.plan_buffer import plan_in_state
+from tests import forking
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +47,7 @@ TRAIN = [
 
 def run(command, *arguments, expect=0):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
+    done = forking.run(
         [sys.executable, "-W", "ignore", "-c", PROGRAM, command, *map(str, arguments)],
         capture_output=True,
         text=True,
