@@ -1,5 +1,6 @@
 """What every test may count on."""
 
+from collections import Counter
 from pathlib import Path
 from typing import List
 
@@ -16,7 +17,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
-    """Leave out the tests that need a GPU, unless the expression of ``-m`` speaks of them."""
+    """Leave out the tests that need a GPU, unless the expression of ``-m`` speaks of them.
+
+    Files with most of the slow tests come first: where processes take files in turn, none is left
+    with a long one in the end.
+    """
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
     if "gpu" in (config.option.markexpr or ""):
         return
     left_out = [item for item in items if item.get_closest_marker("gpu")]
