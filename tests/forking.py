@@ -23,7 +23,7 @@ __all__ = ["Popen", "run"]
 REPO = Path(__file__).resolve().parents[1]
 SERVER = Path(__file__).with_name("forking_server.py")
 PYTHON = [sys.executable, "-W", "ignore"]
-UNREAD = ("KILLS", "LOGLEVEL", "PWD", "OLDPWD", "_")
+UNREAD = ("KILLS", "PWD", "OLDPWD", "_")
 """Variables that may be others than the server's: nothing it has imported keeps what they say."""
 _ANYWHERE = ("COV_CORE_", "COVERAGE_")
 

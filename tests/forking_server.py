@@ -10,6 +10,7 @@ import builtins
 import contextlib
 import gc
 import importlib
+import importlib.machinery
 import json
 import logging
 import multiprocessing.process
@@ -37,19 +38,52 @@ _REAPED_EVERY = 1.0  # seconds after which it looks whether it is still needed
 
 def prepare() -> None:
     """Import, and leave of it what a fresh interpreter doesn't have either."""
+    configure = logging.basicConfig
+    said: List[Dict[str, Any]] = []
+    logging.basicConfig = lambda **options: said.append(options)
     for name in MODULES:
         try:
             importlib.import_module(name)
         except ImportError:  # not on this stack
             continue
-    for handler in list(logging.root.handlers):  # fairseq's, which the first to ask determines
-        logging.root.removeHandler(handler)
-    logging.root.setLevel(logging.WARNING)
+    logging.basicConfig = configure
+    sys.meta_path.insert(0, _Fairseq(said))
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
         raise SystemExit(f"{threads} threads are there, and what is forked has but one of them")
     gc.collect()
     gc.freeze()  # what is never collected is shared with what is forked
+
+
+class _Fairseq:
+    """Finds fairseq where it was put away, and does again what it does to logging at its import.
+
+    Who configures logging first has it their way: fairseq, or the command that imports it.
+    """
+
+    def __init__(self, said: List[Dict[str, Any]]):
+        names = [name for name in sys.modules if name.partition(".")[0] == "fairseq"]
+        self.modules = {name: sys.modules.pop(name) for name in names}
+        self.said = said
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """Tell that it is here."""
+        if name != "fairseq":
+            return None
+        return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec: Any) -> types.ModuleType:
+        """Return it, with all that it had imported."""
+        sys.meta_path.remove(self)
+        sys.modules.update(self.modules)
+        self.spec = self.modules["fairseq"].__spec__
+        for options in self.said:
+            logging.basicConfig(**options)
+        return self.modules["fairseq"]
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Do nothing more: it was done."""
+        module.__spec__ = self.spec
 
 
 def serve(connection: socket.socket) -> Mapping[str, Any]:

@@ -82,6 +82,30 @@ def test_it_finds_what_a_fresh_one_does(tmp_path, way, session):
 
 
 @pytest.mark.parametrize(
+    "first", ["logging.basicConfig(stream=sys.stdout)", "import fairseq_cli.train"]
+)
+def test_fairseq_changes_what_it_would_have_changed(first):
+    """And is imported no sooner than it is asked for."""
+    text = f"""
+    import json, logging, sys
+    names = [name for name in sys.modules if name.startswith("fairseq")]
+    {first}
+    import fairseq.data, fairseq.models.fairseq_model as model
+    from fairseq.data import Dictionary
+    import fairseq
+    assert fairseq.data is sys.modules["fairseq.data"] and fairseq is sys.modules["fairseq"]
+    root = logging.root
+    spec = fairseq.__spec__
+    print(json.dumps([
+        names, root.level, [(one.stream.fileno(), one.formatter._fmt) for one in root.handlers],
+        spec.origin, spec.submodule_search_locations, fairseq.__file__, type(spec.loader).__name__,
+    ]))
+    """
+    (forked, _, _), (fresh, _, _) = both("-c", program(text))
+    assert json.loads(forked.splitlines()[-1]) == json.loads(fresh.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
     ("text", "code"),
     [
         ("pass", 0),
@@ -156,7 +180,16 @@ def test_its_group_can_be_killed():
         {"python": [sys.executable, "-W", "error"]},
         {"python": [*PYTHON, "-u"]},
     ],
-    ids=str,
+    ids=[
+        "offline",
+        "threads",
+        "path",
+        "coverage",
+        "before-it",
+        "warnings",
+        "as-errors",
+        "unbuffered",
+    ],
 )
 def test_what_is_read_at_the_start_asks_for_a_fresh_one(change):
     options = {"env": ENVIRONMENT, **change}
