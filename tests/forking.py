@@ -7,6 +7,7 @@ may read as they are imported, is started as ever. What is about a start itself,
 imported or about how much memory is used belongs to :mod:`subprocess`.
 """
 
+import atexit
 import json
 import os
 import select
@@ -23,8 +24,11 @@ __all__ = ["Popen", "run"]
 REPO = Path(__file__).resolve().parents[1]
 SERVER = Path(__file__).with_name("forking_server.py")
 PYTHON = [sys.executable, "-W", "ignore"]
-UNREAD = ("KILLS", "PWD", "OLDPWD", "_")
-"""Variables that may be others than the server's: nothing it has imported keeps what they say."""
+UNREAD = ("KILLS", "PWD", "OLDPWD", "_", "TORCHINDUCTOR_CACHE_DIR")
+"""Variables that may be others than the server's: nothing it has imported keeps what they say.
+
+The last one is set by torch itself, in whatever process has needed it.
+"""
 _ANYWHERE = ("COV_CORE_", "COVERAGE_")
 
 
@@ -187,6 +191,12 @@ class _Server:
             raise RuntimeError(f"{SERVER} has ended, and no process came from it")
         return ours, int(began)
 
+    def end(self) -> None:
+        """End it, and what it has forked."""
+        self._connection.shutdown(socket.SHUT_RDWR)  # whoever else may hold it open
+        self._connection.close()
+        self._process.wait()
+
 
 # There are two, taken in turn: sets and dictionaries of strings are in another order in each, as
 # they are in any two interpreters, and what depends on it must not stay hidden.
@@ -209,3 +219,10 @@ def _next_server() -> Optional[_Server]:
 
 
 _choosing = threading.Lock()
+
+
+@atexit.register
+def _end_servers() -> None:
+    if os.getpid() == _of_process:
+        while _servers:
+            _servers.pop().end()
