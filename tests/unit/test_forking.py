@@ -44,6 +44,10 @@ json.dump(found, sys.stderr)
 """
 
 
+INTERRUPTIBLE = "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""What a shell starts in the background ignores ctrl-C, and so does what that starts."""
+
+
 def both(way, *words, **options):
     """Return what comes of a forked process and of a fresh one, which are given the same."""
     options = {"env": ENVIRONMENT, "text": True, "stdout": -1, "stderr": -1, **options}
@@ -114,7 +118,7 @@ def test_fairseq_changes_what_it_would_have_changed(first):
         ("1 / 0", 1),
         ("import os; os._exit(7)", 7),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGINT); input()", -signal.SIGINT),
+        (f"{INTERRUPTIBLE}; os.kill(os.getpid(), signal.SIGINT); input()", -signal.SIGINT),
         ("import atexit; atexit.register(print, 'end'); print('begin')", 0),
         ("import threading; threading.Thread(target=print, args=['in a thread']).start()", 0),
         ("from multiprocessing import Process; Process(target=print, args='x').start()", 0),
