@@ -8,9 +8,12 @@ ends them together.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import logging
+import multiprocessing
 import os
+import sys
 import threading
 from typing import Any, Optional
 from urllib.parse import urlsplit
@@ -38,6 +41,7 @@ _TO_BE_TOLD = 60.0
 """Seconds after which a process says what it waits for."""
 
 _watch: Optional[Watch] = None
+_is_lost = False
 
 
 def end_together() -> None:
@@ -45,6 +49,7 @@ def end_together() -> None:
     if hasattr(distributed_utils, _MARK):
         return
     setattr(distributed_utils, _MARK, True)
+    atexit.register(_end_at_once)
     call_main, distributed_main = distributed_utils.call_main, distributed_utils.distributed_main
     distributed_init = distributed_utils.distributed_init
 
@@ -158,7 +163,22 @@ def _explain(error: BaseException) -> None:
     if _watch is not None and not is_own and any(map(_is_of_an_exchange, causes_of(error))):
         lost = _watch.lost(_TO_LEARN)
         if lost is not None:
+            global _is_lost
+            _is_lost = True
             raise GistError(lost_line(lost, _watch.count)) from error
+
+
+def _end_at_once() -> None:
+    """End a process that has said that another one is gone, before torch takes itself apart.
+
+    Its threads may still wait for the other one; then it aborts, and the last line is about that.
+    """
+    if _is_lost:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _is_of_an_exchange(error: BaseException) -> bool:

@@ -60,6 +60,21 @@ def test_the_other_one_ends(data, tmp_path, where, dies):
     assert _lost_process(other) == str(dies)
 
 
+@pytest.mark.slow
+def test_what_torch_leaves_undone_does_not_change_the_end(data, tmp_path):
+    """Where its threads still wait for the one that is gone, it aborts while Python ends."""
+    die = f"{DIES}\nimport fairseq.trainer\nfairseq.trainer.Trainer.train_step = die\n{RUN}"
+    aborts = f"import atexit, os\natexit.register(os.abort)\n{RUN}"
+    port, arguments = free_port(), training(data, tmp_path, "--max-update=2")
+    processes = [
+        start([*arguments, *as_rank(rank, 2, port)], ["-c", program])
+        for rank, program in enumerate((die, aborts))
+    ]
+    _, other = wait(processes, seconds=200)
+    assert other.status == 1
+    assert _lost_process(other) == "0"
+
+
 SLOW_TO_END = """
 import atexit, gc, time
 def end():
