@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from fairseq.data import data_utils, iterators
 
@@ -19,6 +19,26 @@ _SHARDS = "gist_processes"
 
 class _EpochBatches(iterators.EpochBatchIterator):
     """fairseq's iterator, which has its place in the epoch in any number of processes."""
+
+    _composed: Tuple[int, Tuple[Any, ...]] = (0, ())
+    """An epoch, and its batches."""
+
+    def __init__(
+        self, batch_sampler: Callable[[Any, int], List[List[int]]], **options: Any
+    ) -> None:
+        super().__init__(batch_sampler=batch_sampler, **options)
+        self._compose = batch_sampler
+
+    @property
+    def frozen_batches(self) -> Tuple[Any, ...]:
+        """The batches of the epoch that it is in, not yet shuffled.
+
+        fairseq 0.12.2 composes those of the epoch that it (re)starts in, and has them in all
+        others: rows would be augmented in every epoch as they were in that one.
+        """
+        if self._composed[0] != self.epoch:
+            self._composed = self.epoch, tuple(self._compose(self.dataset, self.epoch))
+        return self._composed[1]
 
     def state_dict(self) -> Dict[str, Any]:
         """Return the place, and in how many processes it is."""
