@@ -4,7 +4,8 @@
 
 Losses of the systems on held-out sentences are compared seed by seed: the mean difference, its 95 %
 interval and p by Student's t (two-sided), and the smallest difference that so many seeds would have
-shown at p < 0.01 four times in five, as far as this sample knows how they scatter.
+shown at p < 0.01 four times in five, as far as this sample knows how they scatter. Beside them are
+what trials on dev have chosen for a system, and the seconds that a run took.
 """
 
 from __future__ import annotations
@@ -40,29 +41,56 @@ class Difference(NamedTuple):
     seeds: int
 
     def __str__(self) -> str:
+        p = "p < 0.001" if self.p < 0.0005 else f"p {self.p:.3f}"
         return (
-            f"{self.mean:+.4f} ({self.low:+.4f} to {self.high:+.4f}), p {self.p:.3f}, "
+            f"{self.mean:+.4f} ({self.low:+.4f} to {self.high:+.4f}), {p}, "
             f"detectable {self.detectable:.4f}"
         )
 
 
-def losses_in(path: Path, figure: str) -> Losses:
-    """Return the losses of the finished runs; trials are left out.
+class Runs(NamedTuple):
+    """What a file says of the finished runs of an experiment."""
+
+    losses: Losses
+    seconds: Losses
+    """That a run took."""
+    chosen: Dict[str, str]
+    """System -> the settings of its best trial."""
+
+
+def runs_in(path: Path, figure: str) -> Runs:
+    """Return the finished runs.
+
+    Args:
+        path: ``runs.jsonl`` of an experiment.
+        figure: whose values are the losses.
 
     Raises:
         DataError: when the file isn't one that ``fairseq-gist experiment`` writes.
     """
-    found: Losses = {}
+    found = Runs({}, {}, {})
+    best: Dict[str, float] = {}
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         try:
             run = json.loads(line)
-            if "trial" not in run["figures"]:
-                found.setdefault(run["system"], {})[run["seed"]] = float(run["figures"][figure])
+            figures, system, seed = run["figures"], run["system"], run["seed"]
+            if "trial" not in figures:
+                found.losses.setdefault(system, {})[seed] = float(figures[figure])
+                found.seconds.setdefault(system, {})[seed] = float(run["seconds"])
+                continue
+            name, _, settings = system.partition("@")
+            if figures["trial"] < best.get(name, np.inf):
+                best[name], found.chosen[name] = float(figures["trial"]), settings
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}, line {number}: expected a run with '{figure}', found {line[:80]!r}"
             ) from error
     return found
+
+
+def losses_in(path: Path, figure: str) -> Losses:
+    """Return the losses of the finished runs; trials are left out."""
+    return runs_in(path, figure).losses
 
 
 def difference(one: Dict[int, float], other: Dict[int, float]) -> Optional[Difference]:
@@ -78,13 +106,16 @@ def difference(one: Dict[int, float], other: Dict[int, float]) -> Optional[Diffe
     return Difference(mean, mean - half, mean + half, p, needed, len(each))
 
 
-def compared(losses: Losses, against: Iterable[str]) -> Dict[str, Any]:
+def compared(runs: Runs, against: Iterable[str]) -> Dict[str, Any]:
     """Return every system's loss, and its differences to those of ``against``."""
     found: Dict[str, Any] = {}
+    losses = runs.losses
     for system, own in losses.items():
         values = list(own.values())
         found[system] = {
+            "chosen": runs.chosen.get(system),
             "seeds": len(values),
+            "seconds": float(np.mean(list(runs.seconds[system].values()))),
             "mean": float(np.mean(values)),
             "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None,
             "differences": {
@@ -100,11 +131,13 @@ def compared(losses: Losses, against: Iterable[str]) -> Dict[str, Any]:
 
 def page_of(found: Dict[str, Any], against: List[str], figure: str) -> str:
     """Return the table in Markdown, the lowest loss first."""
-    titles = ["system", "seeds", f"loss ({figure})", *(f"less {other}" for other in against)]
-    lines = ["| " + " | ".join(titles) + " |", "|---|---:|---:|" + "---|" * len(against)]
+    titles = ["system", "chosen", "seeds", "seconds", f"loss ({figure})"]
+    titles += [f"less {other}" for other in against]
+    lines = ["| " + " | ".join(titles) + " |", "|---|---|---:|---:|---:|" + "---|" * len(against)]
     for system, own in sorted(found.items(), key=lambda item: item[1]["mean"]):
         spread = "" if own["deviation"] is None else f" ± {own['deviation']:.4f}"
-        cells = [system, str(own["seeds"]), f"{own['mean']:.4f}{spread}"]
+        cells = [system, own["chosen"] or "", str(own["seeds"]), f"{own['seconds']:.0f}"]
+        cells.append(f"{own['mean']:.4f}{spread}")
         known = own["differences"]
         cells += [str(Difference(**known[other])) if other in known else "" for other in against]
         lines.append("| " + " | ".join(cells) + " |")
@@ -120,7 +153,7 @@ def main(words: Optional[Iterable[str]] = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="PREFIX")
     args = parser.parse_args(None if words is None else list(words))
     try:
-        found = compared(losses_in(args.runs, args.figure), args.against)
+        found = compared(runs_in(args.runs, args.figure), args.against)
         page = page_of(found, args.against, args.figure)
         write_all(args.output, {".json": json.dumps(found, indent=1) + "\n", ".md": page})
     except (GistError, OSError) as error:

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import runpy
 from collections import defaultdict
 from statistics import mean
 
@@ -52,3 +53,12 @@ def test_the_page_shows_the_scores_that_are_kept(repo_root, page, heading, numbe
     kept = _kept(repo_root / f"docs/results/{numbers}.csv")
     assert len({system for _, system in kept}) >= 4
     assert _shown(part) == {key: f"{value:.2f}" for key, value in kept.items()}
+
+
+def test_the_page_of_the_evidence_shows_the_runs_that_are_kept(repo_root):
+    tables = runpy.run_path(str(repo_root / "docs" / "evidence_tables.py"))["written"]
+    text = (repo_root / "docs" / "results-evidence.md").read_text(encoding="utf-8")
+    assert text.count("| system | chosen |") == text.count("<!-- runs:") >= 1
+    assert tables(text) == text, (
+        "write it again: python docs/evidence_tables.py docs/results-evidence.md"
+    )

@@ -12,14 +12,17 @@ from tests.scripts import script
 compare = script("examples/evidence/compare.py")
 
 
+RATES = {"1e-3": 2.1, "2e-3": 2.0, "4e-3": 2.2}
+
+
 def line(system, seed, **figures):
-    return json.dumps({"system": system, "seed": seed, "figures": figures}) + "\n"
+    return json.dumps({"system": system, "seed": seed, "figures": figures, "seconds": 2.0}) + "\n"
 
 
 @pytest.fixture
 def runs(tmp_path):
     generator = np.random.default_rng(1)
-    lines = [line("random@1e-3", 1, trial=2.0)]
+    lines = [line(f"random@{rate}", 1, trial=loss) for rate, loss in RATES.items()]
     for seed in range(1, 6):
         order = generator.normal()  # of the data: the same for all systems of a seed
         for system, mean in (("random", 2.0), ("gradient", 1.98), ("same", 2.0)):
@@ -30,9 +33,10 @@ def runs(tmp_path):
 
 
 def test_differences_are_taken_seed_by_seed(runs):
-    losses = compare.losses_in(runs, "test")
+    own_runs = compare.runs_in(runs, "test")
+    losses = own_runs.losses
     assert set(losses) == {"random", "gradient", "same"}
-    found = compare.compared(losses, ["random"])
+    found = compare.compared(own_runs, ["random"])
     own = compare.Difference(**found["gradient"]["differences"]["random"])
     expected = stats.ttest_rel(*(list(losses[name].values()) for name in ("gradient", "random")))
     interval = expected.confidence_interval()
@@ -62,8 +66,9 @@ def test_the_page(runs, capsys):
     prefix = runs.with_name("compared")
     assert compare.main([str(runs), "--against", "random", "-o", str(prefix)]) == 0
     rows = prefix.with_suffix(".md").read_text(encoding="utf-8").splitlines()
-    assert rows[2].startswith("| gradient | 5 |")
+    assert rows[2].startswith("| gradient |  | 5 | 2 |")
     assert "detectable" in rows[2]
+    assert any(row.startswith("| random | 2e-3 | 5 |") for row in rows)
 
 
 def test_a_file_that_is_something_else(tmp_path):

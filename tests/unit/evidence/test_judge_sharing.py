@@ -70,16 +70,16 @@ def test_what_a_plan_keeps(statistics):
 
 def test_plans(tmp_path, statistics):
     (tmp_path / "plans").mkdir()
-    lines = [{"system": "random@1e-3", "seed": 1, "figures": {"trial": 3.0}}]
+    lines = [{"system": "random@1e-3", "seed": 1, "figures": {"trial": 3.0}, "seconds": 1.0}]
     for seed in (1, 2):
         for system, groups, loss in (
             ("families", FAMILIES, 1.8), ("crossed", CROSSED, 1.9), ("shared", SHARED, 2.0)
         ):  # fmt: skip
             plan(groups).save(tmp_path / "plans" / f"{system}-{seed}.json")
             figures = {"dev": loss, "test": loss + 0.1 * seed}
-            lines.append({"system": system, "seed": seed, "figures": figures})
+            lines.append({"system": system, "seed": seed, "figures": figures, "seconds": 1.0})
         figures = {"dev": 2.0, "test": 2.0 + 0.1 * seed}
-        lines.append({"system": "joint", "seed": seed, "figures": figures})
+        lines.append({"system": "joint", "seed": seed, "figures": figures, "seconds": 1.0})
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "runs.jsonl").write_text(text, encoding="utf-8")
     found = judge.judge_plans(tmp_path, statistics)["tst-COMMON"]

@@ -1,0 +1,45 @@
+"""Write the tables of a page from the runs that it names.
+
+    python docs/evidence_tables.py docs/results-evidence.md
+
+``<!-- runs: evidence/control.jsonl; against: random joint -->`` is followed by a table of what
+systems differ by (``examples/evidence/compare.py``), up to the next ``<!-- end -->``. Files are
+those of ``docs/results``; a test holds the page against them.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+_TABLE = re.compile(r"(<!-- runs: (\S+); against: ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def written(text: str) -> str:
+    """Return the text of a page, with its tables as the runs have them."""
+    sys.path.insert(0, str(DOCS.parent / "examples" / "evidence"))
+    try:
+        import compare
+    finally:
+        sys.path.pop(0)
+
+    def table(found: re.Match[str]) -> str:
+        begin, name, against, _, end = found.groups()
+        runs = compare.runs_in(DOCS / "results" / name, "test")
+        others = against.split()
+        return f"{begin}\n{compare.page_of(compare.compared(runs, others), others, 'test')}\n{end}"
+
+    return _TABLE.sub(table, text)
+
+
+def main() -> None:
+    """Write the pages that the command line names."""
+    for name in sys.argv[1:]:
+        page = Path(name)
+        page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
