@@ -78,7 +78,8 @@ class GistLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
     def reduce_metrics(cls, logging_outputs: List[Dict[str, Any]]) -> None:
         """Log the stock metrics, then ``loss_XX`` and ``accuracy_XX`` for each language.
 
-        ``loss_average`` is the plain mean of the former over the languages seen so far.
+        ``loss_average`` is the plain mean of the former over the languages seen so far, with digits
+        enough to tell trainings apart that differ in little.
         """
         super().reduce_metrics(logging_outputs)
         names = [key[len(_TOKENS) :] for key in logging_outputs[0] if key.startswith(_TOKENS)]
@@ -97,4 +98,4 @@ class GistLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
 def _mean_loss(meters: Any, languages: List[str]) -> Optional[float]:
     named = [meters[f"loss_{one}"] for one in languages if f"loss_{one}" in meters]
     losses = [float(meter.avg) for meter in named if meter.avg is not None]
-    return round(sum(losses) / len(losses), 3) if losses else None
+    return round(sum(losses) / len(losses), 5) if losses else None

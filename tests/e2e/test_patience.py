@@ -139,7 +139,8 @@ def test_languages_of_one_mixed_subset_count_alike(fit, tmp_path):
         languages = [
             stats[f"loss_{one}"] for one in ("de", "es", "fr", "it", "nl", "pt", "ro", "ru")
         ]
-        assert stats["loss_average"] == pytest.approx(sum(languages) / 8, abs=2e-3)
+        assert stats["loss_average"] == pytest.approx(sum(languages) / 8, abs=6e-4)
+    assert any(stats["loss_average"] != round(stats["loss_average"], 3) for stats in found)
     best = checkpoint_utils.load_checkpoint_to_cpu(str(tmp_path / "checkpoint_best.pt"))
     assert best["extra_state"]["val_loss"] == min(of(found, "loss_average"))
 
