@@ -49,7 +49,6 @@ def end_together() -> None:
     if hasattr(distributed_utils, _MARK):
         return
     setattr(distributed_utils, _MARK, True)
-    atexit.register(_end_at_once)
     call_main, distributed_main = distributed_utils.call_main, distributed_utils.distributed_main
     distributed_init = distributed_utils.distributed_init
 
@@ -141,6 +140,8 @@ def _begin_watch(options: Any) -> None:
     global _watch
     _end_watch()
     if options.distributed_world_size > 1 and torch.distributed.is_initialized():
+        atexit.unregister(_end_at_once)
+        atexit.register(_end_at_once)
         _watch = Watch.begin(_first_host(options.distributed_init_method))
 
 
