@@ -13,8 +13,10 @@ import re
 import sys
 from pathlib import Path
 
+from fairseq_gist.files import replacing
+
 DOCS = Path(__file__).resolve().parent
-_TABLE = re.compile(r"(<!-- runs: (\S+); against: ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_TABLE = re.compile(r"(<!-- runs: (\S+); against: ([^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def written(text: str) -> str:
@@ -26,7 +28,7 @@ def written(text: str) -> str:
         sys.path.pop(0)
 
     def table(found: re.Match[str]) -> str:
-        begin, name, against, _, end = found.groups()
+        begin, name, against, end = found.groups()
         runs = compare.runs_in(DOCS / "results" / name, "test")
         others = against.split()
         return f"{begin}\n{compare.page_of(compare.compared(runs, others), others, 'test')}\n{end}"
@@ -37,8 +39,9 @@ def written(text: str) -> str:
 def main() -> None:
     """Write the pages that the command line names."""
     for name in sys.argv[1:]:
-        page = Path(name)
-        page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")
+        text = written(Path(name).read_text(encoding="utf-8"))
+        with replacing(name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
