@@ -58,7 +58,16 @@ def tensors(path):
     return content["model"], (content.get("last_optimizer_state") or {}).get("state", {})
 
 
-def difference(one, other):
+def is_undetermined(key):
+    """Return whether a parameter is moved by nothing but how sums are rounded.
+
+    A key's bias adds the same to every score of a softmax: its gradient is zero, but for the
+    rounding, and Adam divides that by its own size. Where it goes is up to the processor.
+    """
+    return "k_proj" in key and key.endswith(".bias")
+
+
+def difference(one, other, leave_out=lambda key: False):
     """Return by how much two mappings of tensors differ; floats that nobody initialises left out.
 
     The plan's bytes say which release wrote them, and are compared as plans.
@@ -68,7 +77,7 @@ def difference(one, other):
     most = 0.0
     for key, tensor in one.items():
         unused = own.is_unused(str(key)) or str(key).endswith(("_float_tensor", "gist_plan"))
-        if not unused and hasattr(tensor, "shape"):
+        if not (unused or leave_out(str(key))) and hasattr(tensor, "shape"):
             assert tensor.shape == other[key].shape, key
             most = max(most, (tensor.double() - other[key].double()).abs().max().item())
     return most
@@ -136,7 +145,7 @@ def test_a_run_stopped_in_its_window_goes_on_as_it_did(data, tmp_path):
     from fairseq_gist.surgery.plan_buffer import plan_in_state
 
     assert plan_in_state(model) == plan_in_state(then)
-    most = difference(model, then)
+    most = difference(model, then, leave_out=is_undetermined)
     assert list(moments) == list(moments_then)
     most = max([most, *(difference(moments[key], moments_then[key]) for key in moments)])
     print(f"parameters and moments after nine more updates and two splits differ by {most}")  # noqa: T201

@@ -12,7 +12,7 @@ from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.surgery.plan_buffer import plan_in_state
 from tests.regression import make
 from tests.regression import make_second as second
-from tests.regression.test_files import HERE, OURS, difference, scores, tensors
+from tests.regression.test_files import HERE, OURS, difference, is_undetermined, scores, tensors
 
 STACKS = [HERE / "second" / name for name in ("modern", "classic")]
 NOW = HERE / "second" / OURS.name
@@ -69,7 +69,7 @@ def test_a_run_stopped_in_its_window_goes_on_as_it_did(data, tmp_path):
     last = make.train(data[0], tmp_path, 16, *second.SPLIT_TWICE)
     (model, moments), (then, moments_then) = tensors(last), tensors(NOW / "differentiated.pt")
     assert plan_in_state(model) == plan_in_state(then)
-    most = difference(model, then)
+    most = difference(model, then, leave_out=is_undetermined)
     assert list(moments) == list(moments_then)
     assert max([most, *(difference(moments[key], moments_then[key]) for key in moments)]) <= 1e-6
 
