@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 from pathlib import Path
 
@@ -37,4 +38,18 @@ def run(args: argparse.Namespace) -> None:
         # what pip compiled, where it installed them, is of no use elsewhere
         ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
         shutil.copytree(source, new, ignore=ignored, dirs_exist_ok=True)
+        for page in new.rglob("*.md"):
+            text = _without_links_to_pages(page.read_text(encoding="utf-8"))
+            page.write_text(text, encoding="utf-8")
     print(folder)
+
+
+_LINK_TO_PAGE = re.compile(r"\[([^]]+)\]\((?:\.\./)+(docs/[^)#]+)(?:#[^)]*)?\)")
+
+
+def _without_links_to_pages(text: str) -> str:
+    """Return a page whose links to ``docs``, which isn't copied, name a file of the sources."""
+    return _LINK_TO_PAGE.sub(
+        lambda link: link[2] if link[1] == link[2] else f"{link[1]} ({link[2]} of the sources)",
+        text,
+    )
