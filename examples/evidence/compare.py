@@ -1,11 +1,13 @@
-"""What systems differ by, over seeds: the table of fair.toml's experiments.
+"""What systems differ by, over seeds: the table of fair.toml's experiments, and of others.
 
     python examples/evidence/compare.py runs/eight/runs.jsonl --against random joint -o compared
+    python examples/evidence/compare.py runs/people/runs.jsonl --figure chrf --highest ...
 
-Losses of the systems on held-out sentences are compared seed by seed: the mean difference, its 95 %
-interval and p by Student's t (two-sided), and the smallest difference that so many seeds would have
-shown at p < 0.01 four times in five, as far as this sample knows how they scatter. Beside them are
-what trials on dev have chosen for a system, and the seconds that a run took.
+Losses of the systems on held-out sentences, or scores of their translations, are compared seed by
+seed: the mean difference, its 95 % interval and p by Student's t (two-sided), and the smallest
+difference that so many seeds would have shown at p < 0.01 four times in five, as far as this sample
+knows how they scatter. Beside them are what trials on dev have chosen for a system, and the seconds
+that a run took.
 """
 
 from __future__ import annotations
@@ -24,13 +26,13 @@ from fairseq_gist.errors import DataError, GistError
 from fairseq_gist.files import read_text
 
 Losses = Dict[str, Dict[int, float]]
-"""System -> seed -> loss."""
+"""System -> seed -> loss, or score."""
 
 _LEVEL, _POWER = 0.01, 0.8
 
 
 class Difference(NamedTuple):
-    """Between two systems, seed by seed; below zero: the first has the lower loss."""
+    """Between two systems, seed by seed; below zero: the first has the lower figure."""
 
     mean: float
     low: float
@@ -40,11 +42,12 @@ class Difference(NamedTuple):
     """The smallest difference that would have been seen."""
     seeds: int
 
-    def __str__(self) -> str:
+    def written(self, digits: int) -> str:
+        """Return it in words, with so many digits behind the point."""
         p = "p < 0.001" if self.p < 0.0005 else f"p {self.p:.3f}"
         return (
-            f"{self.mean:+.4f} ({self.low:+.4f} to {self.high:+.4f}), {p}, "
-            f"detectable {self.detectable:.4f}"
+            f"{self.mean:+.{digits}f} ({self.low:+.{digits}f} to {self.high:+.{digits}f}), {p}, "
+            f"detectable {self.detectable:.{digits}f}"
         )
 
 
@@ -129,17 +132,22 @@ def compared(runs: Runs, against: Iterable[str]) -> Dict[str, Any]:
     return found
 
 
-def page_of(found: Dict[str, Any], against: List[str], figure: str) -> str:
-    """Return the table in Markdown, the lowest loss first."""
-    titles = ["system", "chosen", "seeds", "seconds", f"loss ({figure})"]
+def page_of(found: Dict[str, Any], against: List[str], figure: str, highest: bool = False) -> str:
+    """Return the table in Markdown, the best system first: the lowest loss or the highest score."""
+    titles = ["system", "chosen", "seeds", "seconds", figure if highest else f"loss ({figure})"]
     titles += [f"less {other}" for other in against]
     lines = ["| " + " | ".join(titles) + " |", "|---|---|---:|---:|---:|" + "---|" * len(against)]
-    for system, own in sorted(found.items(), key=lambda item: item[1]["mean"]):
-        spread = "" if own["deviation"] is None else f" ± {own['deviation']:.4f}"
+    digits = 2 if highest else 4
+    for system, own in sorted(found.items(), key=lambda item: item[1]["mean"], reverse=highest):
+        deviation = own["deviation"]
+        spread = "" if deviation is None else f" ± {deviation:.{digits}f}"
         cells = [system, own["chosen"] or "", str(own["seeds"]), f"{own['seconds']:.0f}"]
-        cells.append(f"{own['mean']:.4f}{spread}")
+        cells.append(f"{own['mean']:.{digits}f}{spread}")
         known = own["differences"]
-        cells += [str(Difference(**known[other])) if other in known else "" for other in against]
+        cells += [
+            Difference(**known[other]).written(digits) if other in known else ""
+            for other in against
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -150,11 +158,12 @@ def main(words: Optional[Iterable[str]] = None) -> int:
     parser.add_argument("runs", type=Path, metavar="RUNS", help="runs.jsonl of an experiment")
     parser.add_argument("--against", nargs="+", default=[], metavar="SYSTEM")
     parser.add_argument("--figure", default="test", help="default %(default)s")
+    parser.add_argument("--highest", action="store_true", help="it is a score: the highest is best")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="PREFIX")
     args = parser.parse_args(None if words is None else list(words))
     try:
         found = compared(runs_in(args.runs, args.figure), args.against)
-        page = page_of(found, args.against, args.figure)
+        page = page_of(found, args.against, args.figure, args.highest)
         write_all(args.output, {".json": json.dumps(found, indent=1) + "\n", ".md": page})
     except (GistError, OSError) as error:
         print(f"compare: error: {error}", file=sys.stderr)

@@ -55,10 +55,9 @@ def test_the_page_shows_the_scores_that_are_kept(repo_root, page, heading, numbe
     assert _shown(part) == {key: f"{value:.2f}" for key, value in kept.items()}
 
 
-def test_the_page_of_the_evidence_shows_the_runs_that_are_kept(repo_root):
-    tables = runpy.run_path(str(repo_root / "docs" / "evidence_tables.py"))["written"]
-    text = (repo_root / "docs" / "results-evidence.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["results-evidence"])
+def test_a_page_shows_the_runs_that_are_kept(repo_root, page):
+    tables = runpy.run_path(str(repo_root / "docs" / "results_tables.py"))["written"]
+    text = (repo_root / "docs" / f"{page}.md").read_text(encoding="utf-8")
     assert text.count("| system | chosen |") == text.count("<!-- runs:") >= 1
-    assert tables(text) == text, (
-        "write it again: python docs/evidence_tables.py docs/results-evidence.md"
-    )
+    assert tables(text) == text, f"write it again: python docs/results_tables.py docs/{page}.md"

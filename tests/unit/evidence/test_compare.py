@@ -71,6 +71,22 @@ def test_the_page(runs, capsys):
     assert any(row.startswith("| random | 2e-3 | 5 |") for row in rows)
 
 
+def test_scores_are_best_when_they_are_high(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    lines = [line(name, seed, chrf=score + seed) for name, score in (("one", 30), ("two", 40))
+             for seed in (1, 2)]  # fmt: skip
+    path.write_text("".join(lines), encoding="utf-8")
+    command = [str(path), "--figure", "chrf", "--against", "one", "-o", str(tmp_path / "page")]
+    assert compare.main([*command, "--highest"]) == 0
+    rows = (tmp_path / "page.md").read_text(encoding="utf-8").splitlines()
+    assert rows[0] == "| system | chosen | seeds | seconds | chrf | less one |"
+    assert rows[2].startswith("| two |  | 2 | 2 | 41.50 ± 0.71 | +10.00 (+10.00 to +10.00), ")
+    assert compare.main(command) == 0
+    rows = (tmp_path / "page.md").read_text(encoding="utf-8").splitlines()
+    assert "loss (chrf)" in rows[0]
+    assert rows[2].startswith("| one |")
+
+
 def test_a_file_that_is_something_else(tmp_path):
     path = tmp_path / "runs.jsonl"
     path.write_text(line("random", 1, dev=2.0), encoding="utf-8")

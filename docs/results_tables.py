@@ -1,9 +1,10 @@
 """Write the tables of a page from the runs that it names.
 
-    python docs/evidence_tables.py docs/results-evidence.md
+    python docs/results_tables.py docs/results-evidence.md docs/results-people.md
 
 ``<!-- runs: evidence/control.jsonl; against: random joint -->`` is followed by a table of what
-systems differ by (``examples/evidence/compare.py``), up to the next ``<!-- end -->``. Files are
+systems differ by (``examples/evidence/compare.py``), up to the next ``<!-- end -->``; with
+``score: chrf`` in front of ``against`` by that figure, of which the highest is best. Files are
 those of ``docs/results``; a test holds the page against them.
 """
 
@@ -16,7 +17,9 @@ from pathlib import Path
 from fairseq_gist.files import replacing
 
 DOCS = Path(__file__).resolve().parent
-_TABLE = re.compile(r"(<!-- runs: (\S+); against: ([^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+_TABLE = re.compile(
+    r"(<!-- runs: (\S+);(?: score: (\w+);)? against: ([^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL
+)
 
 
 def written(text: str) -> str:
@@ -28,10 +31,10 @@ def written(text: str) -> str:
         sys.path.pop(0)
 
     def table(found: re.Match[str]) -> str:
-        begin, name, against, end = found.groups()
-        runs = compare.runs_in(DOCS / "results" / name, "test")
-        others = against.split()
-        return f"{begin}\n{compare.page_of(compare.compared(runs, others), others, 'test')}\n{end}"
+        begin, name, score, against, end = found.groups()
+        figure, others = score or "test", against.split()
+        systems = compare.compared(compare.runs_in(DOCS / "results" / name, figure), others)
+        return f"{begin}\n{compare.page_of(systems, others, figure, bool(score))}\n{end}"
 
     return _TABLE.sub(table, text)
 
