@@ -158,13 +158,23 @@ def _systems(document: Document, scope: Scope, steps: Mapping[str, StepTemplate]
 
 
 def _with_kind(document: Document, origin: str, table: Document) -> Document:
-    """Return a system's table on top of its kind's and of the defaults."""
+    """Return a system's table on top of its kind's, of what that is like, and of the defaults."""
     kinds = document.get("kinds", {})
-    kind = table.get("like")
-    if kind is not None and kind not in kinds:
-        known = ", ".join(kinds) or "none"
-        raise DataError(f"systems.{origin}.like: expected one of {known}, found {kind!r}")
-    own = merged(merged(document.get("defaults", {}), kinds.get(kind, {})), table)
+    seen: List[str] = []
+    layers, where = [table], f"systems.{origin}"
+    while "like" in layers[-1]:
+        kind = layers[-1]["like"]
+        if kind not in kinds:
+            known = ", ".join(kinds) or "none"
+            raise DataError(f"{where}.like: expected one of {known}, found {kind!r}")
+        if kind in seen:
+            raise DataError(f"{where}.like: expected another kind, found {kind!r}, which needs it")
+        seen.append(kind)
+        layers.append(kinds[kind])
+        where = f"kinds.{kind}"
+    own: Document = document.get("defaults", {})
+    for layer in reversed(layers):
+        own = merged(own, layer)
     own.pop("like", None)
     return own
 

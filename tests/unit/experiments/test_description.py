@@ -113,6 +113,14 @@ def test_changes_that_cannot_work_are_refused(toy, change, message):
             "systems.more.like: expected one of none, found 'other'",
         ),
         (
+            "[kinds.k]\nlike = 'other'\n[systems.more]\nlike = 'k'\n",
+            "kinds.k.like: expected one of k, found 'other'",
+        ),
+        (
+            "[kinds.k]\nlike = 'l'\n[kinds.l]\nlike = 'k'\n[systems.more]\nlike = 'k'\n",
+            "kinds.l.like: expected another kind, found 'k', which needs it",
+        ),
+        (
             "[systems.more]\neach = {x = 'xs'}\n",
             "systems.more.each: expected the name of a setting",
         ),
@@ -154,6 +162,23 @@ def test_descriptions_with_mistakes_are_refused(tmp_path, text, message):
     profiles = ["none"] if "profiles.none" in text else []
     with pytest.raises(DataError, match=message):
         Toy(tmp_path, whole).experiment(profiles=profiles)
+
+
+def test_a_kind_may_be_like_another(toy):
+    more = """
+        [kinds.wide]
+        width = 7
+        options.how = "wide"
+        [kinds.wider]
+        like = "wide"
+        width = 9
+        [systems.more]
+        like = "wider"
+        updates = 2
+    """
+    toy.file.write_text(TOML + more, encoding="utf-8")
+    (own,) = [one for one in toy.experiment().systems if one.name == "more"]
+    assert (own.values["width"], own.options["how"], own.values["updates"]) == (9, "wide", 2)
 
 
 WRONG = (7, -1.5, True, "x y", [], [7], ["x"], [[]], [{}], {}, {"x": 7}, {"x": []}, {"x": {}})
