@@ -55,7 +55,7 @@ def test_the_page_shows_the_scores_that_are_kept(repo_root, page, heading, numbe
     assert _shown(part) == {key: f"{value:.2f}" for key, value in kept.items()}
 
 
-@pytest.mark.parametrize("page", ["results-evidence"])
+@pytest.mark.parametrize("page", ["results-evidence", "results-people"])
 def test_a_page_shows_the_runs_that_are_kept(repo_root, page):
     tables = runpy.run_path(str(repo_root / "docs" / "results_tables.py"))["written"]
     text = (repo_root / "docs" / f"{page}.md").read_text(encoding="utf-8")
