@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from fairseq_gist.errors import DataError
-from fairseq_gist.files import replacing_folder
+from fairseq_gist.files import read_text, replacing_folder
 from fairseq_gist.files.installed import examples_folder
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
         ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
         shutil.copytree(source, new, ignore=ignored, dirs_exist_ok=True)
         for page in new.rglob("*.md"):
-            text = _without_links_to_pages(page.read_text(encoding="utf-8"))
+            text = _without_links_to_pages(read_text(page))
             page.write_text(text, encoding="utf-8")
     print(folder)
 
