@@ -108,9 +108,11 @@ def train_model(
     """
     model = io.BytesIO()  # not a file, whose name would go into the model
     soft = {"hard_vocab_limit": False} if is_at_most and kind == "unigram" else {}
+    # read before: sentencepiece makes a RuntimeError of what is raised while it reads, ctrl-C too
+    lines = list(texts)
     try:
         _sentencepiece().SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
+            sentence_iterator=iter(lines),
             model_writer=model,
             model_type=kind,
             vocab_size=size,
