@@ -24,7 +24,7 @@ from tests.unit.experiments.toy import TOML
 
 logger = logging.getLogger(__name__)
 
-KILLS = int(os.environ.get("KILLS", "4"))
+KILLS = int(os.environ.get("KILLS", "2"))
 """Of each command; ``KILLS=20 pytest tests/e2e/test_killed_commands.py --log-cli-level=INFO`` says
 which."""
 

@@ -16,7 +16,7 @@ from tests.e2e.ranks import as_rank, free_port, start, training, wait
 
 logger = logging.getLogger(__name__)
 
-KILLS = int(os.environ.get("KILLS", "3"))
+KILLS = int(os.environ.get("KILLS", "2"))
 """In each test; ``KILLS=30 pytest tests/e2e/test_kills.py --log-cli-level=INFO`` says which."""
 
 OPTIONS = [
