@@ -40,6 +40,7 @@ class Records:
                     f"{self.path}, line {number}: expected a run, found something else "
                     f"({error!r}); remove the line: a run that is done is noted again"
                 ) from error
+        self._drop_other_grids()
 
     def add(self, run: Run, twin: Optional[Run] = None) -> List[str]:
         """Write what came out of a run; gives what there is to say of it.
@@ -66,9 +67,7 @@ class Records:
                 with self.path.open("a", encoding="utf-8") as file:
                     file.write(_line(line))
             else:
-                with replacing(self.path) as temporary:
-                    temporary.write_text("".join(map(_line, self._lines.values())), "utf-8")
-                self._is_cut = False
+                self._write_all()
         return list(line["remarks"])
 
     def remarks(self, run: Run) -> List[str]:
@@ -80,6 +79,26 @@ class Records:
         steps = self._matrix.closure(self._matrix.goals_of(run))
         commands = [self._marks.normalised(step.commands) for step in steps]
         return hashlib.sha256(json.dumps(commands).encode("utf-8")).hexdigest()[:16]
+
+    def _drop_other_grids(self) -> None:
+        """Leave out trials of another grid: whoever reads would take them for this one's."""
+        systems = self._matrix.experiment.systems
+        tuned = {system.trial_of for system in systems if system.trial_of}
+        names = {system.name for system in systems}
+        other = [
+            run
+            for run in self._lines
+            if run.system not in names and run.system.partition("@")[0] in tuned
+        ]
+        for run in other:
+            del self._lines[run]
+        if other:
+            self._write_all()
+
+    def _write_all(self) -> None:
+        with replacing(self.path) as temporary:
+            temporary.write_text("".join(map(_line, self._lines.values())), "utf-8")
+        self._is_cut = False
 
     def _read(self) -> List[str]:
         if not self.path.is_file():

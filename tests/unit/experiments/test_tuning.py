@@ -81,6 +81,15 @@ def test_a_trial_that_is_missing_is_made_and_may_change_the_choice(toy):
         toy.do("options.how=--updates 7 --word {word}")
 
 
+def test_the_record_has_the_trials_of_the_grid_alone(toy):
+    toy.do("seeds=1")
+    before = records(toy)
+    toy.do("seeds=1", "rates=2,3")
+    assert before.keys() - records(toy).keys() == {("wide@1", 1), ("wide@4", 1)}
+    assert toy.do("seeds=1") == []
+    assert records(toy) == before
+
+
 def test_one_system_alone_has_its_trials(toy):
     done = toy.do("seeds=1", only=["wide"])
     assert {step.partition(",")[0] for step in done if step != "data"} == {
