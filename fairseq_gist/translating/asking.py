@@ -41,9 +41,9 @@ def wanted_language(task: Any, language: str, source: Optional[str], model: str)
         return Wanted(language, index, ())
     symbols = _prompt(task, source, target)
     if task.language_key == TARGET and symbols[0] != LANGUAGE_TAG.format(target):
-        # into English Whisper is told what is spoken in the place of it; no model that tells
-        # targets apart is trained so, and to the others it is one
-        tagged = next(one for one in targets if LANGUAGE_TAG.format(one) == symbols[0])
+        # into English Whisper is told what is spoken in the place of it. That may be one of the
+        # languages only where all are one model: no other is trained so
+        tagged = next((one for one in targets if LANGUAGE_TAG.format(one) == symbols[0]), target)
         index = _index(task, tagged, source, model)
     return Wanted(language, index, [task.target_dictionary.index(symbol) for symbol in symbols])
 

@@ -80,7 +80,11 @@ class WhisperInputs(Inputs):
         if self._prompt != AUTO or target != _ENGLISH or source == _ENGLISH:
             return LANGUAGE_TAG.format(target), TRANSCRIBE, NO_TIMESTAMPS
         if source not in self._languages:
-            found = f"src_lang '{source}' is none" if source else "there is no src_lang, to be one"
+            found = (
+                f"src_lang '{source}' is none"
+                if source
+                else "nothing says what is spoken (src_lang), to be one"
+            )
             names = ", ".join(self._languages[:3])
             raise DataError(
                 f"{found} of the {len(self._languages)} languages that Whisper hears, {names}, "

@@ -48,6 +48,20 @@ def whisper_data(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def translated(whisper_data, tmp_path_factory):
+    """Every utterance, Russian to Whisper, with translations into two languages."""
+    root = tmp_path_factory.mktemp("translated")
+    lines = (whisper_data / "dev.tsv").read_text(encoding="utf-8").splitlines()
+    once = ["\t".join([*line.split("\t")[:4], "ru", "en"]) for line in lines[1:]]
+    twice = [line[: -len("en")] + "es" for line in once]
+    for name in ("train", "dev"):
+        text = "\n".join([lines[0], *once, *twice]) + "\n"
+        (root / f"{name}.tsv").write_text(text, encoding="utf-8")
+    (root / "config_st.yaml").write_text(f"audio_root: {whisper_data}\n", encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="session")
 def model_options(folder):
     """What says that the model is the tiny Whisper."""
     return ["--arch=gist_whisper", f"--whisper-path={folder}"]

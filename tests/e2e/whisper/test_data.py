@@ -96,7 +96,7 @@ def test_a_prompt_can_name_the_target_always(folder):
 def test_a_language_that_whisper_does_not_hear(parts):
     with pytest.raises(DataError, match="src_lang 'xx' is none of the 4 languages that Whisper"):
         parts.prefix("xx", "en")
-    with pytest.raises(DataError, match="there is no src_lang, to be one of the 4 languages"):
+    with pytest.raises(DataError, match="nothing says what is spoken .src_lang., to be one of"):
         parts.prefix("", "en")
 
 

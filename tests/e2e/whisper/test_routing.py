@@ -87,20 +87,6 @@ def test_one_step_at_a_time_gives_the_logits_of_all_at_once(parts):
     assert (torch.cat(steps, 1) - whole[:, :7]).abs().max() < 1e-4 * whole.abs().max()
 
 
-@pytest.fixture(scope="module")
-def translated(whisper_data, tmp_path_factory):
-    """Every utterance, Russian to Whisper, with translations into two languages."""
-    root = tmp_path_factory.mktemp("translated")
-    lines = (whisper_data / "dev.tsv").read_text(encoding="utf-8").splitlines()
-    once = ["\t".join([*line.split("\t")[:4], "ru", "en"]) for line in lines[1:]]
-    twice = [line[: -len("en")] + "es" for line in once]
-    for name in ("train", "dev"):
-        text = "\n".join([lines[0], *once, *twice]) + "\n"
-        (root / f"{name}.tsv").write_text(text, encoding="utf-8")
-    (root / "config_st.yaml").write_text(f"audio_root: {whisper_data}\n", encoding="utf-8")
-    return root
-
-
 def build_many(data, *extra, model):
     return build(data, "--multiway-batches", "--ignore-prefix-size=3", *extra, model=model)
 

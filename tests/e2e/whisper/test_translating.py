@@ -7,6 +7,7 @@ import soundfile
 
 from fairseq_gist import load
 from fairseq_gist.errors import OptionError
+from tests.e2e.whisper.conftest import PREFIX
 from tests.e2e.whisper.helpers import by_transformers
 
 if sys.version_info < (3, 11):
@@ -52,7 +53,10 @@ def test_several_languages_are_one_at_a_time(folder, recording):
 
 def test_what_is_spoken_has_to_be_said_for_english(folder, recording):
     model = load(folder)
-    with pytest.raises(OptionError, match="^--source-language: there is no src_lang, to be one of"):
+    with pytest.raises(
+        OptionError,
+        match="^--source-language: nothing says what is spoken",
+    ):
         model.translate(recording, "en")
     with pytest.raises(OptionError, match="--language: whisper0? translates into"):
         model.translate(recording, "tlh")
@@ -67,3 +71,23 @@ def test_a_checkpoint_brings_all_but_its_folder(differentiated, folder, recordin
         model.translate(recording, "en")
     with pytest.raises(OptionError, match="--whisper-path .*no folder"):
         load(moved, whisper_path=str(tmp_path / "none"))
+
+
+def test_into_english_and_others_each_language_has_its_own(
+    train, translated, model_options, recording, tmp_path
+):
+    """What is spoken begins the English ones, as in training, and is none of its languages."""
+    split = ["--differentiate-at=1", "--differentiate-by=language-specific", "--max-update=2"]
+    run = train(
+        tmp_path, str(translated), *model_options, "--max-tokens=600", *split,
+        model=[], replace_data=True, recipe_changes=PREFIX,
+    )  # fmt: skip
+    model = load(run.checkpoint, device="cpu")
+    assert model.languages == ["en", "es"]
+    english, spanish = model.wanted(["eng", "es"], "ru")
+    assert (english.language, spanish.language) == (0, 1)
+    tags = [model._task.target_dictionary[one.prefix[0]] for one in (english, spanish)]
+    assert tags == ["<lang:ru>", "<lang:es>"]
+    both = model.translate(recording, ["en", "es"], source_language="ru")
+    for language, found in both.items():
+        assert found == model.translate(recording, language, source_language="ru")
