@@ -13,10 +13,7 @@ from fairseq.tasks import register_task
 
 import fairseq_gist.criterions.gist_label_smoothed_cross_entropy  # noqa: F401
 from fairseq_gist.architectures import all_architectures
-from fairseq_gist.data.batches import epoch_batches
 from fairseq_gist.data.inference import for_models
-from fairseq_gist.data.manifest import ManifestReader
-from fairseq_gist.data.rows import RowDataset
 from fairseq_gist.data.sampling import temperature_of
 from fairseq_gist.errors import OptionError, SurgeryError
 from fairseq_gist.host import trainer as host
@@ -43,7 +40,7 @@ from fairseq_gist.surgery.trainable import (
 )
 from fairseq_gist.surgery.units import count_parameters, count_trained
 from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
-from fairseq_gist.tasks.translating import TranslatingTask
+from fairseq_gist.tasks.loading import LoadingTask
 from fairseq_gist.training.checks import check_criterion, warn_of_idle_options
 from fairseq_gist.training.differentiation import Differentiation
 from fairseq_gist.training.gradient_surgery import GradientSurgery, check_gradient_surgery
@@ -64,7 +61,7 @@ leave_out_hydra_warnings()
 
 
 @register_task("gist_speech_to_text", dataclass=GistSpeechToTextConfig)
-class GistSpeechToTextTask(TranslatingTask):
+class GistSpeechToTextTask(LoadingTask):
     """A drop-in for ``speech_to_text`` whose batches say which language each row is."""
 
     averages_validation_subsets = True
@@ -74,7 +71,6 @@ class GistSpeechToTextTask(TranslatingTask):
         super().__init__(args, tgt_dict, inputs)
         self._differentiation: Optional[Differentiation] = None
         self._gradient_surgery: Optional[GradientSurgery] = None
-        self._trainer: Any = None
 
     @classmethod
     def add_args(cls, parser: Any) -> None:
@@ -105,110 +101,6 @@ class GistSpeechToTextTask(TranslatingTask):
             if task.data_cfg.prepend_tgt_lang_tag:
                 task.model_languages.check_tags()
         return task
-
-    # -- data ---------------------------------------------------------------------------------
-
-    def load_dataset(
-        self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any
-    ) -> None:
-        """Load the rows of ``split`` (subsets with commas between).
-
-        Training rows are sampled by language, or are of the one language that is trained alone,
-        only where a trainer is there to be trained: translating or scoring a training subset is
-        about all of its rows.
-        """
-        is_train = split.startswith("train")
-        is_trained = is_train and self._trainer is not None
-        with one_line_errors():
-            self.datasets[split] = self.reader().read(
-                split,
-                is_train,
-                homogeneous=is_train and self.args.homogeneous_batches,
-                multiway=is_train and self.args.multiway_batches,
-                max_target_tokens=self.args.max_target_tokens,
-                temperature=self._temperature() if is_trained else 1.0,
-                only=self._trained_language if is_trained else None,
-            )
-
-    def _temperature(self) -> float:
-        option, alpha = self.args.sampling_temperature, self.data_cfg.sampling_alpha
-        if option is not None and alpha != 1:
-            logger.info(
-                f"--sampling-temperature {option:g} takes the place of sampling_alpha {alpha} in "
-                f"{self.args.config_yaml}"
-            )
-        return temperature_of(option, alpha)
-
-    def reader(self) -> ManifestReader:
-        """Return what reads the subsets of the data folder, as the options say."""
-        return ManifestReader(
-            self.args.data,
-            self.data_cfg,
-            self.tgt_dict,
-            self.languages,
-            self.build_tokenizer(self.args),
-            self.build_bpe(self.args),
-            self.speaker_to_id,
-            self.args.seed,
-            self.language_key,
-            self.inputs,
-        )
-
-    def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return an iterator over batches; see :func:`fairseq_gist.data.batches.epoch_batches`."""
-        if not isinstance(dataset, RowDataset) or args:
-            return super().get_batch_iterator(dataset, *args, **kwargs)
-        return self._batches(dataset, **kwargs)
-
-    def _batches(
-        self,
-        dataset: RowDataset,
-        max_tokens: Optional[int] = None,
-        max_sentences: Optional[int] = None,
-        max_positions: Any = None,
-        ignore_invalid_inputs: bool = False,
-        required_batch_size_multiple: int = 1,
-        seed: int = 1,
-        epoch: int = 1,
-        data_buffer_size: int = 0,
-        disable_iterator_cache: bool = False,
-        update_epoch_batch_itr: bool = False,
-        **iterator_options: Any,
-    ) -> Any:
-        reuse = (
-            not disable_iterator_cache
-            and not update_epoch_batch_itr
-            and dataset.can_reuse_epoch_itr_across_epochs
-        )
-        before = self.dataset_to_epoch_iter.get(dataset) if reuse else None
-        if (
-            before is not None and before.seed == seed
-        ):  # --update-ordered-indices-seed: each epoch's
-            return before
-
-        def keep(indices: Any) -> Any:
-            if max_positions is None:
-                return indices
-            return self.filter_indices_by_size(
-                indices, dataset, max_positions, ignore_invalid_inputs
-            )
-
-        iterator = epoch_batches(
-            dataset,
-            keep,
-            max_tokens,
-            max_sentences,
-            required_batch_size_multiple,
-            seed,
-            epoch,
-            buffer_size=data_buffer_size,
-            **iterator_options,
-        )
-        if reuse:
-            self.dataset_to_epoch_iter[dataset] = iterator
-        return iterator
-
-    # -- model and training -------------------------------------------------------------------
 
     def build_model(self, args: Any, from_checkpoint: bool = False) -> Any:
         """Build the model; one to be trained as ``--sharing-plan`` and ``--train-only`` say."""
@@ -251,12 +143,6 @@ class GistSpeechToTextTask(TranslatingTask):
             train_language(model, self._trained_language)
         elif self.args.train_only:
             train_only(model, self.args.train_only)
-
-    @property
-    def _trained_language(self) -> Optional[str]:
-        """The language that ``--train-only`` trains alone, if it does."""
-        what = self.args.train_only or ""
-        return what[len(LANGUAGE) :] if what.startswith(LANGUAGE) else None
 
     def _routing(self, model: Any) -> Any:
         routing = getattr(model, "routing", None)
