@@ -30,6 +30,7 @@ from fairseq_gist.errors import DataError
 from fairseq_gist.files import read_object, replacing
 from fairseq_gist.sound.audio import SAMPLE_RATE, read_samples
 from fairseq_gist.sound.filterbank import BINS, filterbank, frames_of
+from fairseq_gist.sound.in_memory import encoded
 
 __all__ = [
     "FILTERBANKS",
@@ -229,11 +230,8 @@ def _filterbank_block(samples: np.ndarray) -> Tuple[bytes, int]:
 
 def _sound_block(samples: np.ndarray) -> Tuple[bytes, int]:
     """Return samples as a file, without loss but for 16 bits, and the frames they have."""
-    import soundfile
-
-    block = io.BytesIO()
-    soundfile.write(block, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    return block.getvalue(), frames_of(len(samples))
+    block = encoded(samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    return block, frames_of(len(samples))
 
 
 _BLOCKS = {FILTERBANKS: _filterbank_block, SOUND: _sound_block}

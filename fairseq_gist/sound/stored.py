@@ -11,6 +11,7 @@ from fairseq.data.audio.audio_utils import is_npy_data, parse_path, read_from_st
 from fairseq_gist.errors import DataError
 from fairseq_gist.sound.audio import SAMPLE_RATE, check_samples, mono, resample
 from fairseq_gist.sound.filterbank import filterbank, frames_of
+from fairseq_gist.sound.in_memory import decoded
 
 __all__ = [
     "Place",
@@ -56,9 +57,11 @@ def read_stored(path: str) -> Tuple[np.ndarray, Optional[int]]:
         data: Any = file if not place else read_from_stored_zip(file, *place)
         if _is_array(data, place):
             return np.load(data if not place else io.BytesIO(data)), None
+        if place:
+            return decoded(data, "float32")
         import soundfile
 
-        samples, rate = soundfile.read(data if not place else io.BytesIO(data), dtype="float32")
+        samples, rate = soundfile.read(data, dtype="float32")
         return samples, int(rate)
     except (OSError, ValueError, AssertionError, RuntimeError) as error:
         raise DataError(f"{path}: neither readable audio nor features ({error})") from error

@@ -13,6 +13,7 @@ import array
 import ctypes
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -161,8 +162,10 @@ def _serve(source: BinaryIO, sink: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
+    # it is ended by its starter: what is raised in a callback of the library is lost, sound too
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         _serve(sys.stdin.buffer, sys.stdout.buffer)
-    except (RuntimeError, OSError, KeyboardInterrupt) as problem:
+    except (RuntimeError, OSError) as problem:
         sys.stderr.write(f"{problem or type(problem).__name__}\n")
         sys.exit(3)

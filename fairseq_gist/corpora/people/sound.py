@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 
 from fairseq_gist.corpora.people.phrases import Recording
 from fairseq_gist.errors import DataError
 from fairseq_gist.sound.audio import SAMPLE_RATE, mono, resample
+from fairseq_gist.sound.in_memory import decoded
 
 __all__ = ["SoundError", "decode"]
 
@@ -42,10 +41,8 @@ def _g722(data: bytes) -> np.ndarray:
 
 
 def _vorbis(recording: Recording) -> np.ndarray:
-    import soundfile
-
     try:
-        samples, rate = soundfile.read(io.BytesIO(recording.data), dtype="float64")
+        samples, rate = decoded(recording.data, "float64")
     except (RuntimeError, OSError) as error:
         raise SoundError(f"{recording.file}: not readable as Ogg Vorbis ({error})") from error
     whole = np.rint(resample(mono(samples), rate) * 32768) if len(samples) else samples
