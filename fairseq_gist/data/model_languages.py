@@ -100,6 +100,7 @@ class ModelLanguages:
         key = getattr(settings, "language_key", None)
         if key in (None, TARGET) and self._given_key in (None, TARGET):
             if self._in_vocabulary:
+                self._adopt_some(settings)
                 return
             key = TARGET
         elif key is None:  # of stock fairseq: the option says what it is
@@ -109,17 +110,29 @@ class ModelLanguages:
                 f"--language-key: the checkpoint's model has key '{key}', found '{self._key}'"
             )
         languages = _listed(getattr(settings, "languages", None)) or sorted(plan_languages)
+        self._check_option(languages)
+        self._key, self._fixed, self._found = key, languages or self._fixed, None
+
+    def _adopt_some(self, settings: Any) -> None:
+        """Take the languages of a model that has not all for which the vocabulary has tags."""
+        some = _listed(getattr(settings, "languages", None)) or []
+        if some and set(some) <= set(languages_of_vocabulary(self.symbols)):
+            self._check_option(some)
+            self._fixed = some
+
+    def _check_option(self, languages: Sequence[str]) -> None:
         if languages and self._fixed not in (None, languages):
             raise OptionError(
                 f"--languages: the checkpoint's model has {', '.join(languages)}, found "
                 f"{', '.join(self._fixed or ())}"
             )
-        self._key, self._fixed, self._found = key, languages or self._fixed, None
 
     def note_in(self, settings: Any) -> None:
         """Have the settings of a model that is to be trained say its languages."""
         if not self._in_vocabulary:
             settings.language_key, settings.languages = self.key, ",".join(self.names)
+        elif self._fixed is not None:
+            settings.languages = ",".join(self.names)
 
     def tags(self) -> List[Optional[str]]:
         """Return the tag in front of a target in each language; see :func:`language_tags`."""

@@ -15,7 +15,9 @@ import torch
 from fairseq import checkpoint_utils
 from fairseq.sequence_generator import SequenceGenerator
 
+from fairseq_gist import load
 from fairseq_gist.cli.main import main as gist
+from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.sound.audio import resample
 from fairseq_gist.surgery.plan_buffer import plan_in_state, plan_of
@@ -163,6 +165,27 @@ def test_validation_works_on_a_differentiated_checkpoint(differentiated, data, p
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert "loss_de" in done.stderr + done.stdout
+
+
+def test_a_model_of_some_of_the_vocabularys_languages_says_which(train, data, tmp_path, plugin):
+    some = ["--languages=de,es", "--train-subset=train_de,train_es", "--valid-subset=dev_de"]
+    split = ["--differentiate-at=1", "--differentiate-by=language-specific", "--max-update=2"]
+    run = train(tmp_path, *some, *split)
+    assert load(run.checkpoint, data=data, device="cpu").languages == ["de", "es"]
+    arguments = [
+        data,
+        *GENERATE,
+        "--task=gist_speech_to_text",
+        "--gen-subset=dev_es",
+        f"--results-path={tmp_path}",
+    ]
+    done = fairseq("generate", *arguments, f"--path={run.checkpoint}", plugin=plugin)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert hypotheses(tmp_path)
+    command = ["record", str(run.checkpoint), str(data), "--gradient-chunks=2", "--cpu"]
+    statistics = tmp_path / "recorded.npz"
+    assert gist([*command, "--subset=dev_de,dev_es", "-o", str(statistics)]) == 0
+    assert list(GradientStatistics.load(statistics).languages) == ["de", "es"]
 
 
 def test_interactive_takes_the_language_from_an_option(differentiated, data, plugin):

@@ -22,11 +22,23 @@ def test_targets_are_those_with_a_tag():
     languages = made(found=())
     assert (languages.key, languages.names) == ("tgt", ["de", "es"])
     assert languages.tags() == ["<lang:de>", "<lang:es>"]
-    languages.adopt(Namespace(language_key=None, languages="xx"))  # as ever
+    languages.adopt(Namespace(language_key=None, languages="xx"))  # another task's
     assert languages.names == ["de", "es"]
     settings = Namespace()
     languages.note_in(settings)
     assert settings == Namespace()
+
+
+def test_a_model_of_some_targets_is_not_asked_for_the_others():
+    settings = Namespace()
+    made(None, "es").note_in(settings)
+    assert settings == Namespace(languages="es")
+    again = made()
+    again.adopt(settings)
+    assert (again.key, again.names, again.tags()) == ("tgt", ["es"], ["<lang:es>"])
+    again.adopt(settings)  # a second checkpoint of the same
+    with pytest.raises(OptionError, match="--languages: the checkpoint's model has es, found de"):
+        made(None, "de").adopt(settings)
 
 
 def test_an_option_goes_before_all_else():
