@@ -71,7 +71,16 @@ class ModelInputsTask(SpeechToTextTask):
 
     def build_criterion(self, args: Any) -> Any:
         """Return the stock task's, whose loss has to leave out all that begins a target."""
-        with self._own_prefix("--ignore-prefix-size", getattr(args, "ignore_prefix_size", 0)):
+        size = getattr(args, "ignore_prefix_size", None)
+        if self.prefix_size and size is None:
+            name = getattr(args, "_name", None) or getattr(args, "criterion", None)
+            with one_line_errors():
+                raise OptionError(
+                    f"--criterion {name} would have the model learn what begins a target without "
+                    "being its choice; take gist_label_smoothed_cross_entropy with "
+                    f"--ignore-prefix-size {self.prefix_size}"
+                )
+        with self._own_prefix("--ignore-prefix-size", size or 0):
             return super().build_criterion(args)
 
     def build_generator(self, models: Any, args: Any, *others: Any, **kwargs: Any) -> Any:
@@ -86,15 +95,18 @@ class ModelInputsTask(SpeechToTextTask):
     @contextlib.contextmanager
     def _own_prefix(self, option: str, size: int) -> Iterator[None]:
         """Check an option about prefixes in the place of the stock task, which knows tags alone."""
+        expected = self.prefix_size
+        with one_line_errors():
+            if expected and size != expected:
+                begins = (
+                    "every target begins with the tag of its language, which the model doesn't"
+                    if self.inputs is None
+                    else f"a target of this model begins with {expected} symbols that it doesn't"
+                )
+                raise OptionError(f"{option}: {begins} choose; expected {expected}, found {size}")
         if self.inputs is None:
             yield
             return
-        with one_line_errors():
-            if size != self.prefix_size:
-                raise OptionError(
-                    f"{option}: a target of this model begins with {self.prefix_size} symbols that "
-                    f"it doesn't choose; expected {self.prefix_size}, found {size}"
-                )
         self.data_cfg.config["prepend_tgt_lang_tag"] = False
         try:
             yield

@@ -58,6 +58,28 @@ def test_options_of_training(train, tmp_path, options, message):
     assert not list(tmp_path.glob("**/*.pt"))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"--criterion": "cross_entropy"},
+            "--criterion cross_entropy would have the model learn what begins a target without "
+            "being its choice; take gist_label_smoothed_cross_entropy with --ignore-prefix-size 1",
+        ),
+        (
+            {"--ignore-prefix-size": "0"},
+            "--ignore-prefix-size: every target begins with the tag of its language, which the "
+            "model doesn't choose; expected 1, found 0",
+        ),
+    ],
+)
+def test_a_criterion_has_to_leave_the_tag_out(train, tmp_path, changes, message):
+    unread = ["--label-smoothing", "--ignore-prefix-size"] if "--criterion" in changes else []
+    extra = [f"{name}={value}" for name, value in changes.items()]
+    with pytest.raises(SystemExit, match=f"^fairseq-gist: error: {message}$"):
+        train(tmp_path / "run", "--max-update=2", *extra, drop=unread)
+
+
 def test_differentiating_after_the_last_update_is_a_warning(train, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         run = train(
