@@ -8,8 +8,7 @@
 
 import argparse
 import re
-from dataclasses import fields
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set
+from typing import Callable, Dict, Iterable, Iterator, List
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -104,37 +103,15 @@ def commands(_: str) -> Iterator[str]:
 
 def training_options(_: str) -> Iterator[str]:
     """Describe the options of the task, by the dataclass that has them, and those of its models."""
-    from fairseq.dataclass.utils import gen_parser_from_dataclass
+    from fairseq_gist.tasks.training_parser import training_parser
 
-    from fairseq_gist.architectures import all_architectures
-    from fairseq_gist.architectures.routed.options import add_model_args
-    from fairseq_gist.recording.options import RecordingOptions
-    from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
-    from fairseq_gist.training.options import DifferentiationOptions
-
-    parser = argparse.ArgumentParser(prog="fairseq-train")
-    gen_parser_from_dataclass(parser, GistSpeechToTextConfig())
-    actions = {action.dest: action for action in parser._actions}  # noqa: SLF001
-    parts: Dict[str, Any] = {"Recording of gradients": RecordingOptions}
-    parts["Differentiation and policies"] = DifferentiationOptions
-    for architecture in all_architectures().values():
-        if architecture.options is not None:
-            parts[architecture.name] = architecture.options
-    parts["Data, languages and batches"] = GistSpeechToTextConfig
+    parser = training_parser()
     yield from ["```{program} fairseq-train", "```", ""]
-    seen: Set[str] = set()
-    for title, part in parts.items():
-        yield from [f"## {title}", ""]
-        for own in fields(part):
-            action: Optional[argparse.Action] = actions.get(own.name)
-            if action is None or own.name in seen or not own.metadata.get("help"):
-                continue
-            seen.add(own.name)
+    for group in parser._action_groups:  # noqa: SLF001
+        if group._group_actions:  # noqa: SLF001
+            yield from [f"## {group.title}", ""]
+        for action in group._group_actions:  # noqa: SLF001
             yield from _option(_name(action, parser), _help(action, parser))
-    models = argparse.ArgumentParser(prog="fairseq-train", add_help=False)
-    add_model_args(models)
-    yield from ["## Models", ""]
-    yield from _arguments(models)
 
 
 def policies(_: str) -> Iterator[str]:

@@ -29,6 +29,7 @@ COMMANDS = {
     "experiment": "train, translate, score and compare many systems, as one file describes it",
     "report": "draw similarity, plans, training and results on one page",
     "examples": "copy the described experiments and recipes into a folder",
+    "options": "print the options that this plugin adds to those of fairseq-train",
     "user-dir": "print the folder that fairseq takes as --user-dir",
 }
 
