@@ -13,7 +13,6 @@ from typing import Dict, List, NamedTuple, Tuple
 
 WORKS = "works"
 PROCESSES = "works (processes)"
-GPU = "works (GPU)"
 REFUSED = "refused"
 BEGINS_ANEW = "begins anew"
 PACKAGE = "needs a package"
@@ -25,8 +24,6 @@ VERDICTS = {
     WORKS: "trained with through the split, and resumed in the middle of the recording and after "
     "the split: all losses and parameters equal those of a run that never stopped",
     PROCESSES: "the same in two processes",
-    GPU: "means something on a GPU only; tried there through the split and a resume "
-    "([on a GPU](gpu.md))",
     REFUSED: "one line before the first update, which says why",
     BEGINS_ANEW: "works through the split; a resumed run is meant to differ",
     PACKAGE: "fairseq ends with an error of its own where the package isn't there; not tried with it",
@@ -116,8 +113,8 @@ SECTIONS: Dict[str, List[Row]] = {
         _row(
             "fp16_no_flatten_grads, fp16, fp16_init_scale, fp16_scale_window, fp16_scale_tolerance",
             WORKS,
-            "`--fp16` without `--fp16-no-flatten-grads` needs a GPU: fairseq makes its flat masters there. "
-            "torch 1.12 has no half precision on CPUs",
+            "`--fp16` without `--fp16-no-flatten-grads` needs a GPU, where fairseq makes its flat masters; "
+            "nothing was trained with it yet ([what was tried](gpu.md)). torch 1.12 has no half precision on CPUs",
         ),
         _row("memory_efficient_fp16, min_loss_scale, threshold_loss_scale", WORKS),
         _row(
@@ -226,7 +223,12 @@ SECTIONS: Dict[str, List[Row]] = {
         ),
         _row("fast_stat_sync, heartbeat_timeout, all_gather_list_size", PROCESSES),
         _row(
-            "find_unused_parameters, bucket_cap_mb, broadcast_buffers, gradient_as_bucket_view",
+            "find_unused_parameters",
+            PROCESSES,
+            "what a split model needs under torch's own wrapper",
+        ),
+        _row(
+            "bucket_cap_mb, broadcast_buffers, gradient_as_bucket_view",
             UNTRIED,
             "with torch's own wrapper; the others have no use for them",
         ),

@@ -39,7 +39,7 @@ def costs_of(matrix: Matrix, steps: Sequence[Step]) -> List[str]:
         f"{'; '.join(each)}",
         f"{parameters / 1e6:.0f} million parameters, {parameters * 16 / 1e9:.0f} GB of memory for "
         "them, their gradients and Adam in fp32, activations not counted; "
-        f"{kept * parameters * 12 / 1e9:.0f} GB for the checkpoints of a training",
+        f"{(kept + 2) * parameters * 12 / 1e9:.0f} GB for the checkpoints of a training",
     ]
 
 

@@ -144,7 +144,7 @@ class Costs:
     """Factors whose product is the frames of an update, 100 a second."""
     updates: str = "{updates}"
     checkpoints: str = "1"
-    """That are there at a time."""
+    """That are kept at a time, beside the last and the best."""
     tflops: str = "20"
     """What the device does in such training, in 10^12 operations a second."""
 

@@ -39,9 +39,10 @@ class RecordingOptions:
     units: Optional[str] = field(
         default=None,
         metadata={
+            "metavar": "REGEX",
             "help": "regular expression for the module paths that may be split (default: all "
             "projections and norms of the decoder and its final norm; where neurons are recorded, "
-            "as for gdps, the feed-forward blocks of the encoder, of a Conformer's two the second)"
+            "as for gdps, the feed-forward blocks of the encoder, of a Conformer's two the second)",
         },
     )
 

@@ -354,7 +354,8 @@ def test_what_is_refused(run, tmp_path, name):
 
 
 PROCESSES = [
-    "--ddp-backend=legacy_ddp",
+    "--ddp-backend=c10d",
+    "--find-unused-parameters",
     "--fast-stat-sync",
     "--heartbeat-timeout=60",
     "--all-gather-list-size=32768",

@@ -155,6 +155,10 @@ def check_fairseq(shown: Shown) -> None:
         args: Any = options.parse_args_and_arch(PARSERS[program](), words)
         if program == "fairseq-train" and args.task == "gist_speech_to_text":
             moments(args)
+        if program == "fairseq-train" and shown.is_whole:
+            # without them fairseq counts the language tag, and learns at a rate of 0.25
+            lacking = [one for one in ("--criterion", "--lr") if one not in words]
+            assert not lacking, f"no {' and no '.join(lacking)}"
 
 
 @pytest.mark.parametrize("page", sorted({one.page for one in SHOWN}))

@@ -223,7 +223,7 @@ checkpoints = "5"
         ("2", "0.0", "base"), ("2", "0.2", "wide"), ("2", "0.1", "wide-3, wide-5"),
     ]  # fmt: skip
     assert "1000 million parameters, 16 GB of memory" in room
-    assert "60 GB for the checkpoints" in room
+    assert "84 GB for the checkpoints" in room
     assert (
         costs_of(matrix, [step for step in matrix.steps.values() if step.template == "score"]) == []
     )
