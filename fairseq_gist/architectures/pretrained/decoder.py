@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Dict, Optional, Tuple
 
 from fairseq.models import FairseqIncrementalDecoder
-from torch import Tensor
+from torch import Tensor, nn
 
+from fairseq_gist.architectures.pretrained.modules import drops_layer
 from fairseq_gist.architectures.routed.decoder import RoutedDecoder
 
 __all__ = ["PretrainedDecoder"]
@@ -19,9 +20,15 @@ class PretrainedDecoder(RoutedDecoder, FairseqIncrementalDecoder):
 
     Attributes:
         config: of transformers.
+        layers: of transformers, adapted.
+        layer_norm: behind them.
+        output_projection: from channels to the vocabulary.
     """
 
     config: Any
+    layers: nn.ModuleList
+    layer_norm: nn.Module
+    output_projection: nn.Module
 
     def forward(
         self,
@@ -67,6 +74,23 @@ class PretrainedDecoder(RoutedDecoder, FairseqIncrementalDecoder):
             encoded: `[sources, frames, channels]`.
             padding: true where a row's encoding is to be left out, `[rows, frames]`; None: nowhere.
             cache: transformers' keys and values of the tokens before, or None.
+        """
+        x = self.embed(tokens, 0 if cache is None else cache.get_seq_length())
+        causal, cross = self.masks_for(x, encoded, padding, cache)
+        x = nn.functional.dropout(x, p=self.config.dropout, training=self.training)
+        for layer in self.layers:
+            if self.training and drops_layer(self.config.decoder_layerdrop):
+                continue
+            x = layer(x, causal, encoded, encoder_attention_mask=cross, cache=cache)
+        logits: Tensor = self.output_projection(self.layer_norm(x))
+        return logits
+
+    def embed(self, tokens: Tensor, done: int) -> Tensor:
+        """Return what the first layer reads, `[rows, tokens, channels]`.
+
+        Args:
+            tokens: see :meth:`decode`.
+            done: tokens before these.
         """
         raise NotImplementedError
 

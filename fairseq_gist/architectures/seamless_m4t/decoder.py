@@ -8,7 +8,7 @@ from typing import Any, Optional, Tuple
 from torch import Tensor, nn
 
 from fairseq_gist.architectures.pretrained.decoder import PretrainedDecoder
-from fairseq_gist.architectures.pretrained.modules import drops_layer, plain_embedding
+from fairseq_gist.architectures.pretrained.modules import plain_embedding
 from fairseq_gist.architectures.routed.options import adapted, recomputed
 from fairseq_gist.languages.rows import TARGET
 from fairseq_gist.nn.routing import Routing
@@ -143,21 +143,10 @@ class GistSeamlessDecoder(PretrainedDecoder):
             layer.cross_attention = SourceAttention(layer.cross_attention, routing)
             recomputed(adapted(layer, self.config.hidden_size, args), routing, args)
 
-    def decode(
-        self, tokens: Tensor, encoded: Tensor, padding: Optional[Tensor], cache: Any
-    ) -> Tensor:
-        """Return the logits of ``tokens``, `[rows, tokens, symbols]`."""
-        x = self.embed_tokens(tokens) * self.embed_scale
-        done = 0 if cache is None else cache.get_seq_length()
-        causal, cross = self.masks_for(x, encoded, padding, cache)
-        x = x + self.embed_positions(tokens, cache_length=done)
-        x = nn.functional.dropout(x, p=self.config.dropout, training=self.training)
-        for layer in self.layers:
-            if self.training and drops_layer(self.config.decoder_layerdrop):
-                continue
-            x = layer(x, causal, encoded, encoder_attention_mask=cross, cache=cache)
-        logits: Tensor = self.output_projection(self.layer_norm(x))
-        return logits
+    def embed(self, tokens: Tensor, done: int) -> Tensor:
+        """Return what the first layer reads, `[rows, tokens, channels]`."""
+        embedded: Tensor = self.embed_tokens(tokens) * self.embed_scale
+        return embedded + self.embed_positions(tokens, cache_length=done)
 
     def max_positions(self) -> int:
         """Return the longest target in tokens."""

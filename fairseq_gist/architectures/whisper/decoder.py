@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fairseq_gist.architectures.pretrained.decoder import PretrainedDecoder
-from fairseq_gist.architectures.pretrained.modules import drops_layer, plain_embedding
+from fairseq_gist.architectures.pretrained.modules import plain_embedding
 from fairseq_gist.architectures.routed.options import adapted, recomputed
 from fairseq_gist.architectures.whisper.dictionary import PROMPT_SIZE
 from fairseq_gist.languages.rows import TARGET
@@ -91,28 +91,17 @@ class GistWhisperDecoder(PretrainedDecoder):
             return None
         return self.suppressed_first if tokens == PROMPT_SIZE + 1 else self.suppressed
 
-    def decode(
-        self, tokens: Tensor, encoded: Tensor, padding: Optional[Tensor], cache: Any
-    ) -> Tensor:
-        """Return the logits of ``tokens``, `[rows, tokens, symbols]`.
+    def embed(self, tokens: Tensor, done: int) -> Tensor:
+        """Return what the first layer reads, `[rows, tokens, channels]`.
 
         What fairseq begins with, the end of a text before, is the start of the transcript.
         """
-        done = 0 if cache is None else cache.get_seq_length()
         if done == 0:
             tokens = tokens.clone()
             tokens[:, 0] = self.config.decoder_start_token_id
-        x = self.embed_tokens(tokens)
-        causal, cross = self.masks_for(x, encoded, padding, cache)
         positions = torch.arange(done, done + tokens.size(1), device=tokens.device)
-        x = x + self.embed_positions(positions.expand_as(tokens))
-        x = nn.functional.dropout(x, p=self.config.dropout, training=self.training)
-        for layer in self.layers:
-            if self.training and drops_layer(self.config.decoder_layerdrop):
-                continue
-            x = layer(x, causal, encoded, encoder_attention_mask=cross, cache=cache)
-        logits: Tensor = self.output_projection(self.layer_norm(x))
-        return logits
+        embedded: Tensor = self.embed_tokens(tokens)
+        return embedded + self.embed_positions(positions.expand_as(tokens))
 
     def max_positions(self) -> int:
         """Return the longest target in tokens, its prompt among them."""
