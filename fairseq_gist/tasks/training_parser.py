@@ -9,7 +9,7 @@ from typing import Any, Dict
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 
 from fairseq_gist.architectures import all_architectures
-from fairseq_gist.architectures.routed.options import add_model_args
+from fairseq_gist.architectures.model_arguments import add_model_args
 from fairseq_gist.recording.options import RecordingOptions
 from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
 from fairseq_gist.training.options import DifferentiationOptions

@@ -13,9 +13,9 @@ from fairseq.models import (
 from fairseq.models.speech_to_text import s2t_conformer as stock
 
 from fairseq_gist.architectures.fairseq_conformer import ARCHITECTURE
+from fairseq_gist.architectures.model_arguments import add_model_args
 from fairseq_gist.architectures.routed.encoder import RoutedStockEncoder
 from fairseq_gist.architectures.routed.model import RoutedModel
-from fairseq_gist.architectures.routed.options import add_model_args
 from fairseq_gist.errors import OptionError
 from fairseq_gist.host.options import read_numbers
 from fairseq_gist.nn.sources import partitions_in

@@ -8,9 +8,9 @@ from fairseq.models import register_model, register_model_architecture
 from fairseq.models.speech_to_text import s2t_transformer as stock
 
 from fairseq_gist.architectures.fairseq_transformer import ARCHITECTURE
+from fairseq_gist.architectures.model_arguments import add_model_args
 from fairseq_gist.architectures.routed.encoder import RoutedStockEncoder
 from fairseq_gist.architectures.routed.model import RoutedModel
-from fairseq_gist.architectures.routed.options import add_model_args
 
 __all__ = ["GistS2TEncoder", "GistS2TTransformer"]
 

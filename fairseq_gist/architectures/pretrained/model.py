@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Sequence, Type
 from fairseq.models import FairseqEncoderDecoderModel
 from torch import Tensor
 
+from fairseq_gist.architectures.model_arguments import add_model_args
 from fairseq_gist.architectures.pretrained.folder import PretrainedFolder
 from fairseq_gist.architectures.routed.model import RoutedModel
-from fairseq_gist.architectures.routed.options import add_model_args, embedded
+from fairseq_gist.architectures.routed.options import embedded
 from fairseq_gist.errors import OptionError
 from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
 

@@ -1,4 +1,4 @@
-"""The options that every model here has beside those of the stock one, and what they do."""
+"""What the options do that every model here has: adapters, embeddings, recomputing."""
 
 from __future__ import annotations
 
@@ -14,37 +14,9 @@ from fairseq_gist.nn.checkpointing import checkpoint_routed
 from fairseq_gist.nn.language_embedding import attach_language_embedding
 from fairseq_gist.nn.routing import Routing
 
-__all__ = ["adapted", "add_model_args", "embedded", "recomputed"]
+__all__ = ["adapted", "embedded", "recomputed"]
 
 _STACKS = ("encoder", "decoder")
-
-
-def add_model_args(parser: Any) -> None:
-    """Add the options of adapters, language embeddings and activation checkpointing."""
-    parser.add_argument(
-        "--adapter-dim",
-        type=int,
-        default=0,
-        metavar="N",
-        help="put an adapter with N channels in between behind every encoder and decoder "
-        "layer, one for each language (default: 0, none)",
-    )
-    parser.add_argument(
-        "--language-embedding",
-        metavar="STACKS",
-        help="add a learned vector for each language to what the first layer reads: of the "
-        "'encoder', the 'decoder' or 'encoder,decoder' (default: none)",
-    )
-    parser.add_argument(
-        "--checkpoint-activations",
-        action="store_true",
-        help="recompute each decoder layer in the backward pass instead of keeping it",
-    )
-    parser.add_argument(
-        "--offload-activations",
-        action="store_true",
-        help="recompute each decoder layer, its input kept in CPU memory",
-    )
 
 
 def adapted(layer: nn.Module, width: int, args: Any) -> nn.Module:

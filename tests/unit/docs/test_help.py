@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 
-from fairseq_gist.architectures.routed.options import add_model_args
+from fairseq_gist.architectures.model_arguments import add_model_args
 from fairseq_gist.cli.main import COMMANDS, parser_of
 from fairseq_gist.tasks.configuration import GistSpeechToTextConfig
 

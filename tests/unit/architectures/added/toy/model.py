@@ -11,10 +11,11 @@ from fairseq.models import (
 from fairseq_gist.architectures.toy import ARCHITECTURE
 from torch import nn
 
+from fairseq_gist.architectures.model_arguments import add_model_args
 from fairseq_gist.architectures.routed.decoder import RoutedDecoder
 from fairseq_gist.architectures.routed.encoder import RoutedEncoder
 from fairseq_gist.architectures.routed.model import RoutedModel
-from fairseq_gist.architectures.routed.options import adapted, add_model_args, recomputed
+from fairseq_gist.architectures.routed.options import adapted, recomputed
 from fairseq_gist.nn.routing import Routing
 from fairseq_gist.nn.source_once import read_source_once
 
