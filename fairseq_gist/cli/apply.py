@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+from typing import Optional
 
 from fairseq_gist.cli.trust import add_trust_option
-from fairseq_gist.errors import PlanError
+from fairseq_gist.errors import OptionError, PlanError
 from fairseq_gist.files.outputs import CHECKPOINT, add_force_option, check_output
 from fairseq_gist.host.checkpoints import (
     read_checkpoint,
@@ -14,7 +15,7 @@ from fairseq_gist.host.checkpoints import (
     without_optimizer,
     write_checkpoint,
 )
-from fairseq_gist.languages.rows import KEYS_IN_WORDS, LANGUAGE_KEYS, TARGET
+from fairseq_gist.languages.rows import KEYS_IN_WORDS, LANGUAGE_KEYS, PAIR, TARGET
 from fairseq_gist.sharing.plan import SharingPlan
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
@@ -61,16 +62,36 @@ def run(args: argparse.Namespace) -> None:
     before = plan_in_state(content["model"])
     settings = gist_settings(content, args.checkpoint)
     _check_languages(plan, settings, args.checkpoint)
+    key = _key(args.language_key, plan, settings, args.checkpoint)
     languages = plan.languages if before is None else before.languages
     model = model_from(content, args.checkpoint, languages)
     plan = with_adapters(model, plan)
     apply_plan(model, plan, model.routing)
-    key = args.language_key or getattr(settings, "language_key", None)
-    if key not in (None, TARGET):  # what the vocabulary doesn't tell
-        settings.language_key, settings.languages = key, ",".join(plan.languages)
+    if key != TARGET:
+        settings.language_key = key
+    settings.languages = ",".join(plan.languages)  # of which a vocabulary may have more
     result = with_model_settings(without_optimizer(content), settings)
     write_checkpoint({**result, "model": model.state_dict()}, args.output)
     logger.info(f"{args.output}: {count_parameters(model):,} parameters, {plan!r}")
+
+
+def _key(option: Optional[str], plan: SharingPlan, settings: argparse.Namespace, path: str) -> str:
+    """Return what a row's language is.
+
+    Raises:
+        OptionError: when the option contradicts the checkpoint, or the plan.
+    """
+    said = getattr(settings, "language_key", None)
+    if option and said and option != said:
+        raise OptionError(f"--language-key: the model of {path} has key '{said}', found '{option}'")
+    key = str(option or said or TARGET)
+    single = [one for one in plan.languages if "-" not in one.strip("-")]
+    if key == PAIR and single:
+        raise OptionError(
+            f"--language-key pair: the plan's languages should be pairs, such as en-de, found "
+            f"'{single[0]}'"
+        )
+    return key
 
 
 def _check_languages(plan: SharingPlan, settings: argparse.Namespace, path: str) -> None:

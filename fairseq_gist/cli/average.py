@@ -13,6 +13,7 @@ from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import CheckpointError, OptionError
 from fairseq_gist.files.outputs import CHECKPOINT, add_force_option, check_output
 from fairseq_gist.host.checkpoints import (
+    check_numbers,
     read_checkpoint,
     without_optimizer,
     write_checkpoint,
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> None:
         nonlocal last
         for path in paths:
             last = read_checkpoint(path, args.trust_checkpoint)
+            check_numbers(last["model"], path)
             yield path, last["model"]
 
     averaged = average_states(models())
@@ -90,6 +92,9 @@ def _chosen(args: argparse.Namespace) -> List[str]:
                 f"{folders[0]} is a folder; --num-epoch-checkpoints or --num-update-checkpoints "
                 "says which of its checkpoints are meant"
             )
+        twice = [path for path in paths if paths.count(path) > 1]
+        if twice:
+            raise OptionError(f"{twice[0]} is named {paths.count(twice[0])} times, and counts once")
         return [str(path) for path in paths]
     if len(paths) != 1 or not folders:
         raise OptionError(f"{option}: expected one folder, found {', '.join(args.checkpoints)}")
@@ -98,6 +103,8 @@ def _chosen(args: argparse.Namespace) -> List[str]:
     chosen = _last(folders[0], args.num_epoch_checkpoints is not None)
     if not chosen:
         raise CheckpointError(f"{folders[0]} has no checkpoints to average")
+    if len(chosen) < count:
+        logger.warning(f"{option} {count}: {folders[0]} has but {len(chosen)}")
     return [str(path) for path in chosen[-count:]]
 
 

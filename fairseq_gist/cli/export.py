@@ -6,7 +6,7 @@ import argparse
 import logging
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
-from typing import Any, Optional, Set
+from typing import Any, Mapping, Optional, Set, Tuple
 
 from fairseq_gist.architectures import Architecture, all_architectures
 from fairseq_gist.architectures.base import load
@@ -14,10 +14,11 @@ from fairseq_gist.architectures.exporting import Export
 from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
 from fairseq_gist.cli.model_card import score_table, write_card
 from fairseq_gist.cli.trust import add_trust_option
-from fairseq_gist.errors import CheckpointError
+from fairseq_gist.errors import CheckpointError, OptionError
 from fairseq_gist.files.outputs import add_force_option
-from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
+from fairseq_gist.host.checkpoints import check_numbers, model_settings, read_checkpoint
 from fairseq_gist.languages.codes import is_code
+from fairseq_gist.loading.data_folders import data_folder
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -92,6 +93,8 @@ def run(args: argparse.Namespace) -> None:
     options = options_of(architecture, args, settings, args.checkpoint)
     form = _form(architecture, args.format, args.checkpoint)
     scores = score_table(Path(args.scores), args.language) if args.scores else []
+    check_numbers(content["model"], args.checkpoint)
+    data, config = _data_of(args, architecture, content, settings)
     plan = plan_in_state(content["model"])
     if plan is None:
         _check_language(args.language, settings, args.checkpoint)
@@ -105,8 +108,8 @@ def run(args: argparse.Namespace) -> None:
         output=args.output,
         checkpoint=args.checkpoint,
         added=_added_by_task(),
-        data=args.data or getattr(settings, "data", None),
-        config_yaml=args.config_yaml or getattr(settings, "config_yaml", None) or "config.yaml",
+        data=data,
+        config_yaml=config,
         force=args.force,
     )
     export = replace(export, card=write_card(export, form, plan, scores))
@@ -133,6 +136,27 @@ def _form(architecture: Architecture, form: Optional[str], path: str) -> str:
             f"{', '.join(exporters)}"
         )
     return form
+
+
+def _data_of(
+    args: argparse.Namespace, architecture: Architecture, content: Mapping[str, Any], settings: Any
+) -> Tuple[Optional[str], str]:
+    """Return the folder of data, if it is anywhere, and the name of the configuration in it.
+
+    Raises:
+        OptionError: for a folder that the model has no use for.
+    """
+    if architecture.inputs is not None and (args.data or args.config_yaml):
+        name = "data" if args.data else "config_yaml"
+        raise OptionError(
+            f"{args.checkpoint} brings its vocabulary and features along; leave it out", name
+        )
+    config = args.config_yaml or getattr(settings, "config_yaml", None) or "config.yaml"
+    try:
+        found = data_folder(Path(args.checkpoint), args.data, config, content, settings)
+    except OptionError:  # it may not be needed
+        return getattr(settings, "data", None), config
+    return str(found), config
 
 
 def _check_language(language: str, settings: argparse.Namespace, path: str) -> None:

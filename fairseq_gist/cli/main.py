@@ -2,8 +2,10 @@
 
 import argparse
 import importlib
+import io
 import logging
 import os
+import signal
 import sys
 from typing import Any, List, Optional
 
@@ -73,8 +75,14 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         args = parser_of(command).parse_args(argv)
         _begin_logging(args.debug)
+        _begin_printing()
         with as_errors():
-            return args.run(args) or 0
+            status = args.run(args) or 0
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever read it has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except (Exception, KeyboardInterrupt) as error:
         if was_interrupted(error):
             print(f"fairseq-gist {command}: interrupted", file=sys.stderr)
@@ -83,6 +91,12 @@ def main(argv: Optional[List[str]] = None) -> int:
             raise
         print(f"fairseq-gist {command}: error: {in_one_line(error)}", file=sys.stderr)
         return 1
+
+
+def _begin_printing() -> None:
+    """Have what a terminal can't show printed as its number: nothing is lost at the last moment."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _begin_logging(debug: bool) -> None:

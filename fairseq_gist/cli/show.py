@@ -8,7 +8,15 @@ from pathlib import Path
 from fairseq_gist.architectures import recognise
 from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import PlanError
-from fairseq_gist.files.outputs import PLAN, STATISTICS, kind_of
+from fairseq_gist.files.outputs import (
+    LOSSES,
+    PLAN,
+    SCORES,
+    STATISTICS,
+    TABLE,
+    TRANSLATIONS,
+    kind_of,
+)
 from fairseq_gist.host.checkpoints import read_checkpoint
 from fairseq_gist.sharing.description import describe_plan
 from fairseq_gist.sharing.plan import SharingPlan
@@ -36,6 +44,8 @@ def run(args: argparse.Namespace) -> None:
             f"{file} is gradient statistics, which have no plan: 'fairseq-gist plan' decides by "
             "them, and 'fairseq-gist report' draws them"
         )
+    if kind in (SCORES, LOSSES, TABLE, TRANSLATIONS):
+        raise PlanError(f"{file}: expected a sharing plan, or a checkpoint, found {kind}")
     if kind == PLAN or file.suffix == ".json":
         plan = SharingPlan.load(args.file)
     else:

@@ -22,6 +22,7 @@ from fairseq_gist.files.outputs import (
     check_output,
 )
 from fairseq_gist.sound.audio import read_wave
+from fairseq_gist.translating.cutting import SHORTEST
 from fairseq_gist.translating.formats import FORMATS, FORMATS_IN_WORDS, JSON, TEXT, as_json
 from fairseq_gist.translating.options import TranslationOptions
 from fairseq_gist.translating.results import Recording
@@ -202,4 +203,8 @@ def _print(recording: Recording, name: str, several: bool) -> None:
 def _tell(recording: Recording) -> None:
     segments = len(next(iter(recording.translations.values())).segments)
     if not segments:
-        logger.warning("%s: nothing to hear in it", recording.path)
+        logger.warning(
+            "%s: nothing to hear in it: silent, its channels cancel out, or shorter than %g s",
+            recording.path,
+            SHORTEST,
+        )

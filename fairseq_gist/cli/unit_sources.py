@@ -16,6 +16,7 @@ from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import OptionError
 from fairseq_gist.gradients.shape import shape_of_statistics
 from fairseq_gist.gradients.statistics import GradientStatistics
+from fairseq_gist.languages.codes import same_code
 from fairseq_gist.languages.rows import TARGET
 from fairseq_gist.sharing.plan import SharingPlan
 from fairseq_gist.sharing.shape import ModelShape
@@ -151,6 +152,12 @@ def _listed(text: str) -> List[str]:
         raise OptionError(
             f"--languages: expected names with commas between, each once, found '{text}'"
         )
+    for place, one in enumerate(languages):
+        same = [other for other in languages[:place] if same_code(one, other)]
+        if same:
+            raise OptionError(
+                f"--languages: '{same[0]}' and '{one}' are one language; name it once"
+            )
     if len(languages) < 2:
         raise OptionError(f"--languages: expected two or more, that may share, found '{text}'")
     return sorted(languages)

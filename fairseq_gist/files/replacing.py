@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Iterator, Union
 
@@ -80,6 +81,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     try:
         new.mkdir()
         yield new
+        _give_usual_rights(new)
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
@@ -91,6 +93,17 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         raise
     finally:
         scratch.release()
+
+
+def _give_usual_rights(folder: Path) -> None:
+    """Have all files of a folder be as readable as new ones are: safetensors asks for 0600."""
+    probe = folder / ".rights"
+    probe.touch()
+    usual = probe.stat().st_mode
+    probe.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(stat.S_IMODE(path.stat().st_mode | usual))
 
 
 def _explain(error: Exception, path: Path, size: int, is_known: bool) -> None:

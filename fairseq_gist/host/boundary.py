@@ -105,6 +105,8 @@ def _of_fairseq(error: BaseException) -> str:
 
 def in_one_line(error: BaseException) -> str:
     """Return what an error says, in one line that fits a screen whatever it speaks of."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return shortened(f"{error.filename}: {error.strerror}", _LONGEST)
     return shortened(error, _LONGEST)
 
 

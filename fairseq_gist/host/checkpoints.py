@@ -76,6 +76,17 @@ def _check_model(model: Mapping[Any, Any], path: str) -> None:
             )
 
 
+def check_numbers(model: Mapping[str, Any], path: str) -> None:
+    """Raise CheckpointError where a model has values that are no numbers, as after divergence."""
+    import torch
+
+    for name, value in model.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise CheckpointError(
+                f"{path}: '{name}' has values that are no finite numbers; did its training diverge?"
+            )
+
+
 def _odd_kind(tensor: Any) -> str:
     """Return what a tensor is that no model has, and that can't be computed with as others are."""
     import torch

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from fairseq_gist.architectures import Architecture, all_architectures, of_settings
 from fairseq_gist.architectures.base import PREFIX
-from fairseq_gist.errors import CheckpointError, GistError, shortened
+from fairseq_gist.errors import CheckpointError, DataError, GistError, shortened
 from fairseq_gist.host.checkpoints import model_settings
 from fairseq_gist.loading.arch_models import stand_in_task
 
@@ -89,13 +89,14 @@ def model_from(
     settings, state = gist_settings(content, path), dict(content["model"])
     architecture = architecture_in(settings, path)
     settings.load_pretrained_encoder_from = None
+    symbols = _symbols(state, architecture, path)
     if task is None:
-        embedding = architecture.embedding
-        symbols = [key for key in state if key.endswith(f"{embedding}.weight")]
-        symbols += [key for key in state if key.startswith(f"{embedding}.copies.0.")]
-        if not symbols:
-            raise CheckpointError(f"{path} has no '{embedding}'; is it a translation model?")
-        task = stand_in_task(state[symbols[0]].size(0), languages)
+        task = stand_in_task(symbols, languages)
+    elif architecture.inputs is None and len(task.target_dictionary) != symbols:
+        raise DataError(
+            f"{task.args.data}: its vocabulary has {len(task.target_dictionary)} symbols, and the "
+            f"model of {path} {symbols}; name the folder of the data that it was trained on"
+        )
     # fairseq's task sets these on the options when it builds a model, so most checkpoints have them
     data = getattr(task, "data_cfg", None)
     for name, usual in architecture.settings.items():
@@ -120,6 +121,20 @@ def model_from(
         ) from error
     _set_what_is_unset(model)
     return model
+
+
+def _symbols(state: Dict[str, Any], architecture: Architecture, path: str) -> int:
+    """Return how many symbols a model knows.
+
+    Raises:
+        CheckpointError: when it embeds none.
+    """
+    embedding = architecture.embedding
+    found = [key for key in state if key.endswith(f"{embedding}.weight")]
+    found += [key for key in state if key.startswith(f"{embedding}.copies.0.")]
+    if not found:
+        raise CheckpointError(f"{path} has no '{embedding}'; is it a translation model?")
+    return int(state[found[0]].size(0))
 
 
 def _set_what_is_unset(model: Any) -> None:

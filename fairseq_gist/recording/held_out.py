@@ -78,7 +78,8 @@ class HeldOut:
         missing = sorted(set(languages) - there)
         if missing:
             raise DataError(
-                f"subset '{subset}': it has no row of language '{missing[0]}', which the model has"
+                f"subset '{subset}': it has no row of language '{missing[0]}', which the model "
+                f"has, but of {', '.join(sorted(there))}"
             )
 
     def deal(

@@ -11,6 +11,7 @@ import numpy as np
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.files import missing
+from fairseq_gist.sound.cut_off import share_there
 
 __all__ = [
     "CONVERTED",
@@ -67,6 +68,10 @@ def read_wave(path: Path) -> Wave:
     if info.frames <= 0 or info.samplerate <= 0:
         raise DataError(f"{path}: the file holds no samples")
     _check_rate(info.samplerate, path)
+    there = info.frames / info.samplerate
+    said = there / max(share_there(path), 1e-9)
+    if said - there > _MISSING:
+        raise DataError(_cut_off(path, there, said))
     return Wave(path, info.samplerate, info.frames, info.channels)
 
 
@@ -101,6 +106,10 @@ def check_samples(samples: np.ndarray, rate: int, path: object, start: float = 0
         place = tuple(np.argwhere(wrong)[0])
         where = f"{path}: the sample at {start + place[0] / rate:.4f} s"
         raise DataError(f"{where} is {samples[place]:g}; expected numbers from -1 to 1")
+
+
+def _cut_off(path: Path, end: float, said: float) -> str:
+    return f"{path}: ends at {end:.2f} s, by its header at {said:.2f} s; was it cut off?"
 
 
 def _advice(path: Path) -> str:
@@ -145,10 +154,7 @@ def read_samples(
     except (RuntimeError, OSError) as error:
         raise DataError(f"{path}: not readable audio ({error}){_advice(path)}") from error
     if min(wanted, frames - start) - len(samples) > _MISSING * rate:
-        end, said = offset + len(samples) / rate, frames / rate
-        raise DataError(
-            f"{path}: ends at {end:.2f} s, by its header at {said:.2f} s; was it cut off?"
-        )
+        raise DataError(_cut_off(path, offset + len(samples) / rate, frames / rate))
     if not len(samples):
         return np.zeros(0, dtype=np.float32)
     check_samples(samples, rate, path, offset)

@@ -13,7 +13,13 @@ from fairseq_gist.surgery.lineage import Lineage
 from fairseq_gist.surgery.operations import Operation, operations_between
 from fairseq_gist.surgery.plan_buffer import plan_of, store_plan
 from fairseq_gist.surgery.shape import shape_of
-from fairseq_gist.surgery.units import Unit, find_units, no_units, select_units
+from fairseq_gist.surgery.units import (
+    Unit,
+    find_units,
+    module_if_there,
+    no_units,
+    select_units,
+)
 from fairseq_gist.surgery.workbench import Workbench
 
 __all__ = ["apply_plan", "check_plan", "operations_on"]
@@ -80,25 +86,38 @@ def check_plan(plan: SharingPlan, model: nn.Module, languages: Tuple[str, ...]) 
         )
     operations = operations_on(model, plan)
     units = find_units(model)
+    _check_names(plan, model, units)
     for operation in operations:
         operation.check(model)
         units = operation.units_after(units, model)
     unknown = [name for name in plan.units if name not in units]
     if unknown:
-        tied = [unit.name for unit in units.values() if unknown[0] in unit.paths]
         refused = no_units(model).get(unknown[0])
         if refused is not None:
             raise PlanError(f"the plan names '{unknown[0]}', which can't be split: {refused}")
-        raise PlanError(
-            f"the plan names '{unknown[0]}', which is "
-            + (f"tied to unit '{tied[0]}': name that one" if tied else "no unit of the model")
-            + f"; the model's units go from '{next(iter(units))}' to '{list(units)[-1]}'. Was the "
-            "plan made for another architecture?"
-        )
+        raise PlanError(_no_unit(unknown[0], units))
     _check_units_left_out(plan, model, units)
     if before is not None:
         plan.check_refines(before)
     return operations
+
+
+def _check_names(plan: SharingPlan, model: nn.Module, units: Mapping[str, Unit]) -> None:
+    """Raise PlanError for a plan that changes what isn't there, before it is asked how."""
+    divided = [(f"{name}.", f"{one.second}.") for name, one in plan.divisions.items()]
+    parts = tuple(start for both in divided for start in both)  # they come to be
+    for name in (*plan.divisions, *plan.low_rank):
+        if module_if_there(model, name) is None and not name.startswith(parts):
+            raise PlanError(_no_unit(name, units))
+
+
+def _no_unit(name: str, units: Mapping[str, Unit]) -> str:
+    tied = [unit.name for unit in units.values() if name in unit.paths]
+    found = f"tied to unit '{tied[0]}': name that one" if tied else "no unit of the model"
+    return (
+        f"the plan names '{name}', which is {found}; the model's units go from "
+        f"'{next(iter(units))}' to '{list(units)[-1]}'. Was the plan made for another architecture?"
+    )
 
 
 def _check_units_left_out(plan: SharingPlan, model: nn.Module, units: Mapping[str, Unit]) -> None:

@@ -12,8 +12,8 @@ from fairseq_gist.architectures import Architecture, all_architectures, of_setti
 from fairseq_gist.architectures.inputs import Inputs
 from fairseq_gist.data.folder import check_train_subsets, check_vocabulary, read_configuration
 from fairseq_gist.data.inference import lengths_of
-from fairseq_gist.errors import OptionError
-from fairseq_gist.host.boundary import one_line_errors
+from fairseq_gist.errors import DataError, OptionError
+from fairseq_gist.host.boundary import in_one_line, one_line_errors
 from fairseq_gist.sound.stored import filterbanks_at
 
 __all__ = ["ModelInputsTask"]
@@ -119,7 +119,19 @@ class ModelInputsTask(SpeechToTextTask):
 
     def build_bpe(self, args: Any) -> Any:
         """Return the model's tokenizer, or the stock task's."""
-        return super().build_bpe(args) if self.inputs is None else self.inputs.pieces
+        if self.inputs is not None:
+            return self.inputs.pieces
+        try:
+            return super().build_bpe(args)
+        except (OSError, RuntimeError) as error:
+            config = Path(self.args.data) / self.args.config_yaml
+            named = dict(self.data_cfg.bpe_tokenizer or {})
+            file = named.get("sentencepiece_model", named.get("bpe"))
+            with one_line_errors():
+                raise DataError(
+                    f"{config}: its subword model {file} can't be read ({in_one_line(error)}); "
+                    "copy it from where the model was trained, or name another folder of data"
+                ) from error
 
     def get_interactive_tokens_and_lengths(
         self, lines: List[str], encode_fn: Any

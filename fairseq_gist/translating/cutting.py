@@ -16,7 +16,7 @@ import numpy as np
 from fairseq_gist.errors import DataError
 from fairseq_gist.sound.audio import check_samples, mono, read_wave
 
-__all__ = ["Segment", "cut", "loudness"]
+__all__ = ["SHORTEST", "Segment", "cut", "loudness"]
 
 FRAMES_A_SECOND = 100
 _BLOCK = 10
@@ -33,7 +33,7 @@ _LONG_PAUSE = 2.0
 """Seconds of a pause that ends a segment where nothing else is said."""
 _MARGIN = 0.2
 """Seconds of the pause that stay with a segment: voices begin and end below the threshold."""
-_SHORTEST = 0.1
+SHORTEST = 0.1
 """Seconds below which no recording says anything, and there are hardly any features."""
 _LEAST = 1.0
 """Seconds that a segment before a cut has, where its second half has no pause."""
@@ -107,7 +107,7 @@ def cut(
         longest_pause: seconds of a pause that ends a segment in any case; None for two, in what is
             longer than a segment.
     """
-    if seconds < _SHORTEST or not (loud > _SILENT).any():
+    if seconds < SHORTEST or not (loud > _SILENT).any():
         return []
     if seconds <= longest and longest_pause is None:
         return [Segment(0.0, seconds)]

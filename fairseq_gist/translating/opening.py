@@ -15,7 +15,7 @@ from fairseq_gist.data.model_languages import ModelLanguages
 from fairseq_gist.errors import CheckpointError, OptionError
 from fairseq_gist.files import read_object
 from fairseq_gist.host.boundary import as_errors
-from fairseq_gist.host.checkpoints import model_settings, read_checkpoint
+from fairseq_gist.host.checkpoints import check_numbers, model_settings, read_checkpoint
 from fairseq_gist.host.quiet import quiet_fairseq
 from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
 from fairseq_gist.loading.checkpoint_models import architecture_in, model_from
@@ -58,13 +58,20 @@ def load(
         OptionError: for an option of another kind of model.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = _device(device)
     path = Path(path)
     with quiet_fairseq(), as_errors():
         register()
         if (path / "config.json").is_file():
             return _from_folder(path, given, place)
+        if path.is_dir() or path.suffix == ".safetensors":
+            found = "one without config.json" if path.is_dir() else "a file of one"
+            raise CheckpointError(
+                f"{path}: expected a checkpoint, or the folder of a Whisper or SeamlessM4T as "
+                f"transformers saves it, found {found}"
+            )
         content = read_checkpoint(str(path), trust)
+        check_numbers(content["model"], str(path))
         settings = model_settings(content, str(path))
         architecture = architecture_in(settings, str(path))
         own = _own_options(architecture, settings, given, str(path))
@@ -73,6 +80,11 @@ def load(
             folder = data_folder(path, data, config, content, settings)
             task = task_of(folder, config, **own)
         else:
+            for name, value in (("data", data), ("config_yaml", config_yaml)):
+                if value is not None:
+                    raise OptionError(
+                        f"{path} brings its vocabulary and features along; leave it out", name
+                    )
             task = _task_of_inputs(own)
         plan = plan_in_state(content["model"])
         task.model_languages.adopt(settings, () if plan is None else plan.languages)
@@ -83,6 +95,25 @@ def load(
         else:
             longest = int(model.encoder.max_positions())
     return Translator(task, model.to(place), longest, path.name)
+
+
+def _device(device: Optional[Any]) -> torch.device:
+    """Return where the model goes.
+
+    Raises:
+        OptionError: when that isn't here.
+    """
+    try:
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=place)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise OptionError(
+            f"expected a device of torch that is here, such as cpu or cuda:0, found {device!r} "
+            f"({reason})",
+            "device",
+        ) from error
+    return place
 
 
 def _from_folder(path: Path, given: Dict[str, Any], place: torch.device) -> Translator:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Dict, Optional
 
 from fairseq_gist.errors import OptionError
 
 __all__ = ["TranslationOptions"]
 
 
+_KINDS: Dict[str, Any] = {
+    "beam": int,
+    "length_penalty": (int, float),
+    "longest_segment": (int, float),
+    "longest_pause": (int, float),
+    "batch_seconds": (int, float),
+}
 _LEAST = {"beam": 1, "longest_segment": 1.0, "longest_pause": 0.2, "batch_seconds": 1.0}
 
 
@@ -56,7 +63,13 @@ class TranslationOptions:
     )
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
+        for name, kind in _KINDS.items():
             value = getattr(self, name)
-            if value is not None and not least <= value < float("inf"):
+            if value is None and getattr(type(self), name) is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, kind):
+                wanted = "a whole number" if kind is int else "a number"
+                raise OptionError(f"expected {wanted}, found {value!r}", name)
+            least = _LEAST.get(name, 0.0)
+            if not least <= value < float("inf"):
                 raise OptionError(f"expected {least:g} or more, found {value:g}", name)

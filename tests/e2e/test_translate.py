@@ -1,6 +1,10 @@
 """Recordings translated by a command, and by three lines of Python."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -211,6 +215,38 @@ def test_what_cannot_be_is_one_line(checkpoint, short, options, error, capsys):
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith("fairseq-gist translate: error: ")
     assert error in told
+
+
+def test_data_of_another_model_are_named(checkpoint, short, data, tmp_path, capsys):
+    other = tmp_path / "data"
+    shutil.copytree(data, other, ignore=shutil.ignore_patterns("*.zip"))
+    model = next(other.glob("spm_*.model"))
+    command = ["translate", str(checkpoint), str(short), f"--data={other}", "--language=de"]
+    model.write_bytes(model.read_bytes()[:3000])
+    assert gist(command) == 1
+    assert f"config_st.yaml: its subword model {model} can't be" in capsys.readouterr().err
+    vocabulary = next(other.glob("spm_*.txt"))
+    lines = vocabulary.read_text(encoding="utf-8").splitlines(keepends=True)
+    vocabulary.write_text("".join(lines[:50] + lines[51:]), encoding="utf-8")
+    assert gist(command) == 1
+    told = capsys.readouterr().err
+    assert f"error: {other}: its vocabulary has {len(lines) + 3} symbols, and the model of " in told
+
+
+def test_a_terminal_that_cannot_show_it_loses_nothing(checkpoint, short, data):
+    command = ["translate", str(checkpoint), str(short), "--language=ru", f"--data={data}"]
+    program = "import sys; from fairseq_gist.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", program, *command],
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+            check=True,
+        ).stdout.decode(encoding)
+        for encoding in ("utf-8", "ascii")
+    ]
+    assert found[0] == found[1].encode().decode("unicode-escape")
+    assert not found[0].isascii()
 
 
 def test_wrong_files_are_named(checkpoint, short, tmp_path, capsys, caplog):

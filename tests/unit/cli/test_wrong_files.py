@@ -3,9 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+import torch
 
 from fairseq_gist.cli.main import main as gist
+from fairseq_gist.host.checkpoints import read_checkpoint
 from tests.regression.test_files import OURS
 
 
@@ -23,7 +27,13 @@ def files(tmp_path):
         for unit, groups in plan["units"].items()
     }
     (tmp_path / "two.json").write_text(json.dumps(plan), encoding="utf-8")
+    wrong = read_checkpoint(str(OURS / "shared.pt"))
+    wrong["model"]["decoder.layers.0.fc1.weight"][0, 0] = float("nan")
+    torch.save(wrong, tmp_path / "nan.pt")
+    soundfile.write(str(tmp_path / "sound.wav"), np.sin(np.arange(16000) / 9), 16000)
     own = {
+        "NAN": "nan.pt",
+        "SOUND": "sound.wav",
         "EMPTY": "empty.pt",
         "TEXT": "text.pt",
         "CUT OFF": "cut.pt",
@@ -38,6 +48,7 @@ def files(tmp_path):
         "SPOKEN": "conformer_shared.pt",
         "STATISTICS": "whole.npz",
         "PLANS": "plans",
+        "SCORES": "scores.json",
         "PLAN": "plans/gradient.json",
         "NEURONS": "plans/gdps.json",
     }
@@ -59,6 +70,24 @@ GRADIENT = ["plan", "gradient", "--statistics"]
         (["show", "FOLDER"], "is a folder, expected a checkpoint, such as its cut.pt, empty.pt"),
         (["show", "PLANS"], "is a folder, expected a checkpoint\n"),
         (["show", "STATISTICS"], "is gradient statistics, which have no plan: 'fairseq-gist plan'"),
+        (["show", "SCORES"], "expected a sharing plan, or a checkpoint, found scores"),
+        (
+            ["average", "SHARED", "NAN", "-o", "OUT"],
+            "nan.pt: 'decoder.layers.0.fc1.weight' has",
+        ),
+        (
+            ["export", "NAN", "--language=de", "-o", "OUT"],
+            "no finite numbers; did its training",
+        ),
+        (["translate", "NAN", "SOUND", "--language=de"], "no finite numbers; did its training div"),
+        (["translate", "FOLDER", "SOUND", "--language=de"], "found one without config.json"),
+        (["average", "SHARED", "SHARED", "-o", "OUT"], "is named 2 times, and counts once"),
+        (
+            ["apply", "SHARED", "PLAN", "--language-key=pair", "-o", "OUT"],
+            "such as en-de, found",
+        ),
+        (["apply", "SPOKEN", "PLAN", "--language-key=tgt", "-o", "OUT"], "key 'src', found 'tgt'"),
+        ([*RANDOM, "SHARED", "--languages=de,deu", "-o", "OUT"], "'de' and 'deu' are one language"),
         (["export", "STATISTICS", "--language=de", "-o", "OUT"], "it is gradient statistics"),
         ([*ADD, "PLAN", "FOLDER", "-o", "OUT"], "it is a sharing plan"),
         ([*ADD, "SHARED", "TEXT", "-o", "OUT"], "config_st.yaml, which says its vocabulary, is "),
