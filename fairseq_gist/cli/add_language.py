@@ -10,6 +10,7 @@ from typing import Any
 from fairseq_gist.cli.dataclass_options import add_options
 from fairseq_gist.cli.record import measuring_context, recording_options
 from fairseq_gist.cli.trust import add_trust_option
+from fairseq_gist.errors import DataError
 from fairseq_gist.files.outputs import CHECKPOINT, add_force_option, check_output
 from fairseq_gist.host.checkpoints import read_checkpoint, write_checkpoint
 from fairseq_gist.recording.options import RecordingOptions
@@ -110,7 +111,13 @@ def _nearest(learner: Any, args: argparse.Namespace, options: RecordingOptions) 
     for relative in learner.languages:
         model, _ = learner.grown(relative)
         context = measuring_context(args, model, learner.task)
-        statistics = measure(context, learner.task, args.subset, options)
+        try:
+            statistics = measure(context, learner.task, args.subset, options)
+        except DataError as error:
+            raise DataError(
+                f"{error}; name what '{args.language}' begins as with --like, or data by which "
+                "that is found"
+            ) from error
         whole = statistics.merged({"model": statistics.units}).products(debiased=True)[0]
         place = statistics.languages.index(args.language)
         squares[relative] = float(whole[place, place])

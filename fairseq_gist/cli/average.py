@@ -94,7 +94,7 @@ def _chosen(args: argparse.Namespace) -> List[str]:
             )
         twice = [path for path in paths if paths.count(path) > 1]
         if twice:
-            raise OptionError(f"{twice[0]} is named {paths.count(twice[0])} times, and counts once")
+            logger.warning(f"{twice[0]} is named, and counts, {paths.count(twice[0])} times")
         return [str(path) for path in paths]
     if len(paths) != 1 or not folders:
         raise OptionError(f"{option}: expected one folder, found {', '.join(args.checkpoints)}")

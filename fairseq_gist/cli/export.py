@@ -11,7 +11,11 @@ from typing import Any, Mapping, Optional, Set, Tuple
 from fairseq_gist.architectures import Architecture, all_architectures
 from fairseq_gist.architectures.base import load
 from fairseq_gist.architectures.exporting import Export
-from fairseq_gist.cli.architecture_options import add_architecture_options, options_of
+from fairseq_gist.cli.architecture_options import (
+    add_architecture_options,
+    architecture_flags,
+    options_of,
+)
 from fairseq_gist.cli.model_card import score_table, write_card
 from fairseq_gist.cli.trust import add_trust_option
 from fairseq_gist.errors import CheckpointError, OptionError
@@ -92,6 +96,9 @@ def run(args: argparse.Namespace) -> None:
     architecture = architecture_in(settings, args.checkpoint)
     options = options_of(architecture, args, settings, args.checkpoint)
     form = _form(architecture, args.format, args.checkpoint)
+    unread = [flag for flag in architecture_flags(args) if flag != architecture.inputs_flag]
+    if unread:
+        raise OptionError(f"{unread[0]}: what is exported can't have it; leave it out")
     scores = score_table(Path(args.scores), args.language) if args.scores else []
     check_numbers(content["model"], args.checkpoint)
     data, config = _data_of(args, architecture, content, settings)

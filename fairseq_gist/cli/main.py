@@ -1,6 +1,7 @@
 """The ``fairseq-gist`` command: one subcommand a module, imported when it is called for."""
 
 import argparse
+import contextlib
 import importlib
 import io
 import logging
@@ -96,7 +97,8 @@ def main(argv: Optional[List[str]] = None) -> int:
 def _begin_printing() -> None:
     """Have what a terminal can't show printed as its number: nothing is lost at the last moment."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        with contextlib.suppress(OSError):  # where it has become a pipe since it was opened
+            sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _begin_logging(debug: bool) -> None:

@@ -7,9 +7,13 @@ whatever loads it takes them from there.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from typing import Any, Callable, List, Optional, Sequence
 
-from fairseq_gist.errors import OptionError
+from omegaconf import OmegaConf, open_dict
+
+from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.languages.rows import (
     LANGUAGE_KEYS,
     LANGUAGE_TAG,
@@ -19,7 +23,15 @@ from fairseq_gist.languages.rows import (
     languages_of_vocabulary,
 )
 
-__all__ = ["ModelLanguages"]
+__all__ = ["VOCABULARY", "ModelLanguages", "signature_of"]
+
+VOCABULARY = "gist_vocabulary"
+"""What the settings of a model have the signature of its vocabulary under."""
+
+
+def signature_of(symbols: Sequence[str]) -> str:
+    """Return a digest of a vocabulary, in its order: size alone tells two of them apart badly."""
+    return hashlib.sha256("\n".join(symbols).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 class ModelLanguages:
@@ -96,7 +108,13 @@ class ModelLanguages:
 
         Raises:
             OptionError: when an option, or a checkpoint before, says otherwise.
+            DataError: when the vocabulary is not the one that the model was trained with.
         """
+        if getattr(settings, VOCABULARY, None) not in (None, signature_of(self.symbols)):
+            raise DataError(
+                f"the vocabulary here, of {len(self.symbols)} symbols, is not the one that the "
+                "model was trained with; name the folder of the data that it was trained on"
+            )
         key = getattr(settings, "language_key", None)
         if key in (None, TARGET) and self._given_key in (None, TARGET):
             if self._in_vocabulary:
@@ -128,11 +146,15 @@ class ModelLanguages:
             )
 
     def note_in(self, settings: Any) -> None:
-        """Have the settings of a model that is to be trained say its languages."""
+        """Have the settings of a model that is to be trained say its languages and vocabulary."""
+        noted = {VOCABULARY: signature_of(self.symbols)}
         if not self._in_vocabulary:
-            settings.language_key, settings.languages = self.key, ",".join(self.names)
+            noted.update(language_key=self.key, languages=",".join(self.names))
         elif self._fixed is not None:
-            settings.languages = ",".join(self.names)
+            noted.update(languages=",".join(self.names))
+        with open_dict(settings) if OmegaConf.is_config(settings) else contextlib.nullcontext():
+            for name, value in noted.items():
+                setattr(settings, name, value)
 
     def tags(self) -> List[Optional[str]]:
         """Return the tag in front of a target in each language; see :func:`language_tags`."""

@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from fairseq_gist.data.model_languages import VOCABULARY, signature_of
 from fairseq_gist.errors import CheckpointError, OptionError
 from fairseq_gist.host.checkpoints import (
     with_model_settings,
@@ -184,6 +185,8 @@ class Learner:
         for name, value in changes.items():
             if getattr(settings, name, None) is not None:
                 setattr(settings, name, value)
+        if getattr(settings, VOCABULARY, None) is not None:
+            setattr(settings, VOCABULARY, signature_of(self.task.target_dictionary.symbols))
         content = with_model_settings(without_optimizer(self._content), settings)
         return with_task_settings(content, **changes)
 

@@ -13,6 +13,8 @@ from fairseq_gist.translating.search import Wanted
 __all__ = ["target_names", "wanted_language"]
 
 _SHOWN = 12
+_NORWEGIAN = ("nb", "no")
+"""Two codes that are used for one: Bokmål, and the macrolanguage, which is written so mostly."""
 
 
 def target_names(task: Any) -> List[str]:
@@ -87,6 +89,8 @@ def _known(
     if language in names:
         return language
     alike = [name for name in names if base(name) == base(language)]
+    if not alike and base(language) in _NORWEGIAN:
+        alike = [name for name in names if base(name) in _NORWEGIAN]
     if len(alike) != 1:
         raise OptionError(f"{does} {_listed(names)}, found '{language}'", option)
     return alike[0]

@@ -81,7 +81,6 @@ GRADIENT = ["plan", "gradient", "--statistics"]
         ),
         (["translate", "NAN", "SOUND", "--language=de"], "no finite numbers; did its training div"),
         (["translate", "FOLDER", "SOUND", "--language=de"], "found one without config.json"),
-        (["average", "SHARED", "SHARED", "-o", "OUT"], "is named 2 times, and counts once"),
         (
             ["apply", "SHARED", "PLAN", "--language-key=pair", "-o", "OUT"],
             "such as en-de, found",

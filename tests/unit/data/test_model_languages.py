@@ -6,11 +6,12 @@ import pytest
 
 pytest.importorskip("fairseq")
 
-from fairseq_gist.data.model_languages import ModelLanguages
-from fairseq_gist.errors import OptionError
+from fairseq_gist.data.model_languages import VOCABULARY, ModelLanguages, signature_of
+from fairseq_gist.errors import DataError, OptionError
 
 SYMBOLS = ["a", "<lang:es>", "<lang:de>"]
 NONE = Namespace()
+NOTED = {VOCABULARY: signature_of(SYMBOLS)}
 OF_SOURCE = Namespace(language_key="src", languages="es,ru")
 
 
@@ -26,19 +27,27 @@ def test_targets_are_those_with_a_tag():
     assert languages.names == ["de", "es"]
     settings = Namespace()
     languages.note_in(settings)
-    assert settings == Namespace()
+    assert settings == Namespace(**NOTED)
 
 
 def test_a_model_of_some_targets_is_not_asked_for_the_others():
     settings = Namespace()
     made(None, "es").note_in(settings)
-    assert settings == Namespace(languages="es")
+    assert settings == Namespace(languages="es", **NOTED)
     again = made()
     again.adopt(settings)
     assert (again.key, again.names, again.tags()) == ("tgt", ["es"], ["<lang:es>"])
     again.adopt(settings)  # a second checkpoint of the same
     with pytest.raises(OptionError, match="--languages: the checkpoint's model has es, found de"):
         made(None, "de").adopt(settings)
+
+
+def test_another_vocabulary_of_the_same_size_is_told():
+    settings = Namespace()
+    made().note_in(settings)
+    made().adopt(settings)
+    with pytest.raises(DataError, match="of 3 symbols, is not the one that the model was trained"):
+        made(symbols=SYMBOLS[::-1]).adopt(settings)
 
 
 def test_an_option_goes_before_all_else():
@@ -52,7 +61,7 @@ def test_sources_are_those_of_training_and_are_noted():
     assert languages.tags() == [None, None]
     settings = Namespace()
     languages.note_in(settings)
-    assert settings == Namespace(language_key="src", languages="de,ru")
+    assert settings == Namespace(language_key="src", languages="de,ru", **NOTED)
     again = made(found=())
     again.adopt(settings)
     assert (again.key, again.names) == ("src", ["de", "ru"])

@@ -39,6 +39,12 @@ def test_targets_go_by_any_code(code):
     assert target_names(task) == ["de", "pt"]
 
 
+def test_norwegian_goes_by_either_code():
+    assert asked(task_of("tgt", None, "de", "no"), "nb") == ("no", ["<lang:no>"])
+    assert asked(task_of("tgt", None, "nb", "nn"), "nor") == ("nb", ["<lang:nb>"])
+    assert asked(task_of("tgt", None, "nb", "no"), "nb") == ("nb", ["<lang:nb>"])
+
+
 def test_of_two_that_mean_the_same_the_very_one_is_taken():
     task = task_of("tgt", None, "zh_CN", "zh_TW")
     assert asked(task, "zh_TW") == ("zh_TW", ["<lang:zh_TW>"])
