@@ -106,9 +106,13 @@ def run(args: argparse.Namespace) -> None:
     if plan is None:
         _check_language(args.language, settings, args.checkpoint)
         logger.info(f"{args.checkpoint} was never split: its model is that of every language")
+    try:
+        state = export_state(content["model"], args.language)
+    except CheckpointError as error:
+        raise CheckpointError(f"{args.checkpoint}: {error}") from error
     export = Export(
         language=args.language,
-        state=export_state(content["model"], args.language),
+        state=state,
         content=content,
         settings=settings,
         options=options,

@@ -87,7 +87,7 @@ class Translator:
         """
         one, paths = isinstance(audio, (str, PathLike)), audio
         given = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
-        languages = [language] if isinstance(language, str) else list(language)
+        languages = [language] if isinstance(language, str) else list(language or ())
         settings = _options(options)
         found: List[Any] = [
             dict(each.translations) for each in self.stream(given, languages, settings)
