@@ -45,6 +45,7 @@ class ModelLanguages:
             where nothing else tells, and may find none.
         has_tags_of_others: whether the vocabulary, that of a model with far more languages, doesn't
             tell which are trained.
+        data: the folder that the vocabulary is in, for errors.
 
     Raises:
         OptionError: for an unknown key.
@@ -57,12 +58,13 @@ class ModelLanguages:
         symbols: Sequence[str],
         in_training: Callable[[str], List[str]],
         has_tags_of_others: bool = False,
+        data: str = "the data",
     ) -> None:
         if key not in (None, *LANGUAGE_KEYS):
             raise OptionError(
                 f"--language-key: expected one of {', '.join(LANGUAGE_KEYS)}, found '{key}'"
             )
-        self.symbols, self._in_training = list(symbols), in_training
+        self.symbols, self._in_training, self._data = list(symbols), in_training, data
         self._has_tags_of_others = has_tags_of_others
         self._given_key = self._key = key
         self._fixed = _listed(option)
@@ -112,8 +114,8 @@ class ModelLanguages:
         """
         if getattr(settings, VOCABULARY, None) not in (None, signature_of(self.symbols)):
             raise DataError(
-                f"the vocabulary here, of {len(self.symbols)} symbols, is not the one that the "
-                "model was trained with; name the folder of the data that it was trained on"
+                f"{self._data}: its vocabulary of {len(self.symbols)} symbols is not the one that "
+                "the model was trained with; name the folder of the data that it was trained on"
             )
         key = getattr(settings, "language_key", None)
         if key in (None, TARGET) and self._given_key in (None, TARGET):

@@ -37,6 +37,7 @@ class TranslatingTask(ModelInputsTask):
             tgt_dict.symbols,
             lambda key: languages_in(args.data, args.train_subset, key),
             has_tags_of_others=inputs is not None,
+            data=str(args.data),
         )
 
     @property

@@ -230,7 +230,8 @@ def test_data_of_another_model_are_named(checkpoint, short, data, tmp_path, caps
     vocabulary.write_text("".join(lines[:50] + lines[51:]), encoding="utf-8")
     assert gist(command) == 1
     told = capsys.readouterr().err
-    assert f"error: {other}: its vocabulary has {len(lines) + 3} symbols, and the model of " in told
+    found = f"error: {other}: its vocabulary of {len(lines) + 3} symbols is not the one that"
+    assert found in told
 
 
 def test_a_terminal_that_cannot_show_it_loses_nothing(checkpoint, short, data):

@@ -46,7 +46,7 @@ def test_another_vocabulary_of_the_same_size_is_told():
     settings = Namespace()
     made().note_in(settings)
     made().adopt(settings)
-    with pytest.raises(DataError, match="of 3 symbols, is not the one that the model was trained"):
+    with pytest.raises(DataError, match="of 3 symbols is not the one that the model was trained"):
         made(symbols=SYMBOLS[::-1]).adopt(settings)
 
 
