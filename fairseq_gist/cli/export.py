@@ -6,7 +6,7 @@ import argparse
 import logging
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
-from typing import Any, Mapping, Optional, Set, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Set, Tuple
 
 from fairseq_gist.architectures import Architecture, all_architectures
 from fairseq_gist.architectures.base import load
@@ -18,7 +18,7 @@ from fairseq_gist.cli.architecture_options import (
 )
 from fairseq_gist.cli.model_card import score_table, write_card
 from fairseq_gist.cli.trust import add_trust_option
-from fairseq_gist.errors import CheckpointError, OptionError
+from fairseq_gist.errors import CheckpointError, GistError, OptionError
 from fairseq_gist.files.outputs import add_force_option
 from fairseq_gist.host.checkpoints import check_numbers, model_settings, read_checkpoint
 from fairseq_gist.languages.codes import is_code
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the stock model that one language has inside a checkpoint."""
-    from fairseq_gist.loading.checkpoint_models import architecture_in
+    from fairseq_gist.loading.checkpoint_models import architecture_in, languages_said
     from fairseq_gist.surgery.plan_buffer import plan_in_state
     from fairseq_gist.surgery.state import export_state
 
@@ -104,7 +104,8 @@ def run(args: argparse.Namespace) -> None:
     data, config = _data_of(args, architecture, content, settings)
     plan = plan_in_state(content["model"])
     if plan is None:
-        _check_language(args.language, settings, args.checkpoint)
+        known = languages_said(settings) or _tagged(architecture, data, config)
+        _check_language(args.language, known, args.checkpoint)
         logger.info(f"{args.checkpoint} was never split: its model is that of every language")
     try:
         state = export_state(content["model"], args.language)
@@ -170,11 +171,20 @@ def _data_of(
     return str(found), config
 
 
-def _check_language(language: str, settings: argparse.Namespace, path: str) -> None:
-    """Raise CheckpointError for a language that a model without a plan can't have."""
-    from fairseq_gist.loading.checkpoint_models import languages_said
+def _tagged(architecture: Architecture, data: Optional[str], config: str) -> List[str]:
+    """Return the languages with tags in a model's vocabulary; none where it isn't at hand."""
+    from fairseq_gist.loading.grown_vocabulary import read_vocabulary
 
-    known = languages_said(settings)
+    if architecture.inputs is not None or data is None:
+        return []
+    try:
+        return list(read_vocabulary(Path(data), config).tagged)
+    except GistError:
+        return []
+
+
+def _check_language(language: str, known: Sequence[str], path: str) -> None:
+    """Raise CheckpointError for a language that a model without a plan can't have."""
     if known and language not in known:
         raise CheckpointError(f"{path} has no language '{language}'; it has {', '.join(known)}")
     if not known and not is_code(language):

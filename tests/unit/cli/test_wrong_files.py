@@ -1,6 +1,7 @@
 """Files in the place of others, and plans and languages of other models: one line, exit code 1."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,13 @@ def files(tmp_path):
     wrong = read_checkpoint(str(OURS / "shared.pt"))
     wrong["model"]["decoder.layers.0.fc1.weight"][0, 0] = float("nan")
     torch.save(wrong, tmp_path / "nan.pt")
+    beside = tmp_path / "beside"
+    shutil.copytree(OURS.parent / "data" / "one_to_many", beside)
+    shutil.copy(OURS / "shared.pt", beside)
     soundfile.write(str(tmp_path / "sound.wav"), np.sin(np.arange(16000) / 9), 16000)
     own = {
         "NAN": "nan.pt",
+        "BESIDE": "beside/shared.pt",
         "SOUND": "sound.wav",
         "EMPTY": "empty.pt",
         "TEXT": "text.pt",
@@ -101,6 +106,7 @@ GRADIENT = ["plan", "gradient", "--statistics"]
         ([*GRADIENT, "PLANS", "-o", "OUT"], "plans: a folder, expected a file"),
         ([*GRADIENT, "OUT", "-o", "OUT"], "cannot read gradient statistics"),
         (["export", "SHARED", "--language=zz", "-o", "OUT"], "'zz' is no code of a language; "),
+        (["export", "BESIDE", "--language=fr", "-o", "OUT"], "no language 'fr'; it has de, es, ru"),
         (["export", "SPLIT", "--language=zz", "-o", "OUT"], "no language 'zz'; it has de, es, ru"),
         (["export", "SPOKEN", "--language=fr", "-o", "OUT"], "no language 'fr'; it has de, es, ru"),
         (["apply", "SPOKEN", "TWO", "-o", "OUT"], "is for languages de, es, and the model of "),
