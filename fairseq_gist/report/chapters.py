@@ -81,7 +81,22 @@ def page_of(
             chapters.append(_training(content, prefix))
     tables = list(_tables(contents))
     opening = opening_of(contents, [results for _, results, _ in tables])
-    return opening, [*chapters, *_results(tables)]
+    return opening, _told_once([*chapters, *_results(tables)])
+
+
+def _told_once(chapters: Sequence[Chapter]) -> List[Chapter]:
+    """Leave out that a run lacks what the page shows of another: it wasn't to be had of both."""
+    shown = [figure.title for chapter in chapters for figure in chapter.figures]
+    return [
+        chapter._replace(
+            missing=[
+                lacking
+                for lacking in chapter.missing
+                if not any(title.startswith(lacking.title) for title in shown)
+            ]
+        )
+        for chapter in chapters
+    ]
 
 
 def chapters_of(contents: Sequence[Content], units: Sequence[str] = ()) -> List[Chapter]:

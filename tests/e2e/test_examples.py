@@ -67,6 +67,7 @@ def test_every_command_is_one(name, profiles, tmp_path):
             options.parse_args_and_arch(options.get_training_parser(), words)
         elif tool == "fairseq-generate":
             options.parse_args_and_arch(options.get_generation_parser(), words)
-    losses_are_enough = name.startswith(("evidence/", "time_to_loss/"))
-    generates = set() if losses_are_enough else {"fairseq-generate"}
+    # the quickstart's systems are translated with once their trials have been run
+    comes_later = name.startswith(("evidence/", "time_to_loss/", "quickstart/"))
+    generates = set() if comes_later else {"fairseq-generate"}
     assert {"fairseq-gist", "fairseq-train", *generates} <= called
