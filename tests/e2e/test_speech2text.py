@@ -13,7 +13,7 @@ from fairseq.data.audio.feature_transforms.utterance_cmvn import UtteranceCMVN
 from fairseq.sequence_generator import SequenceGenerator
 
 from fairseq_gist.cli.main import main as gist
-from fairseq_gist.host.checkpoints import read_checkpoint
+from fairseq_gist.host.checkpoints import read_checkpoint, with_task_settings
 from fairseq_gist.sound.filterbank import filterbank
 from tests.e2e.helpers import batch_of, build, is_copy, with_copies_apart
 from tests.e2e.whisper.helpers import rows_of_language
@@ -240,6 +240,8 @@ def test_a_model_that_it_cannot_be_is_refused(apart, tmp_path, capsys, name):
     setting, value, told = SETTINGS[name]
     content = read_checkpoint(apart)
     content["cfg"]["model"] = settings_of(content, **{setting: value})
+    if name == "data":
+        content = with_task_settings(content, data=value)
     path = tmp_path / "other.pt"
     torch.save(content, path)
     refuse(["export", str(path), "--language=de"], tmp_path, capsys, told)
