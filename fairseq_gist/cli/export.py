@@ -22,7 +22,7 @@ from fairseq_gist.errors import CheckpointError, GistError, OptionError
 from fairseq_gist.files.outputs import add_force_option
 from fairseq_gist.host.checkpoints import check_numbers, model_settings, read_checkpoint
 from fairseq_gist.languages.codes import is_code
-from fairseq_gist.loading.data_folders import data_folder
+from fairseq_gist.loading.data_folders import data_folder, refuse_data
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -158,11 +158,8 @@ def _data_of(
     Raises:
         OptionError: for a folder that the model has no use for.
     """
-    if architecture.inputs is not None and (args.data or args.config_yaml):
-        name = "data" if args.data else "config_yaml"
-        raise OptionError(
-            f"{args.checkpoint} brings its vocabulary and features along; leave it out", name
-        )
+    if architecture.inputs is not None:
+        refuse_data(args.checkpoint, args.data, args.config_yaml)
     config = args.config_yaml or getattr(settings, "config_yaml", None) or "config.yaml"
     try:
         found = data_folder(Path(args.checkpoint), args.data, config, content, settings)

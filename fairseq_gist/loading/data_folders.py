@@ -8,7 +8,7 @@ from typing import Any, Mapping, Optional, Union
 
 from fairseq_gist.errors import OptionError
 
-__all__ = ["CONFIG", "data_folder", "said_of_task"]
+__all__ = ["CONFIG", "data_folder", "refuse_data", "said_of_task"]
 
 CONFIG = "config_st.yaml"
 """The usual name of a data configuration."""
@@ -50,6 +50,15 @@ def data_folder(
         "its vocabulary, is neither there nor beside the checkpoint; name the folder that has it",
         option,
     )
+
+
+def refuse_data(path: str, data: Optional[Union[str, Path]], config: Optional[str]) -> None:
+    """Raise OptionError where data are named for a model that brings its own vocabulary along."""
+    for name, value in (("data", data), ("config_yaml", config)):
+        if value is not None:
+            raise OptionError(
+                f"{path} brings its vocabulary and features along; leave it out", name
+            )
 
 
 def said_of_task(content: Mapping[str, Any], settings: Any, name: str) -> Any:

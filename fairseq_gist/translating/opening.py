@@ -19,7 +19,7 @@ from fairseq_gist.host.checkpoints import check_numbers, model_settings, read_ch
 from fairseq_gist.host.quiet import quiet_fairseq
 from fairseq_gist.languages.rows import TARGET, languages_of_vocabulary
 from fairseq_gist.loading.checkpoint_models import architecture_in, model_from
-from fairseq_gist.loading.data_folders import CONFIG, data_folder, said_of_task
+from fairseq_gist.loading.data_folders import CONFIG, data_folder, refuse_data, said_of_task
 from fairseq_gist.loading.tasks import task_of
 from fairseq_gist.sound.filterbank import BINS
 from fairseq_gist.surgery.plan_buffer import plan_in_state
@@ -80,11 +80,7 @@ def load(
             folder = data_folder(path, data, config, content, settings)
             task = task_of(folder, config, **own)
         else:
-            for name, value in (("data", data), ("config_yaml", config_yaml)):
-                if value is not None:
-                    raise OptionError(
-                        f"{path} brings its vocabulary and features along; leave it out", name
-                    )
+            refuse_data(str(path), data, config_yaml)
             task = _task_of_inputs(own)
         plan = plan_in_state(content["model"])
         task.model_languages.adopt(settings, () if plan is None else plan.languages)
