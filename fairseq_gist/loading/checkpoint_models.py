@@ -9,15 +9,12 @@ from typing import Any, Dict, List, Optional, Sequence
 from fairseq_gist.architectures import Architecture, all_architectures, of_settings
 from fairseq_gist.architectures.base import PREFIX
 from fairseq_gist.errors import CheckpointError, DataError, GistError, shortened
-from fairseq_gist.host.checkpoints import model_settings
+from fairseq_gist.host.checkpoints import is_unset, model_settings
 from fairseq_gist.loading.arch_models import stand_in_task
 
 __all__ = ["architecture_in", "gist_settings", "languages_said", "model_from"]
 
 logger = logging.getLogger(__name__)
-
-_UNSET = "_float_tensor"
-"""What fairseq 0.12.2 makes of memory as it is, whatever a checkpoint has: files would differ."""
 
 
 def architecture_in(settings: Namespace, path: str) -> Architecture:
@@ -138,6 +135,7 @@ def _symbols(state: Dict[str, Any], architecture: Architecture, path: str) -> in
 
 
 def _set_what_is_unset(model: Any) -> None:
+    """Zero what a checkpoint has any number for, so that files don't differ by it."""
     for name, buffer in model.named_buffers():
-        if name.rpartition(".")[2] == _UNSET:
+        if is_unset(name):
             buffer.zero_()

@@ -12,7 +12,8 @@ import pytest
 from fairseq_gist.architectures import recognise
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.sharing.plan import SharingPlan
-from tests.regression import make
+from tests.regression import continued, make
+from tests.regression.continued import tensors
 
 HERE = Path(__file__).parent
 OURS = HERE / ("modern" if sys.version_info >= (3, 11) else "classic")
@@ -45,17 +46,6 @@ def data(tmp_path_factory):
     for name in ("one_to_many", "into_english"):
         make.usable(HERE / "data" / name, folder / name)
     return folder
-
-
-def tensors(path):
-    """Return the model's entries of a checkpoint, and its optimizer's."""
-    from fairseq import checkpoint_utils
-
-    from fairseq_gist.tasks.registration import register
-
-    register()  # before which torch refuses the settings in a checkpoint
-    content = checkpoint_utils.load_checkpoint_to_cpu(str(path))
-    return content["model"], (content.get("last_optimizer_state") or {}).get("state", {})
 
 
 def is_undetermined(key):
@@ -138,16 +128,21 @@ def test_checkpoints_give_the_logits_they_gave(data, name):
 
 
 def test_a_run_stopped_in_its_window_goes_on_as_it_did(data, tmp_path):
-    shutil.copy(OURS / "window.pt", tmp_path / "checkpoint_last.pt")
-    options = [*make.TRANSFORMER, *make.ONE_TO_MANY, *make.DIFFERENTIATE]
-    last = make.train(data / "one_to_many", tmp_path, 16, *options)
-    (model, moments), (then, moments_then) = tensors(last), tensors(OURS / "differentiated.pt")
+    assert_goes_on("first", data / "one_to_many", tmp_path)
+
+
+def assert_goes_on(which, data, save):
+    """Assert that a run comes to the plan, parameters and moments that it came to."""
+    import torch
+
     from fairseq_gist.surgery.plan_buffer import plan_in_state
 
-    assert plan_in_state(model) == plan_in_state(then)
-    most = difference(model, then, leave_out=is_undetermined)
-    assert list(moments) == list(moments_then)
-    most = max([most, *(difference(moments[key], moments_then[key]) for key in moments)])
+    model, moments = continued.tensors(continued.go_on(which, data, save))
+    then = torch.load(str(continued.kept(which)))
+    assert plan_in_state(model) == plan_in_state(then["model"])
+    most = difference(model, then["model"], leave_out=is_undetermined)
+    assert list(moments) == list(then["moments"])
+    most = max([most, *(difference(moments[key], then["moments"][key]) for key in moments)])
     print(f"parameters and moments after nine more updates and two splits differ by {most}")  # noqa: T201
     assert most <= 1e-6
 

@@ -9,10 +9,9 @@ import pytest
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.host.optimizer import MASTERS_KEY
 from fairseq_gist.sharing.plan import SharingPlan
-from fairseq_gist.surgery.plan_buffer import plan_in_state
 from tests.regression import make
 from tests.regression import make_second as second
-from tests.regression.test_files import HERE, OURS, difference, is_undetermined, scores, tensors
+from tests.regression.test_files import HERE, OURS, assert_goes_on, scores
 
 STACKS = [HERE / "second" / name for name in ("modern", "classic")]
 NOW = HERE / "second" / OURS.name
@@ -65,13 +64,7 @@ def test_checkpoints_give_the_logits_they_gave(data, name):
 
 @pytest.mark.slow
 def test_a_run_stopped_in_its_window_goes_on_as_it_did(data, tmp_path):
-    shutil.copy(NOW / "window.pt", tmp_path / "checkpoint_last.pt")
-    last = make.train(data[0], tmp_path, 16, *second.SPLIT_TWICE)
-    (model, moments), (then, moments_then) = tensors(last), tensors(NOW / "differentiated.pt")
-    assert plan_in_state(model) == plan_in_state(then)
-    most = difference(model, then, leave_out=is_undetermined)
-    assert list(moments) == list(moments_then)
-    assert max([most, *(difference(moments[key], moments_then[key]) for key in moments)]) <= 1e-6
+    assert_goes_on("second", data[0], tmp_path)
 
 
 @pytest.mark.slow
