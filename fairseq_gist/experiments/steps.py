@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from fairseq_gist.errors import DataError
 from fairseq_gist.experiments.experiment import Experiment, StepTemplate, System
@@ -68,16 +68,7 @@ class Matrix:
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
-        self.runs = [
-            Run(system.name, seed)
-            for seed in experiment.seeds
-            for system in experiment.systems
-            if not system.waits
-            and (
-                seed == experiment.seeds[0]
-                or system.name in (*experiment.seeded, *experiment.always)  # no trial is
-            )
-        ]
+        self.runs = self._all_runs(waiting=False)
         self.steps: Dict[str, Step] = {}
         self._producers: Dict[str, Step] = {}
         self._by_folder: Dict[str, List[Step]] = {}
@@ -93,6 +84,12 @@ class Matrix:
                 other = self._producers.setdefault(path, step)
                 if other is not step:
                     raise DataError(f"two steps make {path}: {other} and {step}")
+        self._promised = {
+            path: step.run.system
+            for step in self._run_steps(self._all_runs(waiting=True))
+            for path in step.makes
+            if step.run and path not in self._producers
+        }
 
     def scope_of(self, run: Run) -> Scope:
         """Return the scope of a run's texts."""
@@ -124,6 +121,13 @@ class Matrix:
         """Return the steps that make what a step needs."""
         found = (self._producers.get(path) for path in step.needs)
         return list({step.key: step for step in found if step is not None}.values())
+
+    def waits_for(self, goal: Step) -> Set[str]:
+        """Return the systems that a goal needs files of and whose trials aren't done."""
+        if not self._promised:
+            return set()
+        needs = {path for step in self.closure([goal]) for path in step.needs}
+        return {self._promised[path] for path in needs if path in self._promised}
 
     def closure(self, goals: Iterable[Step]) -> List[Step]:
         """Return the goals and all that they need, what is needed before what needs it.
@@ -165,7 +169,24 @@ class Matrix:
                 for seed in experiment.seeds:
                     own = scope.child(f"steps.{template.name}", {"seed": seed})
                     yield from _steps(template, own, _seed_folder(seed), None)
-        for run in self.runs:
+        yield from self._run_steps(self.runs)
+
+    def _all_runs(self, waiting: bool) -> List[Run]:
+        experiment = self.experiment
+        return [
+            Run(system.name, seed)
+            for seed in experiment.seeds
+            for system in experiment.systems
+            if system.waits == waiting
+            and (
+                seed == experiment.seeds[0]
+                or system.name in (*experiment.seeded, *experiment.always)  # no trial is
+            )
+        ]
+
+    def _run_steps(self, runs: Sequence[Run]) -> Iterable[Step]:
+        experiment = self.experiment
+        for run in runs:
             system = experiment.system(run.system)
             own = run_scope(experiment, system, run)
             for name in system.steps:

@@ -65,7 +65,8 @@ def tuned(experiment: Experiment) -> Tuned:
         own = _choose(experiment, system, trials)
         if own is None:
             undecided.append(system.name)
-            systems.append(replace(system, waits=True))
+            # the names of its files are known by any place in the grid
+            systems.append(replace(system, waits=True, values=trials[0].values))
             continue
         chosen.append(own)
         systems.append(replace(system, values={**system.values, **own.values}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence
+from typing import Dict, List, NamedTuple, Sequence, Set
 
 from fairseq_gist.errors import DataError, OptionError
 from fairseq_gist.experiments.experiment import Experiment
@@ -52,6 +52,8 @@ def chosen_runs(matrix: Matrix, only: Sequence[str]) -> List[Run]:
 def find_work(matrix: Matrix, runs: Sequence[Run], marks: Marks, again: bool = False) -> Work:
     """Return what is left to be done for these runs.
 
+    A goal that needs files of a system whose trials aren't done is left for later; they come first.
+
     Args:
         matrix: of all steps.
         runs: whose goals are wanted.
@@ -61,7 +63,7 @@ def find_work(matrix: Matrix, runs: Sequence[Run], marks: Marks, again: bool = F
     Raises:
         DataError: when there are such steps and ``again`` isn't given.
     """
-    goals = [goal for run in runs for goal in matrix.goals_of(run)]
+    goals = _goals_now(matrix, runs)
     closure = matrix.closure(goals)
     states = {step.key: marks.state(step) for step in closure}
     if not again:
@@ -80,6 +82,24 @@ def find_work(matrix: Matrix, runs: Sequence[Run], marks: Marks, again: bool = F
         queue += matrix.producers_of(step)
     steps = [step for step in closure if step.key in left]
     return Work(steps, [step for step in steps if step.key in stale], len(closure) - len(steps))
+
+
+def _goals_now(matrix: Matrix, runs: Sequence[Run]) -> List[Step]:
+    """Return the goals of the runs that can be reached, and for all others what they wait for."""
+    trial_of = {system.name: system.trial_of for system in matrix.experiment.systems}
+    goals: List[Step] = []
+    waited_for: Set[str] = set()
+    queue = list(runs)
+    for run in queue:
+        for goal in matrix.goals_of(run):
+            systems = matrix.waits_for(goal)
+            if not systems:
+                goals.append(goal)
+            queue += [
+                other for other in matrix.runs if trial_of[other.system] in systems - waited_for
+            ]
+            waited_for |= systems
+    return goals
 
 
 def check_work(work: Work, path: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -98,6 +99,45 @@ def test_one_system_alone_has_its_trials(toy):
     assert [step for step in toy.do("seeds=1", only=["wide-3"]) if "wide" in step] == [
         "wide-3, seed 1: train", "wide-3, seed 1: score",
     ]  # fmt: skip
+
+
+BOTH = (
+    TUNED.replace('width = "{size}"', 'width = "{size}"\ntune = { rate = "rates" }')
+    .replace('goals = ["score"]', 'goals = ["score", "compare"]')
+    .replace("width = 1\n", 'width = 1\nmodels = ["{out}/wide-1/model", "{out}/wide-3-1/model"]\n')
+)
+BOTH += """
+[steps.compare]
+per = "experiment"
+commands = "sh -c 'cat $* >{out}/compared' compare {*models}"
+needs = ["{*models}"]
+makes = "{out}/compared"
+"""
+"""Models of two systems are compared, whose rates are both chosen."""
+
+
+def test_what_needs_a_system_with_trials_waits_for_them(tmp_path):
+    toy = Toy(tmp_path, BOTH)
+    toy.do("seeds=1")
+    compared = (toy.out / "compared").read_bytes()
+    (toy.out / "wide-3@2-1" / "loss.json").unlink()  # as where trials were stopped
+    shutil.rmtree(toy.out / "wide-3-1")
+    (toy.out / "compared").unlink()
+    assert "compare" not in dry_run(toy.experiment("seeds=1"), Choices())
+    done = toy.do("seeds=1")
+    assert done == ["wide-3@2, seed 1: lose", "wide-3, seed 1: train", "compare"]
+    assert (toy.out / "compared").read_bytes() == compared
+    assert toy.do("seeds=1") == []
+
+
+def test_trials_of_another_system_come_first_where_it_is_needed(tmp_path):
+    toy = Toy(tmp_path, BOTH)
+    done = toy.do("seeds=1", only=["wide"])
+    assert [step for step in done if step.startswith("wide-3")] == [
+        *(f"wide-3@{rate}, seed 1: {what}" for rate in (1, 2, 3, 4) for what in ("train", "lose")),
+        "wide-3, seed 1: train",
+    ]  # fmt: skip
+    assert done.index("wide-3, seed 1: train") < done.index("compare")
 
 
 def test_the_commands_of_trials_are_shown_before(toy):
