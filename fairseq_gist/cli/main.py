@@ -13,6 +13,7 @@ from typing import Any, List, Optional
 from fairseq_gist import __version__
 from fairseq_gist.errors import GistError, was_interrupted
 from fairseq_gist.host.boundary import as_errors, in_one_line, shows_tracebacks
+from fairseq_gist.host.warned import leave_out_script_warnings
 
 __all__ = ["COMMANDS", "main", "module_of", "parser_of"]
 
@@ -72,6 +73,7 @@ def parser_of(command: Optional[str]) -> argparse.ArgumentParser:
 def main(argv: Optional[List[str]] = None) -> int:
     """Run one subcommand; 0 when it worked, 1 with one line on an error, 130 on ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
+    leave_out_script_warnings()
     command = next((word for word in argv if word in COMMANDS), None)
     try:
         args = parser_of(command).parse_args(argv)
