@@ -166,6 +166,6 @@ constraints = -c constraints/$$(cat $*/stack).txt
 	@echo "$*: installing fairseq-gist and what both need"
 	@$*/bin/python constraints/host.py needs "$$(cat $*/host)" > $*/needs.txt
 	@$(pip) install --progress-bar off --no-warn-conflicts $(constraints) \
-	    -r $*/needs.txt -e ".[seamless,comet,corpora,report,language-id,docs,dev]"
+	    -r $*/needs.txt -e ".[seamless,comet,corpora,report,language-id,lhotse,docs,dev]"
 	@touch $@
 	@echo "$*: ready; source $*/bin/activate"

@@ -1,10 +1,15 @@
 """What every test may count on."""
 
+import re
+import sys
 from collections import Counter
 from pathlib import Path
-from typing import List
+from typing import Any, List
 
 import pytest
+
+ABSENT = {"modern": (), "classic": ("transformers", "lhotse")}
+"""Packages that a stack can't have: what needs them is left out there."""
 
 
 def pytest_configure() -> None:
@@ -30,6 +35,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where an environment that ``make`` built lacks what tests need: they were left out."""
+    if _missing(session.config) and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what is lacking."""
+    for package in _missing(config):
+        terminalreporter.write_line(f"{sys.prefix} lacks {package}: its tests were left out")
+
+
+def _missing(config: pytest.Config) -> List[str]:
+    """Return the packages for whose lack tests were left out in an environment of ``make``'s."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    stack = Path(sys.prefix) / "stack"
+    if not stack.is_file() or reporter is None:
+        return []
+    skipped = " ".join(str(report.longrepr) for report in reporter.stats.get("skipped", []))
+    packages = re.findall(r"could not import '([\w.]+)'", skipped)
+    absent = ABSENT[stack.read_text(encoding="utf-8").strip()]
+    return [package for package in dict.fromkeys(packages) if package not in absent]
 
 
 @pytest.fixture(scope="session")
