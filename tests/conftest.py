@@ -8,7 +8,7 @@ from typing import Any, List
 
 import pytest
 
-ABSENT = {"modern": (), "classic": ("transformers", "lhotse")}
+ABSENT = {"modern": (), "classic": ("transformers", "ctranslate2", "lhotse")}
 """Packages that a stack can't have: what needs them is left out there."""
 
 

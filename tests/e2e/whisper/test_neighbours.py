@@ -1,22 +1,17 @@
 """An exported Whisper in CTranslate2, which faster-whisper translates with."""
 
-import importlib.util
-
 import pytest
 import torch
 
 from fairseq_gist.cli.main import main as gist
 from tests.e2e.whisper.test_training import apart  # noqa: F401
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("ctranslate2") is None, reason="ctranslate2 isn't installed here"
-)
 FILES = ["tokenizer.json", "preprocessor_config.json"]
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_hypotheses_of_a_converted_export_are_those_of_transformers(apart, tmp_path, capsys):  # noqa: F811
-    import ctranslate2
+    ctranslate2 = pytest.importorskip("ctranslate2")
     from ctranslate2.converters.transformers import TransformersConverter
     from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
