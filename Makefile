@@ -148,10 +148,10 @@ constraints = -c constraints/$$(cat $*/stack).txt
 # Otherwise make takes the stamps of test-3.N for intermediate files and deletes them.
 .SECONDARY:
 
+# An environment that is active is what the PATH finds: what it came from makes it anew.
 %/.done: setup.py constraints/host.py $(wildcard constraints/*.txt constraints/hosts/*.txt)
 	@test -n "$($*_PYTHON)" || { echo "make: found no Python for $*; name one: make PYTHON=..." >&2; exit 1; }
-	@rm -rf $*
-	@"$($*_PYTHON)" -m venv $*
+	@base="$$("$($*_PYTHON)" -c 'import sys; print(sys._base_executable)')" && rm -rf $* && "$$base" -m venv $*
 	@$*/bin/python -c 'import sys; print("modern" if sys.version_info >= (3, 11) else "classic")' > $*/stack
 	@$*/bin/python constraints/host.py choose $(HOST) > $*/host
 	@echo "$*: the $$(cat $*/stack) stack on $$($*/bin/python --version), $$(cat $*/host)"
