@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Dict, Tuple
 
 from tests.regression import make
+from tests.regression import make_second as second
 
 HERE = Path(__file__).parent
 STACK = "modern" if sys.version_info >= (3, 11) else "classic"
 FOLDERS = {"first": HERE / STACK, "second": HERE / "second" / STACK}
-OPTIONS = [*make.TRANSFORMER, *make.ONE_TO_MANY, *make.DIFFERENTIATE, "--dropout=0"]
+OPTIONS = [*second.SPLIT_TWICE, "--dropout=0"]
 
 
 def kept(which: str) -> Path:

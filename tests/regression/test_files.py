@@ -16,7 +16,7 @@ from tests.regression import continued, make
 from tests.regression.continued import tensors
 
 HERE = Path(__file__).parent
-OURS = HERE / ("modern" if sys.version_info >= (3, 11) else "classic")
+OURS = continued.FOLDERS["first"]
 """Checkpoints are read on the stack that wrote them; other files on either."""
 
 STACKS = [HERE / "modern", HERE / "classic"]

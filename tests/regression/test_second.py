@@ -9,12 +9,12 @@ import pytest
 from fairseq_gist.gradients.statistics import GradientStatistics
 from fairseq_gist.host.optimizer import MASTERS_KEY
 from fairseq_gist.sharing.plan import SharingPlan
-from tests.regression import make
+from tests.regression import continued, make
 from tests.regression import make_second as second
-from tests.regression.test_files import HERE, OURS, assert_goes_on, scores
+from tests.regression.test_files import HERE, assert_goes_on, scores
 
 STACKS = [HERE / "second" / name for name in ("modern", "classic")]
-NOW = HERE / "second" / OURS.name
+NOW = continued.FOLDERS["second"]
 """Checkpoints are read on the stack that wrote them; other files on either."""
 
 CHECKPOINTS = ("conformer.pt", "differentiated.pt", "half.pt", "window.pt")
